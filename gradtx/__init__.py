@@ -1,0 +1,69 @@
+"""gradtx: optimizer transforms for JAX, theta <- theta - eta / sigma * m.
+
+A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
+"""
+
+from gradtx import schedules
+from gradtx.core.apply import apply_updates
+from gradtx.core.compose import chain, identity, named_chain
+from gradtx.core.hyperparams import hyperparams
+from gradtx.core.leafwise import divide_by, leafwise, ratio
+from gradtx.core.rule import LeafState, Rule
+from gradtx.core.transform import Transform
+from gradtx.direction.ema import ema
+from gradtx.direction.momentum import trace
+from gradtx.direction.weight_decay import add_decayed_weights
+from gradtx.limit.clip import clip_by_global_norm
+from gradtx.optimizers import adagrad, adam, adamw, amsgrad, nadam, nadamw, radam, rmsprop, sgd
+from gradtx.scale.adagrad import scale_by_adagrad, scale_by_rss
+from gradtx.scale.adam import scale_by_adam
+from gradtx.scale.amsgrad import scale_by_amsgrad
+from gradtx.scale.radam import scale_by_radam
+from gradtx.scale.rms import scale_by_rms, scale_by_stddev
+from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # core
+    "LeafState",
+    "Rule",
+    "Transform",
+    "apply_updates",
+    "chain",
+    "divide_by",
+    "hyperparams",
+    "identity",
+    "leafwise",
+    "named_chain",
+    "ratio",
+    # direction m
+    "add_decayed_weights",
+    "ema",
+    "trace",
+    # scale sigma
+    "scale_by_adagrad",
+    "scale_by_adam",
+    "scale_by_amsgrad",
+    "scale_by_radam",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    # schedule eta
+    "scale",
+    "scale_by_learning_rate",
+    "scale_by_schedule",
+    "schedules",
+    # limit
+    "clip_by_global_norm",
+    # whole optimizers
+    "adagrad",
+    "adam",
+    "adamw",
+    "amsgrad",
+    "nadam",
+    "nadamw",
+    "radam",
+    "rmsprop",
+    "sgd",
+]

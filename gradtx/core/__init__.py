@@ -1,0 +1,1 @@
+"""What every transform shares: the contract, the lift, composition, hyperparameters, errors."""

@@ -1,0 +1,1 @@
+"""Directions m: which way, from past gradients."""

@@ -1,0 +1,1 @@
+"""Limits: bound an update."""

@@ -1,0 +1,1 @@
+"""Scales sigma: how far each parameter may move, from past magnitudes."""

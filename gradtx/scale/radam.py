@@ -1,0 +1,86 @@
+"""RAdam: Adam whose sigma counts only once enough gradients were seen to trust it."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.core.hyperparams import Hyper
+from gradtx.core.leafwise import ratio
+from gradtx.core.numerics import abs_sq, one_minus_power, root, steps, zeros
+from gradtx.core.rule import Rule, Slots
+from gradtx.core.transform import Transform, factory
+from gradtx.direction.ema import ema
+
+
+@factory
+def scale_by_radam(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    eps_root: Hyper = 0.0,
+    threshold: Hyper = 5.0,
+    *,
+    nesterov: bool = False,
+) -> Transform:
+    """Scale as Adam does, rectified for the variance of sigma's early estimate.
+
+    m_t = b1 m_{t-1} + (1-b1) g_t, m_0 = 0; v_t = b2 v_{t-1} + (1-b2) g_t^2, v_0 = 0; mhat_t = m_t / (1-b1^t);
+    rho_inf = 2 / (1-b2) - 1; rho_t = rho_inf - 2 t b2^t / (1-b2^t);
+    where rho_t >= threshold: r_t = sqrt( (rho_t-4)(rho_t-2) rho_inf / ((rho_inf-4)(rho_inf-2) rho_t) ) and
+    u_t = r_t mhat_t / (sqrt(v_t / (1-b2^t) + eps_root) + eps); else u_t = mhat_t, a warm-up without a schedule.
+
+    Units: dimensionless once rectified, those of g before; eps has the units of g.
+    Differs from: the paper, whose threshold is 4 and which has no eps; PyTorch's threshold is 5 too.
+
+    Args:
+        b1: decay of the mean of g, in [0, 1).
+        b2: decay of the mean of g^2, in [0, 1); where rho_inf < threshold (b2 < 2/3 at 5) it never rectifies.
+        eps: added outside the root, >= 0.
+        eps_root: added inside the root, >= 0.
+        threshold: length of the approximated average from which sigma is trusted, >= 4.
+        nesterov: whether to look one step ahead, as NAdam does.
+
+    State:
+        mu, nu: like params, float32 or wider; nu real.
+
+    Raises:
+        ValueError: b1 or b2 outside [0, 1), eps or eps_root < 0, threshold < 4.
+
+    Cost: 2 arrays per parameter; one pass.
+
+    References:
+        Liu et al. 2020, Algorithm 2, https://arxiv.org/abs/1908.03265
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_radam()
+        >>> u, state = tx.update(jnp.array(7.0), tx.init(jnp.array(0.0)))
+        >>> round(float(u), 4)
+        7.0
+    """
+
+    def init(p: jax.Array) -> Slots:
+        return {"nu": zeros(p, magnitude=True)}
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        t = steps(count)
+        weight = one_minus_power(k.b2, t)
+        rho_inf = 2.0 / (1.0 - k.b2) - 1.0
+        rho = rho_inf - 2.0 * t * (1.0 - weight) / weight
+        trusted = rho >= k.threshold
+        safe = jnp.where(trusted, rho, 5.0)
+        squared = (safe - 4.0) * (safe - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * safe)
+        # r multiplies u, so 1 / r multiplies sigma; before it is trusted sigma is 1
+        return {"unbias": 1.0 / weight, "trusted": trusted, "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0))}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        nu = k.b2 * slots["nu"] + (1 - k.b2) * abs_sq(g)
+        sigma = (root(nu * k.unbias + k.eps_root) + k.eps) * k.per_r
+        return jnp.where(k.trusted, sigma, 1.0), {"nu": nu}
+
+    hyper = {"b2": b2, "eps": eps, "eps_root": eps_root, "threshold": threshold}
+    return ratio(ema(b1, nesterov=nesterov), Rule("radam", update, init, hyper, scalars))

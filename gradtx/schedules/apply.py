@@ -1,0 +1,126 @@
+"""Apply eta: multiply by a constant, a schedule or minus the learning rate."""
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+
+from gradtx.core.compose import identity
+from gradtx.core.hyperparams import Hyper
+from gradtx.core.leafwise import leafwise
+from gradtx.core.rule import Rule, Slots
+from gradtx.core.transform import Transform, factory
+
+
+def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:
+    """Return the transform u = sign factor g; the factor is computed once a step."""
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        del count
+        return {"step": sign * getattr(k, name)}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        return g * k.step, slots
+
+    return leafwise(Rule(name, update, hyper={name: factor}, scalars=scalars, event=name))
+
+
+@factory
+def scale(step_size: Hyper) -> Transform:
+    """Multiply by a number.
+
+    u_t = step_size g_t.
+
+    Units: those of step_size times those of g.
+    Equivalent to: optax's `scale`.
+
+    Args:
+        step_size: any finite number (negative turns ascent into descent), array or schedule.
+
+    State:
+        no slots; the count alone.
+
+    Raises:
+        ValueError: step_size is NaN or infinite.
+
+    Cost: no array; one pass.
+
+    References:
+        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale(-0.5)
+        >>> tx.update(jnp.array(3.0), tx.init(jnp.array(0.0)))[0].item()
+        -1.5
+    """
+    return multiply("step_size", step_size)
+
+
+@factory
+def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> Transform:
+    """Multiply by what a schedule gives at this count.
+
+    u_t = step_size_fn(t - 1) g_t: the first update sees count 0.
+
+    Units: those of the schedule's value times those of g.
+    Equivalent to: optax's `scale_by_schedule`.
+
+    Args:
+        step_size_fn: a function of the int32 count, or an event schedule (`schedules.hold_until`).
+
+    State:
+        no slots; the count, and the count of the event.
+
+    Raises:
+        ValueError: at update, the schedule gives no scalar, or the extra argument that an event waits for is missing.
+
+    Cost: no array; one pass.
+
+    References:
+        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_schedule(lambda count: 1.0 / (count + 2))
+        >>> tx.update(jnp.array(3.0), tx.init(jnp.array(0.0)))[0].item()
+        1.5
+    """
+    return multiply("step_size_fn", step_size_fn)
+
+
+@factory
+def scale_by_learning_rate(learning_rate: Hyper = None, *, flip_sign: bool = True) -> Transform:
+    """Multiply by minus the learning rate, the last link of a chain that descends.
+
+    u_t = -learning_rate_t g_t, or +learning_rate_t g_t with `flip_sign=False`.
+
+    Units: those of the parameter over those of the update it gets.
+    Equivalent to: optax's `scale_by_learning_rate`.
+
+    Args:
+        learning_rate: >= 0, a number, an array, a schedule or an event schedule; None is no scaling at all.
+        flip_sign: whether to descend.
+
+    State:
+        no slots; the count, and the count of the event.
+
+    Raises:
+        ValueError: learning_rate is negative, NaN or infinite; at update, an event's extra argument is missing.
+
+    Cost: no array; one pass.
+
+    References:
+        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_learning_rate(0.1)
+        >>> round(tx.update(jnp.array(3.0), tx.init(jnp.array(0.0)))[0].item(), 4)
+        -0.3
+    """
+    if learning_rate is None:
+        return identity()
+    return multiply("learning_rate", learning_rate, -1.0 if flip_sign else 1.0)
