@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from gradtx.core.numerics import wider
@@ -41,6 +40,6 @@ def apply_updates(params: Any, updates: Any) -> Any:
         >>> new["w"].dtype.name, new["w"].tolist()
         ('bfloat16', [1.5, 1.5])
     """
-    leaves, treedef, p_leaves = float_leaves("apply_updates", updates, params, needs_params=True)
+    leaves, treedef, p_leaves = float_leaves("apply_updates", updates, params, needs_params=True, root="updates")
     new = [p if u is None else add(p, u) for p, u in zip(p_leaves, leaves, strict=True)]
     return treedef.unflatten(new)

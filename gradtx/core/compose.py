@@ -145,7 +145,7 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
         ['clip', 'rate']
     """
     for i, pair in enumerate(transforms):
-        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):  # noqa: PLR2004  # a pair
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):  # a pair
             got = f"is {describe(pair)}"
             raise TypeError(message("named_chain", f"argument {i}", got, "a pair (label, transform)", "write a tuple"))
         check_member("named_chain", f"argument {i} ({pair[0]!r})", pair[1])

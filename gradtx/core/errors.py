@@ -34,8 +34,8 @@ def describe(x: Any) -> str:
         return f"{x.dtype} of shape {tuple(x.shape)}"
     children = jax.tree.leaves(x)
     if children and children[0] is not x:
-        return f"a {type(x).__name__} of {len(children)} leaves"
-    return f"a {type(x).__name__}"
+        return f"{type(x).__name__} of {len(children)} leaves"
+    return f"{type(x).__name__}"
 
 
 def tree_mismatch(

@@ -138,7 +138,9 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
     if m is None:
         raise TypeError(f"ratio: direction is {direction!r}, expected a leafwise transform; give one such as ema(0.9)")
     if sigma is None:
-        raise TypeError(f"ratio: scale is {scale!r}, expected a transform by divide_by; give one such as scale_by_rms()")
+        raise TypeError(
+            f"ratio: scale is {scale!r}, expected a transform by divide_by; give one such as scale_by_rms()"
+        )
     shape = jax.ShapeDtypeStruct((), jnp.float32)
     mine = list(jax.eval_shape(m.init, shape))
     names = {key: f"sigma_{key}" if key in mine else key for key in jax.eval_shape(sigma.init, shape)}

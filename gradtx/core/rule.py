@@ -50,7 +50,9 @@ class Rule:
 
     def at(self, count: jax.Array, switched: jax.Array | None = None) -> dict[str, Any]:
         """Return `k` for the step at `count` as a dict: the hyperparameters and the further scalars."""
-        k = {name: number_or_array(h, count, switched if name == self.event else None) for name, h in self.hyper.items()}
+        k = {
+            name: number_or_array(h, count, switched if name == self.event else None) for name, h in self.hyper.items()
+        }
         return {**k, **self.scalars(SimpleNamespace(**k), count)}
 
 
@@ -63,6 +65,6 @@ class LeafState(NamedTuple):
         event: count at which an event schedule switched, int32 scalar, -1 before; None where no event can be.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # optax's states hide tuple.count with the same field
     slots: dict[str, Any]
     event: jax.Array | None = None

@@ -18,7 +18,7 @@ from gradtx.core.errors import describe, message
 from gradtx.core.hyperparams import Event
 from gradtx.core.numerics import increment, real, wider
 from gradtx.core.rule import LeafState, Rule, Slots
-from gradtx.core.tree import align, check_shape, float_leaves, resolve_mask, shape_of
+from gradtx.core.tree import INIT_FIX, align, float_leaves, leaf_error, resolve_mask, shape_of
 
 if TYPE_CHECKING:
     from gradtx.core.leafwise import Leafwise
@@ -139,9 +139,10 @@ class Segment:
             root = f"state.slots['{key}']"
             slots[key] = align(member.name, "grads", grads, treedef, root, state.slots[key])
             for i, (g, slot) in enumerate(zip(leaves, slots[key], strict=True)):
-                if g is not None:
-                    wanted_shape = member.slot_shapes(g.shape)[key]
-                    check_shape(member.name, grads, i, "grads", shape_of(slot), root, wanted_shape)
+                if g is not None and shape_of(slot) != member.slot_shapes(g.shape)[key]:
+                    made = f"the shape of the parameter that made {root} of shape {shape_of(slot)}"
+                    got = f"has shape {tuple(g.shape)}"
+                    raise ValueError(leaf_error(member.name, "grads", grads, i, got, made, INIT_FIX))
         return slots
 
     def measurements(self, extra: Mapping[str, Any]) -> dict[str, Any]:

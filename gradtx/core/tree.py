@@ -55,8 +55,8 @@ def check_shape(transform: str, tree: Any, index: int, root: str, got: Any, like
     """Raise ValueError unless the shape `got`, None for what is no array, is the shape expected there."""
     if got != expected:
         what = "is not an array" if got is None else f"has shape {got}"
-        wanted = "an array" if expected is None else f"shape {expected}"
-        raise ValueError(leaf_error(transform, root, tree, index, what, f"{wanted} as in {like}", INIT_FIX))
+        wanted = f"no array, as in {like}" if expected is None else f"shape {expected} as in {like}"
+        raise ValueError(leaf_error(transform, root, tree, index, what, wanted, INIT_FIX))
 
 
 def shape_of(x: Any) -> tuple[int, ...] | None:
@@ -66,7 +66,9 @@ def shape_of(x: Any) -> tuple[int, ...] | None:
     return () if isinstance(x, (int, float, complex)) else None
 
 
-def float_leaves(transform: str, grads: Any, params: Any = None, *, needs_params: bool = False) -> tuple[Any, Any, Any]:
+def float_leaves(
+    transform: str, grads: Any, params: Any = None, *, needs_params: bool = False, root: str = "grads"
+) -> tuple[Any, Any, Any]:
     """Return the leaves of the gradients, None among them, their structure, and the params at each leaf.
 
     This is the one check of what a transform is given: the params, where passed, must be a tree of the same
@@ -77,17 +79,17 @@ def float_leaves(transform: str, grads: Any, params: Any = None, *, needs_params
         TypeError: a leaf that is not of a floating or complex dtype.
     """
     leaves, treedef = flatten(grads)
-    leaves = [g if g is None else as_float_array(transform, "grads", grads, i, g) for i, g in enumerate(leaves)]
+    leaves = [g if g is None else as_float_array(transform, root, grads, i, g) for i, g in enumerate(leaves)]
     if params is None:
         if needs_params:
             fix = "call update(grads, state, params)"
             raise ValueError(message(transform, "params", "is None", "the params", fix))
         return leaves, treedef, [None] * len(leaves)
-    p_leaves = align(transform, "grads", grads, treedef, "params", params)
+    p_leaves = align(transform, root, grads, treedef, "params", params)
     for i, (g, p) in enumerate(zip(leaves, p_leaves, strict=True)):
         if g is None:
             continue
-        check_shape(transform, grads, i, "grads", tuple(g.shape), "params", shape_of(p))
+        check_shape(transform, grads, i, root, tuple(g.shape), "params", shape_of(p))
         if needs_params:
             p_leaves[i] = as_float_array(transform, "params", grads, i, p)
     return leaves, treedef, p_leaves
@@ -103,11 +105,10 @@ def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, r
         ValueError: the mask lacks a key of `tree` or has one too many; the error names the path.
         TypeError: a leaf of the mask is not a bool.
     """
-    treedef = jax.tree.structure(tree, is_leaf=none_is_leaf)
     if mask is None:
-        return [True] * treedef.num_leaves
+        return [True] * len(flatten(tree)[0])
     # A callable that is itself a container (an equinox module) is a mask, not a function.
-    is_function = callable(mask) and jax.tree.structure(mask) == jax.tree.structure(0)
+    is_function = callable(mask) and jax.tree.leaves(mask) == [mask]
     mask = mask(tree) if is_function else mask
     mask_leaves, mask_def = flatten(mask)
     fix = "give the mask the keys of the params, True where the transform applies"

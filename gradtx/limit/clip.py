@@ -41,7 +41,8 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
     NaN: such a step is never applied in part.
 
     Units: those of g; max_norm has the units of g.
-    Differs from: optax's, whose norm is taken in the gradients' dtype and which turns one infinity into zeros and a NaN.
+    Differs from: optax's, whose norm is taken in the gradients' dtype, and which turns one infinity into zeros beside
+    a NaN.
 
     Args:
         max_norm: > 0, the largest norm that passes; infinity never clips.

@@ -28,7 +28,8 @@ def adam(
 ) -> Transform:
     """Descend along Adam's ratio of debiased moments.
 
-    u_t = -eta_t (m_t / (1-b1^t)) / (sqrt(v_t / (1-b2^t) + eps_root) + eps), m and v the moving means of g and g^2, from 0.
+    u_t = -eta_t (m_t / (1-b1^t)) / (sqrt(v_t / (1-b2^t) + eps_root) + eps), with m and v the moving means of g and
+    g^2 from 0.
 
     Units: eta has the units of p; eps those of g.
     Equivalent to: optax's `adam`.
@@ -197,7 +198,7 @@ def nadamw(
 
     Examples:
         >>> import gradtx
-        >>> gradtx.nadamw(1e-3, weight_decay=0.0)
-        chain(scale_by_adam(b1=0.9, b2=0.999, eps=1e-08, nesterov=True), add_decayed_weights(), scale_by_learning_rate(0.001))
+        >>> gradtx.nadamw(1e-3).name
+        'nadamw'
     """
     return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)

@@ -55,9 +55,7 @@ def sgd(
 
 
 @factory
-def adagrad(
-    learning_rate: Hyper, initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7
-) -> Transform:
+def adagrad(learning_rate: Hyper, initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7) -> Transform:
     """Descend with each parameter scaled by the root of its summed squared gradients.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; u_t = -eta_t g_t / sqrt(s_t + eps).

@@ -14,9 +14,7 @@ from gradtx.core.transform import Transform, factory
 
 
 @factory
-def scale_by_adagrad(
-    initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7, *, mean: bool = False
-) -> Transform:
+def scale_by_adagrad(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7, *, mean: bool = False) -> Transform:
     """Divide by the root of the sum of all past squared gradients.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; sigma_t = sqrt(s_t + eps), or with `mean` the lecture's
@@ -24,7 +22,8 @@ def scale_by_adagrad(
     rate eta / sqrt(t) is the sum form with the rate eta.
 
     Units: dimensionless (invariant to g -> c g when eps = s_0 = 0); eps and s_0 have the units of g^2.
-    Equivalent to: optax's `scale_by_rss` in the sum form. Differs from: PyTorch's Adagrad, s_0 = 0, eps outside the root.
+    Equivalent to: optax's `scale_by_rss` in the sum form.
+    Differs from: PyTorch's Adagrad, where s_0 = 0 and eps stands outside the root.
 
     Args:
         initial_accumulator_value: s_0, >= 0.

@@ -1,0 +1,142 @@
+"""Schedules that wait for something measured in training, not for a step.
+
+The event is remembered by the transform that uses the schedule (`LeafState.event`, the count at which it came), so
+it is jitted, scanned and saved with the rest of the state.
+"""
+
+import functools
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.core.numerics import scalar_dtype
+from gradtx.schedules.base import Schedule, Value, as_at, bind, number
+
+
+class HoldUntil:
+    """A value until an event, then another value or schedule; see `hold_until`.
+
+    Attributes:
+        init_value: the value before the event.
+        then: number, or schedule of the updates since the event.
+        below: the event is a measurement below this.
+        argument: the extra argument of `update` that carries the measurement.
+        text: the call that made it.
+    """
+
+    def __init__(self, init_value: Value, then: Any, below: Value, argument: str, text: str) -> None:
+        """Hold the settings."""
+        self.init_value, self.then, self.below, self.argument, self.text = init_value, then, below, argument, text
+        self.after = as_at("hold_until", "then", then)
+
+    def happened(self, measured: jax.Array) -> jax.Array:
+        """Say whether this measurement is the event; NaN never is.
+
+        Raises:
+            ValueError: the measurement is not a scalar.
+        """
+        measured = jnp.asarray(measured)
+        if measured.shape != ():
+            got = f"{self.argument} has shape {measured.shape}"
+            raise ValueError(f"{self.text}: {got}, expected a scalar; give its mean, {self.argument}=x.mean()")
+        if not jnp.issubdtype(measured.dtype, jnp.floating):
+            measured = measured.astype(scalar_dtype())
+        return measured < jnp.asarray(self.below, measured.dtype)
+
+    def value(self, count: jax.Array, switched: jax.Array) -> jax.Array:
+        """Return the value at `count`, the event having come at count `switched`, or never where that is < 0."""
+        since = jnp.maximum(count - jnp.maximum(switched, 0), 0)
+        return jnp.where(switched < 0, number(self.init_value), number(self.after(since)))
+
+    def if_at(self, switched: int) -> Schedule:
+        """Return the schedule of the count that this becomes when the event comes at count `switched`; -1 is never."""
+        return Schedule(
+            lambda count: self.value(count, jnp.asarray(switched, jnp.int32)), f"{self.text}.if_at({switched})"
+        )
+
+    def __call__(self, count: Any) -> Any:
+        """Refuse: the value is not a function of the count alone.
+
+        Raises:
+            TypeError: always.
+        """
+        wanted = f"a measurement {self.argument} of each update; give it to a transform that takes event schedules"
+        raise TypeError(
+            f"{self.text}: called with a count alone, expected {wanted}, such as sgd(learning_rate), "
+            f"or choose the count of the event by .if_at(count)"
+        )
+
+    def __repr__(self) -> str:
+        """Print as it was written."""
+        return self.text
+
+
+def hold_until(init_value: Value, then: Any, below: Value, argument: str = "error") -> HoldUntil:
+    """Hold a value until a measurement falls below a bound, then follow another for good.
+
+    eta_t = init_value before the first update n whose measurement e_n < below; from that update on, then(t - n).
+
+    Units: those of init_value; below has those of the measurement.
+    Differs from: schedules of the count, in that `update` must be given the measurement:
+    `update(grads, state, params, error=...)`. A measurement of NaN or one that rises again changes nothing.
+
+    Args:
+        init_value: the value before the event, >= 0.
+        then: a number >= 0, or a schedule of the updates since the event.
+        below: the event is a measurement below this, finite.
+        argument: name of the extra argument of `update` that carries the measurement, a scalar.
+
+    Raises:
+        ValueError: an argument is out of its range; at update, the measurement is missing or not a scalar.
+        TypeError: the schedule is called with a count alone, or `then` is itself an event schedule.
+
+    References:
+        He et al. 2015, section 4.2, https://arxiv.org/abs/1512.03385
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_schedule(gradtx.schedules.hold_until(1.0, 10.0, below=0.8))
+        >>> state, steps = tx.init(jnp.array(0.0)), []
+        >>> for error in (0.9, 0.85, 0.7, 0.9):
+        ...     step, state = tx.update(jnp.array(1.0), state, error=error)
+        ...     steps.append(step.item())
+        >>> steps
+        [1.0, 1.0, 10.0, 10.0]
+    """
+    call = {"argument": argument} if argument != "error" else {}
+    signature = inspect.signature(hold_until)
+    text, _, _ = bind("hold_until", signature, (init_value, then), {"below": below, **call})
+    if not (isinstance(argument, str) and argument.isidentifier()):
+        fix = "it is a keyword of update(grads, state, params, ...)"
+        raise ValueError(f"hold_until: argument = {argument!r}, expected a name; {fix}")
+    return HoldUntil(init_value, then, below, argument, text)
+
+
+def resnet110() -> HoldUntil:
+    """Hold 0.01 until the training error is below 80 %, then take 0.1: how ResNet-110 was warmed up.
+
+    eta_t = 0.01 before the first update whose `error` < 0.8 (about 400 updates in the paper), 0.1 from it on.
+
+    Units: those of p over those of g; the error is a part of 1.
+    Equivalent to: `hold_until(0.01, 0.1, below=0.8)`. The paper then divides by 10 at 32k and 48k updates:
+    `hold_until(0.01, piecewise(0.1, {31_600: 0.1, 47_600: 0.1}), below=0.8)`.
+
+    Args:
+        none.
+
+    Raises:
+        ValueError: at update, `error` is missing or not a scalar.
+
+    References:
+        He et al. 2015, section 4.2, https://arxiv.org/abs/1512.03385
+
+    Examples:
+        >>> import gradtx
+        >>> gradtx.schedules.resnet110()
+        resnet110()
+        >>> [round(gradtx.schedules.resnet110().if_at(400)(count).item(), 4) for count in (399, 400)]
+        [0.01, 0.1]
+    """
+    return HoldUntil(0.01, 0.1, 0.8, "error", "resnet110()")
