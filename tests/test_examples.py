@@ -1,0 +1,137 @@
+"""The examples run, measure what the lecture says, and draw."""
+
+import contextlib
+import importlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+# run: (b, w) after 100,000 updates
+ENDS = {
+    "GD, eta = 1e-7": (-123.692, 2.4834),
+    "GD, eta = 8e-7": (-144.606, 2.5435),
+    "Adagrad, mean form, eta = 1/sqrt(t+1)": (-188.367, 2.6693),
+    "Adagrad, mean form, eta = 0.1": (-188.433, 2.6695),
+}
+PICTURES = ["1a", "1b", "2-", "2.2a", "2.2c", "2.4a", "2.4b-decay-and", "2.4b-decay-ends", "2.4c"]
+
+
+def load(name: str) -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        return importlib.import_module(name)
+
+
+def check_picture(path: Path) -> None:
+    pixels = matplotlib.image.imread(path)
+    assert min(pixels.shape[:2]) >= 400
+    assert path.stat().st_size > 10_000
+    assert pixels[..., :3].std() > 0.05
+
+
+@pytest.fixture(scope="module")
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Path]]:
+    """Return what the lecture's example prints, and the pictures it writes."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        paths = load("lecture").main(["--out", str(tmp_path_factory.mktemp("figures"))])
+    return printed.getvalue(), paths
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, dict[str, float]]:
+    return load("surfaces").table()
+
+
+def test_surface_has_the_lectures_optimum_and_edge() -> None:
+    best, (low, high) = load("surfaces").optimum()
+    assert (round(best["b"], 4), round(best["w"], 5)) == (-188.4332, 2.66945)
+    assert (round(low, 3), round(high)) == (5.573, 1_746_830)
+    assert f"{2 / high:.3e}" == "1.145e-06"
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_run_ends_where_the_lecture_says(table: dict[str, dict[str, float]], name: str) -> None:
+    row = table[name]
+    assert (round(row["b"], 3), round(row["w"], 4)) == ENDS[name]
+
+
+def test_decaying_rate_never_bursts(table: dict[str, dict[str, float]]) -> None:
+    row = table["Adagrad, mean form, eta = 1/sqrt(t+1)"]
+    assert (round(row["low"], 4), round(row["high"], 4)) == (2.4697, 2.6693)
+
+
+def test_mean_form_bursts_and_arrives(table: dict[str, dict[str, float]]) -> None:
+    # the bursts amplify rounding, so that not even the first digit after the point is the same on every machine
+    row = table["Adagrad, mean form, eta = 1"]
+    assert row["left"] < 0.05
+    assert row["low"] == pytest.approx(-1.06, abs=0.25)
+    assert row["high"] == pytest.approx(6.37, abs=0.25)
+
+
+def test_bursts_come_where_the_effective_rate_has_passed_the_edge() -> None:
+    surfaces = load("surfaces")
+    bursting, calm = (surfaces.regression_run(name) for name in (surfaces.BURSTS, surfaces.CALM))
+    edge = 2 / surfaces.optimum()[1][1]
+    first = int(np.argmax(np.abs(np.diff(bursting.at["w"][100:])) > 0.1)) + 100
+    assert bursting.rate["w"][first] > edge
+    assert calm.rate["w"].max() < edge
+
+
+def test_valley_is_stuck_without_a_small_gradient() -> None:
+    surfaces, gradtx = load("surfaces"), load("gradtx")
+    valley = surfaces.descend(gradtx.sgd(1.5), surfaces.narrowing, {"x": 12.0, "y": 0.0}, 200)
+    assert np.ptp(valley.loss[20:]) < 0.15 * valley.loss[-1]
+    assert valley.gradient_norm[-1] > 1.5 * valley.gradient_norm[20]
+    assert valley.at["x"][-1] * valley.at["x"][-2] < 0
+
+
+def test_sigma_rises_late_on_the_steep_stretch_and_falls_again() -> None:
+    surfaces = load("surfaces")
+    run_down = surfaces.descend(surfaces.rmsprop(0.1, 0.9), surfaces.slope, {"x": 0.0}, 120)
+    sigma, gradient = 0.1 / run_down.rate["x"], np.abs(run_down.gradient["x"])
+    assert int(np.argmax(gradient)) < int(np.argmax(sigma)) < 60
+    assert sigma[0] == pytest.approx(gradient[0])
+    assert sigma.max() > 10 * sigma[0]
+    assert sigma[-1] < 0.1 * sigma.max()
+
+
+def test_lecture_prints_its_table(lecture: tuple[str, list[Path]]) -> None:
+    printed, _ = lecture
+    for b, w in ENDS.values():
+        assert f"({b:.3f}, {w:.4f})" in printed
+    assert "2.4697 to 2.6693" in printed
+
+
+def test_lecture_draws_every_picture(lecture: tuple[str, list[Path]]) -> None:
+    _, paths = lecture
+    assert len(paths) == len(PICTURES)
+    for start in PICTURES:
+        (path,) = [path for path in paths if path.name.startswith(start)]
+        check_picture(path)
+
+
+def test_digits_learn_in_one_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load("digits").main(["--epochs", "1", "--out", str(tmp_path)]) == 0
+    printed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "clip_by_global_norm(1.0)" in printed["optimizer"]
+    assert "scale_by_learning_rate.learning_rate 0.001333" in printed["first"]
+    before, after = (float(printed["loss"].replace(",", "").split()[i]) for i in (1, 3))
+    assert after < 0.9 * before
+    check_picture(tmp_path / "digits.png")
+
+
+def test_custom_optimizers_beat_gradient_descent_in_a_plain_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_optimizer.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    lion, pair, descent = (float(line.split()[3]) for line in done.stdout.splitlines())
+    assert max(lion, pair) < 1e-6 < descent
