@@ -13,13 +13,29 @@ from gradtx.core.transform import Transform
 from gradtx.direction.ema import ema
 from gradtx.direction.momentum import trace
 from gradtx.direction.weight_decay import add_decayed_weights
-from gradtx.limit.clip import clip_by_global_norm
+from gradtx.limit.clip import clip_by_global_norm, global_norm
 from gradtx.optimizers import adagrad, adam, adamw, amsgrad, nadam, nadamw, radam, rmsprop, sgd
 from gradtx.scale.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.scale.adam import scale_by_adam
 from gradtx.scale.amsgrad import scale_by_amsgrad
 from gradtx.scale.radam import scale_by_radam
 from gradtx.scale.rms import scale_by_rms, scale_by_stddev
+from gradtx.schedules import (
+    constant_schedule,
+    cosine_decay_schedule,
+    cosine_onecycle_schedule,
+    exponential_decay,
+    join_schedules,
+    linear_onecycle_schedule,
+    linear_schedule,
+    piecewise_constant_schedule,
+    piecewise_interpolate_schedule,
+    polynomial_schedule,
+    sgdr_schedule,
+    warmup_constant_schedule,
+    warmup_cosine_decay_schedule,
+    warmup_exponential_decay_schedule,
+)
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
 
 __version__ = "0.1.0"
@@ -54,8 +70,24 @@ __all__ = [
     "scale_by_learning_rate",
     "scale_by_schedule",
     "schedules",
+    # optax's names for schedules
+    "constant_schedule",
+    "cosine_decay_schedule",
+    "cosine_onecycle_schedule",
+    "exponential_decay",
+    "join_schedules",
+    "linear_onecycle_schedule",
+    "linear_schedule",
+    "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule",
+    "polynomial_schedule",
+    "sgdr_schedule",
+    "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule",
     # limit
     "clip_by_global_norm",
+    "global_norm",
     # whole optimizers
     "adagrad",
     "adam",

@@ -56,6 +56,7 @@ RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "max_norm": (0.0, INF, False, True),
 }
 ANY_FINITE = (-INF, INF, False, False)
+EVENTS = {"learning_rate", "step_size", "step_size_fn"}  # what may wait for an event
 
 
 def is_number(value: Any) -> bool:
@@ -63,14 +64,25 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def check(transform: str, settings: Mapping[str, Any]) -> None:
+def check(transform: str, settings: Mapping[str, Any], event: str | None = None) -> None:
     """Raise for each hyperparameter of `settings` that is out of its range; tracers and schedules pass.
+
+    Args:
+        transform: name in errors.
+        settings: arguments by name; what is no hyperparameter passes.
+        event: a name, besides those of `EVENTS`, that may be an event schedule.
 
     Raises:
         ValueError: a number outside the range of its name, NaN included, or an array that is not a scalar.
-        TypeError: a name of `RANGES` with a value that is no number, array, schedule or None.
+        TypeError: a name of `RANGES` with a value that is no number, array, schedule or None, or an event schedule
+            where none can be.
     """
     for name, value in settings.items():
+        if isinstance(value, Event) and name not in EVENTS and name != event:
+            raise TypeError(
+                f"{transform}: {name} is an event schedule, expected a number, an array or a schedule of the count; "
+                "only a learning rate or a step size can wait for an event"
+            )
         concrete = isinstance(value, (jax.Array, np.ndarray)) and not isinstance(value, jax.core.Tracer)
         if getattr(value, "shape", ()) != ():
             raise ValueError(

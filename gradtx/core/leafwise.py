@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.core.hyperparams import check
+from gradtx.core.hyperparams import Event, check
 from gradtx.core.numerics import divide
 from gradtx.core.rule import LeafState, Rule, Slots
 from gradtx.core.segment import Segment
@@ -87,7 +87,7 @@ def leafwise(rule: Rule, *, mask: Any = None) -> Transform:
         >>> updates["w"].tolist()
         [0.5, 0.5]
     """
-    check(rule.name, rule.hyper)
+    check(rule.name, rule.hyper, rule.event)
     return Transform.of(Leafwise(rule.name, rule, mask=mask), rule.hyper)
 
 
@@ -111,7 +111,7 @@ def divide_by(rule: Rule) -> Transform:
         sigma, slots = rule.update(g, slots, p, k)
         return divide(g, sigma), slots
 
-    check(rule.name, rule.hyper)
+    check(rule.name, rule.hyper, rule.event)
     return Transform.of(Leafwise(rule.name, dataclasses.replace(rule, update=update), sigma=rule), rule.hyper)
 
 
@@ -127,6 +127,7 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
 
     Raises:
         TypeError: `direction` has no rule for one array, or `scale` has no sigma.
+        ValueError: `direction` has a mask or an event schedule, which belong in a transform of their own.
 
     Examples:
         >>> import gradtx
@@ -141,24 +142,43 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
         raise TypeError(
             f"ratio: scale is {scale!r}, expected a transform by divide_by; give one such as scale_by_rms()"
         )
-    shape = jax.ShapeDtypeStruct((), jnp.float32)
-    mine = list(jax.eval_shape(m.init, shape))
-    names = {key: f"sigma_{key}" if key in mine else key for key in jax.eval_shape(sigma.init, shape)}
+    lost = "a mask" if getattr(getattr(direction, "body", None), "mask", None) is not None else None
+    lost = "an event schedule" if m.event is not None and isinstance(m.hyper[m.event], Event) else lost
+    if lost is not None:
+        raise ValueError(
+            f"ratio: direction has {lost}, expected neither mask nor event; put it after the ratio in a chain"
+        )
+    under = beside(sigma, m)
 
     def init(p: jax.Array) -> Slots:
-        return {**m.init(p), **{names[key]: slot for key, slot in sigma.init(p).items()}}
+        return {**m.init(p), **under.init(p)}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> dict[str, Any]:
         del k
-        return {"m": m.at(count), "sigma": sigma.at(count)}
+        return {"m": m.at(count), "sigma": under.at(count)}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        above, m_slots = m.update(g, {key: slots[key] for key in mine}, p, k.m)
-        below, sigma_slots = sigma.update(g, {key: slots[name] for key, name in names.items()}, p, k.sigma)
-        return divide(above, below), {**m_slots, **{names[key]: slot for key, slot in sigma_slots.items()}}
+        above, m_slots = m.update(g, slots, p, k.m)
+        below, sigma_slots = under.update(g, slots, p, k.sigma)
+        return divide(above, below), {**m_slots, **sigma_slots}
 
     rule = Rule("ratio", update, init, scalars=scalars, needs_params=m.needs_params or sigma.needs_params)
-    text = f"ratio({getattr(direction, 'name', '')}, {getattr(scale, 'name', '')})"
     settings = {"direction": direction, "scale": scale}
     text = f"ratio({', '.join(x.name if isinstance(x, Rule) else repr(x) for x in settings.values())})"
-    return Transform.of(Leafwise("ratio", rule), settings, text)
+    return Transform.of(Leafwise("ratio", rule, sigma=under), settings, text)
+
+
+def beside(sigma: Rule, m: Rule) -> Rule:
+    """Return `sigma` with `sigma_` before each of its slot names that `m` uses too."""
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    taken = jax.eval_shape(m.init, shape)
+    names = {key: f"sigma_{key}" if key in taken else key for key in jax.eval_shape(sigma.init, shape)}
+
+    def init(p: jax.Array) -> Slots:
+        return {names[key]: slot for key, slot in sigma.init(p).items()}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        value, new = sigma.update(g, {key: slots[name] for key, name in names.items()}, p, k)
+        return value, {names[key]: slot for key, slot in new.items()}
+
+    return dataclasses.replace(sigma, init=init, update=update)

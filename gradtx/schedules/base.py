@@ -115,6 +115,11 @@ def number(value: Any) -> jax.Array:
     return jnp.asarray(value, scalar_dtype())
 
 
+def quotient(value: Value, divisor: Value) -> Value:
+    """Return a quotient, in double precision where both are Python numbers."""
+    return value / divisor if is_plain(value) and is_plain(divisor) else number(value) / number(divisor)
+
+
 def whole(value: Any) -> Any:
     """Return a number of steps as a Python int, or as int32 where it is an array."""
     return int(value) if is_plain(value) else lax.convert_element_type(jnp.asarray(value), jnp.int32)
@@ -136,6 +141,12 @@ def straight(left: jax.Array, done: jax.Array) -> tuple[jax.Array, jax.Array]:
 def half_wave(left: jax.Array, done: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the weights (1 + cos(pi done)) / 2 and its complement, as squared sines so that no digit cancels."""
     return jnp.square(jnp.sin(left * (np.pi / 2))), jnp.square(jnp.sin(done * (np.pi / 2)))
+
+
+def root_curve(left: jax.Array, done: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the weights 1 - sqrt(done) and its complement, the first from what is left so that no digit cancels."""
+    root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
+    return jnp.where(done > 0, left / (root + 1.0), 1.0), jnp.where(done > 0, root, 0.0)
 
 
 def raised(curve: Curve, power: Value) -> Curve:

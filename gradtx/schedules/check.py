@@ -46,7 +46,9 @@ LENGTH = Range(
 PAUSE = Range(0, INT32_MAX, False, False, True, "a whole number of updates >= 0", "give 0 to leave this part out")
 SIZE = Range(0, INT32_MAX, True, False, True, "a whole number > 0", "give the width of the model")
 RATE = Range(0.0, math.inf, False, True, False, "a finite number >= 0", "give the size of a step, without a sign")
-POSITIVE = Range(0.0, math.inf, True, True, False, "a finite number > 0", "1 leaves the value as it is")
+POSITIVE = Range(0.0, math.inf, True, True, False, "a finite number > 0", "constant() holds a value for ever")
+FACTOR = Range(0.0, math.inf, False, True, False, "a finite number >= 0", "1 leaves the value as it is")
+MOMENT = Range(0, INT32_MAX, False, False, True, "a whole number >= 0", "give the count of the update")
 PART = Range(0.0, 1.0, False, False, False, "a number in [0, 1]", "give a part of the whole, not a percentage")
 GROWTH = Range(1.0, math.inf, False, True, False, "a finite number >= 1", "1 makes all cycles equally long")
 SHRINK = Range(0.0, 1.0, True, False, False, "a number in (0, 1]", "1 makes all cycles equally high")
@@ -59,14 +61,14 @@ RANGES: dict[str, Range] = {
     "transition_begin": PAUSE,
     "warmup_steps": PAUSE,
     "stable_steps": PAUSE,
-    "boundary": PAUSE,
+    "boundary": MOMENT,
     "d_model": SIZE,
     "value": RATE,
     "init_value": RATE,
     "peak_value": RATE,
     "end_value": RATE,
-    "scale": RATE,
-    "factor": RATE,
+    "scale": FACTOR,
+    "factor": FACTOR,
     "power": POSITIVE,
     "exponent": POSITIVE,
     "decay_rate": POSITIVE,

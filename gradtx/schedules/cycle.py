@@ -17,6 +17,7 @@ from gradtx.schedules.base import (
     mix,
     number,
     progress,
+    quotient,
     ramp,
     schedule,
     straight,
@@ -107,7 +108,7 @@ def part(fraction: Any, steps: Any) -> Any:
 
 def through(values: list[Any], ends: list[Any], curve: Curve) -> At:
     """Return the way through `values`, the first at count 0 and the others at `ends`, then the last for good."""
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][:-1]
     lengths = [end - start for start, end in zip(starts, ends, strict=True)]
     ramps = [ramp(a, b, n, curve=curve) for a, b, n in zip(values[:-1], values[1:], lengths, strict=True)]
     return follow([*ramps, lambda count: number(values[-1])], lengths)
@@ -148,8 +149,8 @@ def one_cycle(
         >>> [f"{rate(count).item():.3g}" for count in (0, 15, 30, 65, 100)]
         ['0.04', '0.52', '1', '0.5', '4e-06']
     """
-    first = number_over(peak_value, div_factor)
-    values = [first, peak_value, number_over(first, final_div_factor)]
+    first = quotient(peak_value, div_factor)
+    values = [first, peak_value, quotient(first, final_div_factor)]
     return through(values, [part(pct_start, transition_steps), whole(transition_steps)], half_wave)
 
 
@@ -194,12 +195,7 @@ def linear_one_cycle(
     if is_plain(pct_start) and is_plain(pct_final) and pct_final < pct_start:
         fix = "the way up must end before the way down"
         raise ValueError(f"linear_one_cycle: pct_final = {pct_final}, expected >= pct_start = {pct_start}; {fix}")
-    first = number_over(peak_value, div_factor)
-    values = [first, peak_value, first, number_over(first, final_div_factor)]
+    first = quotient(peak_value, div_factor)
+    values = [first, peak_value, first, quotient(first, final_div_factor)]
     ends = [part(pct_start, transition_steps), part(pct_final, transition_steps), whole(transition_steps)]
     return through(values, ends, straight)
-
-
-def number_over(value: Value, divisor: Value) -> Value:
-    """Return a quotient, in double precision where both are Python numbers."""
-    return value / divisor if is_plain(value) and is_plain(divisor) else number(value) / number(divisor)

@@ -142,7 +142,8 @@ def cosine(init_value: Value, decay_steps: int, alpha: Value = 0.0, exponent: Va
 
     def at(count: jax.Array) -> jax.Array:
         low = number(init_value) * number(alpha) if end is None else end
-        return ramp(init_value, low, decay_steps, curve=raised(half_wave, exponent))(count)
+        value: jax.Array = ramp(init_value, low, decay_steps, curve=raised(half_wave, exponent))(count)
+        return value
 
     return at
 
@@ -192,7 +193,7 @@ def exponential(
         if not staircase:
             log = np.log(decay_rate) if is_plain(decay_rate) else jnp.log(number(decay_rate))
             factor = factor * jnp.exp(number(done - times * stretch) / number(stretch) * number(log))
-        value = number(init_value) * factor
+        value: jax.Array = number(init_value) * factor
         if end_value is None:
             return value
         least, most = jnp.maximum(value, number(end_value)), jnp.minimum(value, number(end_value))

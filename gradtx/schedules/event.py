@@ -6,13 +6,16 @@ it is jitted, scanned and saved with the rest of the state.
 
 import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.core.numerics import scalar_dtype
 from gradtx.schedules.base import Schedule, Value, as_at, bind, number
+
+P = ParamSpec("P")
 
 
 class HoldUntil:
@@ -26,9 +29,10 @@ class HoldUntil:
         text: the call that made it.
     """
 
-    def __init__(self, init_value: Value, then: Any, below: Value, argument: str, text: str) -> None:
+    def __init__(self, init_value: Value, then: Any, below: Value, argument: str) -> None:
         """Hold the settings."""
-        self.init_value, self.then, self.below, self.argument, self.text = init_value, then, below, argument, text
+        self.init_value, self.then, self.below, self.argument = init_value, then, below, argument
+        self.text = "hold_until"
         self.after = as_at("hold_until", "then", then)
 
     def happened(self, measured: jax.Array) -> jax.Array:
@@ -51,10 +55,12 @@ class HoldUntil:
         return jnp.where(switched < 0, number(self.init_value), number(self.after(since)))
 
     def if_at(self, switched: int) -> Schedule:
-        """Return the schedule of the count that this becomes when the event comes at count `switched`; -1 is never."""
-        return Schedule(
-            lambda count: self.value(count, jnp.asarray(switched, jnp.int32)), f"{self.text}.if_at({switched})"
-        )
+        """Return the schedule of the count that this becomes when the event comes at count `switched`."""
+
+        def at(count: jax.Array) -> jax.Array:
+            return self.value(count, jnp.where(count < switched, -1, switched))
+
+        return Schedule(at, f"{self.text}.if_at({switched})")
 
     def __call__(self, count: Any) -> Any:
         """Refuse: the value is not a function of the count alone.
@@ -73,6 +79,21 @@ class HoldUntil:
         return self.text
 
 
+def event(make: Callable[P, HoldUntil]) -> Callable[P, HoldUntil]:
+    """Decorate a function that makes an event schedule: check its arguments by name, remember how it was written."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> HoldUntil:
+        text, _, _ = bind(make.__name__, signature, args, kwargs)
+        hold = make(*args, **kwargs)
+        hold.text = text
+        return hold
+
+    return made
+
+
+@event
 def hold_until(init_value: Value, then: Any, below: Value, argument: str = "error") -> HoldUntil:
     """Hold a value until a measurement falls below a bound, then follow another for good.
 
@@ -105,15 +126,13 @@ def hold_until(init_value: Value, then: Any, below: Value, argument: str = "erro
         >>> steps
         [1.0, 1.0, 10.0, 10.0]
     """
-    call = {"argument": argument} if argument != "error" else {}
-    signature = inspect.signature(hold_until)
-    text, _, _ = bind("hold_until", signature, (init_value, then), {"below": below, **call})
     if not (isinstance(argument, str) and argument.isidentifier()):
         fix = "it is a keyword of update(grads, state, params, ...)"
         raise ValueError(f"hold_until: argument = {argument!r}, expected a name; {fix}")
-    return HoldUntil(init_value, then, below, argument, text)
+    return HoldUntil(init_value, then, below, argument)
 
 
+@event
 def resnet110() -> HoldUntil:
     """Hold 0.01 until the training error is below 80 %, then take 0.1: how ResNet-110 was warmed up.
 
@@ -139,4 +158,4 @@ def resnet110() -> HoldUntil:
         >>> [round(gradtx.schedules.resnet110().if_at(400)(count).item(), 4) for count in (399, 400)]
         [0.01, 0.1]
     """
-    return HoldUntil(0.01, 0.1, 0.8, "error", "resnet110()")
+    return HoldUntil(0.01, 0.1, 0.8, "error")

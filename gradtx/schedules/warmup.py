@@ -5,21 +5,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.schedules.base import At, Curve, Value, follow, half_wave, number, raised, ramp, schedule, straight, whole
+from gradtx.schedules.base import (
+    At,
+    Curve,
+    Value,
+    follow,
+    half_wave,
+    number,
+    quotient,
+    raised,
+    ramp,
+    root_curve,
+    schedule,
+    straight,
+    whole,
+)
 from gradtx.schedules.check import is_plain
 
 
 def rise(peak_value: Value, warmup_steps: Any, init_value: Value | None) -> At:
     """Return the way up; None starts where a line from 0, one step before count 0, would be."""
-
-    def at(count: jax.Array) -> jax.Array:
-        start = init_value
-        if start is None:
-            plain = is_plain(peak_value) and is_plain(warmup_steps)
-            start = peak_value / (warmup_steps + 1) if plain else number(peak_value) / (number(warmup_steps) + 1.0)
-        return ramp(start, peak_value, warmup_steps)(count)
-
-    return at
+    return lambda count: ramp(
+        quotient(peak_value, whole(warmup_steps) + 1) if init_value is None else init_value, peak_value, warmup_steps
+    )(count)
 
 
 def rest_of(name: str, warmup_steps: Any, decay_steps: Any) -> Any:
@@ -143,12 +151,6 @@ def warmup_cosine(
     return follow([rise(peak_value, warmup_steps, init_value), down], [warmup_steps])
 
 
-def root_curve(left: jax.Array, done: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the weights 1 - sqrt(done) and its complement, the first from what is left so that no digit cancels."""
-    root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
-    return jnp.where(done > 0, left / (root + 1.0), 1.0), jnp.where(done > 0, root, 0.0)
-
-
 SHAPES: dict[str, Curve] = {"linear": straight, "cosine": half_wave, "sqrt": root_curve}
 
 
@@ -233,8 +235,7 @@ def inverse_sqrt(d_model: int, warmup_steps: int = 4000, factor: Value = 1.0) ->
         n = number(count) + 1.0
         falling = 1.0 / jnp.sqrt(n)
         if is_plain(warmup_steps):
-            slope = float(warmup_steps) ** -1.5 if warmup_steps > 0 else np.inf
-            rising = n * min(slope, 1.0)
+            rising = n * (float(warmup_steps) ** -1.5 if warmup_steps > 0 else 1.0)
         else:
             warm = jnp.maximum(number(warmup_steps), 1.0)
             rising = n / (warm * jnp.sqrt(warm))

@@ -1,0 +1,1 @@
+"""Schedules: values, precision, laws, errors, events and drawing."""
