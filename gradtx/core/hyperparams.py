@@ -123,7 +123,8 @@ def number_or_array(hyper: Hyper, count: jax.Array, switched: jax.Array | None =
     if isinstance(hyper, Event):
         value = hyper.value(count, jnp.asarray(-1, jnp.int32) if switched is None else switched)
     elif callable(hyper):
-        value = hyper(count)
+        with jax.numpy_dtype_promotion("standard"):  # a user's schedule may mix the int32 count with floats
+            value = hyper(count)
     value = jnp.asarray(value)
     if value.shape != ():
         raise ValueError(f"schedule {hyper!r} gave shape {value.shape}, expected a scalar; return one number per count")

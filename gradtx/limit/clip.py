@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx.core.hyperparams import Hyper, number_or_array
-from gradtx.core.numerics import abs_sq, accumulator, increment, real, wider
+from gradtx.core.numerics import abs_sq, accumulator, increment, real, scalar_dtype, wider
 from gradtx.core.rule import LeafState
 from gradtx.core.transform import Transform, factory
 from gradtx.core.tree import float_leaves
@@ -69,7 +69,7 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
 
     @jax.jit
     def clock(count: jax.Array) -> tuple[jax.Array, jax.Array]:
-        bound = jnp.asarray(number_or_array(max_norm, count), jnp.float32)
+        bound = jnp.asarray(number_or_array(max_norm, count), scalar_dtype())
         return SHRINK / bound, increment(count)
 
     @jax.jit

@@ -65,6 +65,7 @@ def scale_by_adagrad(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7, 
     return divide_by(Rule("scale_by_adagrad", update, init, {"eps": eps}, scalars))
 
 
+@factory
 def scale_by_rss(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7) -> Transform:
     """Divide by the root of the sum of squares: optax's name for `scale_by_adagrad` in the sum form.
 
@@ -90,6 +91,6 @@ def scale_by_rss(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7) -> T
     Examples:
         >>> import gradtx
         >>> gradtx.scale_by_rss()
-        scale_by_adagrad(initial_accumulator_value=0.1, eps=1e-07)
+        scale_by_rss(initial_accumulator_value=0.1, eps=1e-07)
     """
     return scale_by_adagrad(initial_accumulator_value, eps)

@@ -1,5 +1,6 @@
 """RAdam: Adam whose sigma counts only once enough gradients were seen to trust it."""
 
+import math
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,26 @@ from gradtx.core.numerics import abs_sq, one_minus_power, root, steps, zeros
 from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
 from gradtx.direction.ema import ema
+
+
+def average_length(b2: Any, t: jax.Array) -> jax.Array:
+    """Return rho_t = rho_inf - 2 t b2^t / (1-b2^t), the length of the average after t steps.
+
+    With x = -t log b2 it is rho_inf - 2 t / expm1(x). Both terms are near -2 / log b2 while x is small, and their
+    difference loses all digits in float32: there the series of t / expm1(x) is used, without its first term.
+    """
+    short = 1.0 - b2
+    rho_inf = 2.0 / short - 1.0
+    if isinstance(b2, (int, float)):
+        rate = -math.log(b2) if b2 > 0 else math.inf
+        beyond = rho_inf - 2.0 / rate
+    else:
+        rate = -jnp.log(b2)
+        beyond = jnp.where(short < 0.03, short / 6 + short**2 / 12 + 19 / 360 * short**3, rho_inf - 2.0 / rate)
+    x = t * jnp.asarray(rate, t.dtype)
+    near = jnp.minimum(x, 1.0)
+    series = beyond + t * (1 - near * (1 / 6 - near**2 * (1 / 360 - near**2 * (1 / 15120 - near**2 / 604800))))
+    return jnp.where(x < 1.0, series, rho_inf - 2.0 * t / jnp.expm1(jnp.maximum(x, 0.5)))
 
 
 @factory
@@ -67,14 +88,17 @@ def scale_by_radam(
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
         t = steps(count)
-        weight = one_minus_power(k.b2, t)
         rho_inf = 2.0 / (1.0 - k.b2) - 1.0
-        rho = rho_inf - 2.0 * t * (1.0 - weight) / weight
+        rho = average_length(k.b2, t)
         trusted = rho >= k.threshold
         safe = jnp.where(trusted, rho, 5.0)
         squared = (safe - 4.0) * (safe - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * safe)
         # r multiplies u, so 1 / r multiplies sigma; before it is trusted sigma is 1
-        return {"unbias": 1.0 / weight, "trusted": trusted, "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0))}
+        return {
+            "unbias": 1.0 / one_minus_power(k.b2, t),
+            "trusted": trusted,
+            "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0)),
+        }
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

@@ -112,7 +112,8 @@ def scale_by_stddev(
     mu_t = decay mu_{t-1} + (1 - decay) g_t, mu_0 = 0; nu_t = decay nu_{t-1} + (1 - decay) g_t^2, nu_0 = initial_scale;
     with `bias_correction` both are first divided by 1 - decay^t; sigma_t = sqrt(nu_t - mu_t^2 + eps), or
     sqrt(nu_t - mu_t^2) + eps with `eps_in_sqrt=False`; u_t = g_t / sigma_t. Rounding cannot make the variance
-    negative here: it is taken as 0 then.
+    negative here: it is taken as 0 then. With `bias_correction` the first variance is 0 by this formula, whatever g is,
+    so the first step is g / sqrt(eps): start it with an `initial_scale`, or a warm-up.
 
     Units: dimensionless (invariant to g -> c g when eps = 0); eps has the units of g^2 inside the root, of g outside.
 

@@ -1,0 +1,138 @@
+"""Run every mutant against its tests: `python -m tests.mutants [part of a name]`; fails when one survives.
+
+Each mutant is a copy of the package in a temporary folder with one text changed, and one forked process that runs
+pytest on it. The parent has imported jax but started no backend, so that forking is safe and costs no start-up.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+# Compiling is most of a job: these passes only make the code faster.
+QUICK = [
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+]
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = " ".join(QUICK)
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # xdist and hypothesis's plugin take time and are not needed
+
+import chex  # noqa: E402, F401  # imported once for all jobs, after the environment is set
+import hypothesis.extra.numpy  # noqa: E402, F401
+import optax  # noqa: E402, F401
+import pytest  # noqa: E402
+
+from tests.mutants.table import MUTANTS, Mutant  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 2
+LIMIT = 120  # seconds for one job
+PASSED, FAILED, WRONG_COPY = 0, 1, 97
+
+
+def problem(mutant: Mutant) -> str | None:
+    """Say why the mutant cannot be made, None if it can."""
+    times = (ROOT / "gradtx" / mutant.file).read_text().count(mutant.old)
+    return None if times == 1 else f"the old text stands {times} times in {mutant.file}, expected once"
+
+
+def copy(folder: Path, mutant: Mutant | None) -> None:
+    """Copy the package and its tests, and make the wrong line."""
+    for part in ("gradtx", "tests"):
+        shutil.copytree(ROOT / part, folder / part)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    if mutant is not None:
+        file = folder / "gradtx" / mutant.file
+        file.write_text(file.read_text().replace(mutant.old, mutant.new))
+
+
+def child(folder: Path, tests: list[str]) -> int:
+    """Run the tests in a copy, in this process, and return pytest's exit code."""
+    out = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    signal.alarm(LIMIT)
+    os.chdir(folder)
+    sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
+    for name in [name for name in sys.modules if name.split(".")[0] in ("gradtx", "tests")]:
+        del sys.modules[name]
+    import gradtx
+
+    if Path(gradtx.__file__).parents[1].resolve() != folder.resolve():
+        return WRONG_COPY
+    ids = [f"tests/{test}" for test in tests]
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *ids]))
+
+
+def start(folder: Path, mutant: Mutant | None, tests: list[str]) -> int:
+    """Start a job and return its process."""
+    copy(folder, mutant)
+    sys.stdout.flush()
+    process = os.fork()
+    if process == 0:
+        code = WRONG_COPY
+        try:
+            code = child(folder, tests)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    return process
+
+
+def run(jobs: list[tuple[Mutant | None, list[str]]], folder: Path) -> list[tuple[int, float, str]]:
+    """Run all jobs, `WORKERS` at a time; return exit code, seconds and last words of each."""
+    results: list[tuple[int, float, str]] = [(WRONG_COPY, 0.0, "")] * len(jobs)
+    running: dict[int, tuple[int, float]] = {}
+    waiting = list(enumerate(jobs))
+    while waiting or running:
+        while waiting and len(running) < WORKERS:
+            i, (mutant, tests) = waiting.pop(0)
+            began = time.perf_counter()
+            running[start(folder / str(i), mutant, tests)] = (i, began)
+        process, status = os.wait()
+        i, began = running.pop(process)
+        words = (folder / str(i) / "output.txt").read_text()
+        results[i] = (os.waitstatus_to_exitcode(status), time.perf_counter() - began, words)
+        shutil.rmtree(folder / str(i))
+    return results
+
+
+def main(part: str = "") -> int:
+    """Run the mutants whose name contains `part`, print a table, and return the exit code."""
+    began = time.perf_counter()
+    mutants = [mutant for mutant in MUTANTS if part in mutant.name]
+    unusable = [f"{m.name}: {problem(m)}" for m in mutants if problem(m)]
+    if unusable or not mutants:
+        print("\n".join(unusable) or f"no mutant is named {part}")
+        return 1
+    tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for code, _, words in run([(None, tests[i::WORKERS]) for i in range(WORKERS) if tests[i::WORKERS]], folder):
+            if code != PASSED:
+                print(f"the tests fail on the right code (exit code {code}):\n{words}")
+                return 1
+        print(f"{len(tests)} tests pass on the right code, {time.perf_counter() - began:.0f} s")
+        results = run([(mutant, list(mutant.tests)) for mutant in mutants], folder)
+    alive = 0
+    for mutant, (code, seconds, words) in zip(mutants, results, strict=True):
+        verdict = {PASSED: "SURVIVED", FAILED: "killed"}.get(code, f"ERROR {code}")
+        print(f"{verdict:9} {seconds:5.1f} s  {mutant.name}")
+        if code != FAILED:
+            alive += 1
+            print(words if code != PASSED else f"    {mutant.file}: {mutant.old!r} -> {mutant.new!r}")
+    print(f"{len(mutants) - alive} of {len(mutants)} killed in {time.perf_counter() - began:.0f} s")
+    return int(alive > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))
