@@ -70,11 +70,11 @@ def test_decaying_rate_never_bursts(table: dict[str, dict[str, float]]) -> None:
 
 
 def test_mean_form_bursts_and_arrives(table: dict[str, dict[str, float]]) -> None:
-    # the bursts amplify rounding, so that not even the first digit after the point is the same on every machine
+    # the bursts amplify rounding: these digits belong to the order of sums in descend_summing_by_hand
     row = table["Adagrad, mean form, eta = 1"]
+    assert (round(row["b"], 3), round(row["w"], 4)) == (-188.342, 2.7609)
+    assert (round(row["low"], 2), round(row["high"], 2)) == (-1.06, 6.37)
     assert row["left"] < 0.05
-    assert row["low"] == pytest.approx(-1.06, abs=0.25)
-    assert row["high"] == pytest.approx(6.37, abs=0.25)
 
 
 def test_bursts_come_where_the_effective_rate_has_passed_the_edge() -> None:
