@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 import gradtx
 
 
@@ -21,6 +23,10 @@ class Row:
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.
         differentiable: whether d update / d gradient is finite and right (contract 5).
         extra: extra arguments that `update` needs.
+        event: the hyperparameter that may be an event schedule, by name; None if it has none.
+        stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
+        numbers_only: hyperparameters that this variant takes as numbers only, by name.
+        keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
     public: str
@@ -29,6 +35,10 @@ class Row:
     hyper: str | None = None
     differentiable: bool = True
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    event: str | None = None
+    stored: dict[str, str] = dataclasses.field(default_factory=dict)
+    numbers_only: tuple[str, ...] = ()
+    keeps_dtype: bool = False
 
     @property
     def name(self) -> str:
@@ -36,18 +46,21 @@ class Row:
         return f"{self.public}[{self.variant}]" if self.variant else self.public
 
 
-def row(public: str, variant: str = "", hyper: str | None = None, **settings: Any) -> Row:
-    """Return a row whose transform is the public factory with these settings."""
+def row(
+    public: str, variant: str = "", hyper: str | None = None, traits: dict[str, Any] | None = None, **settings: Any
+) -> Row:
+    """Return a row whose transform is the public factory with these settings; `traits` are further fields of it."""
 
     def make(**override: Any) -> gradtx.Transform:
         return getattr(gradtx, public)(**{**settings, **override})
 
-    return Row(public, variant, make, hyper)
+    event = next((name for name in ("learning_rate", "step_size", "step_size_fn") if name in settings), None)
+    return Row(public, variant, make, hyper, event=event, **(traits or {}))
 
 
 def halving(count: Any) -> Any:
-    """Return a schedule in plain Python arithmetic."""
-    return 0.5 / (1.0 + count)
+    """Return a schedule as a user would write one under strict promotion."""
+    return 0.5 / (1.0 + jnp.asarray(count).astype(jnp.float32))
 
 
 def custom_direction() -> gradtx.Rule:
@@ -61,7 +74,7 @@ def custom_scale() -> gradtx.Rule:
 
 
 ROWS: list[Row] = [
-    row("identity"),
+    row("identity", traits={"keeps_dtype": True}),  # its updates are the gradients themselves
     row("scale", hyper="step_size", step_size=-0.5),
     row("scale_by_learning_rate", hyper="learning_rate", learning_rate=0.1),
     row("scale_by_learning_rate", "ascent", learning_rate=0.1, flip_sign=False),
@@ -79,12 +92,12 @@ ROWS: list[Row] = [
     row("scale_by_rms", hyper="decay"),
     row("scale_by_rms", "eps outside", eps_in_sqrt=False, initial_scale=0.5),
     row("scale_by_rms", "corrected", bias_correction=True),
-    row("scale_by_rms", "first gradient", first_gradient=True),
+    row("scale_by_rms", "first gradient", traits={"numbers_only": ("initial_scale",)}, first_gradient=True),
     row("scale_by_stddev", hyper="decay"),
-    row("scale_by_stddev", "corrected", bias_correction=True, eps_in_sqrt=False),
+    row("scale_by_stddev", "corrected", bias_correction=True, eps_in_sqrt=False, initial_scale=1000.0),
     row("scale_by_adam", hyper="b2"),
     row("scale_by_adam", "nesterov", nesterov=True),
-    row("scale_by_adam", "bfloat16 mu", mu_dtype="bfloat16"),
+    row("scale_by_adam", "bfloat16 mu", traits={"stored": {"mu": "bfloat16"}}, mu_dtype="bfloat16"),
     row("scale_by_amsgrad", hyper="b2"),
     row("scale_by_amsgrad", "paper", bias_correction_mu=False, bias_correction_nu=False),
     row("scale_by_radam", hyper="b2"),

@@ -13,9 +13,10 @@ import optax
 
 from gradtx.core.errors import describe, message
 from gradtx.core.leafwise import Leafwise
+from gradtx.core.rule import Rule
 from gradtx.core.segment import Segment
 from gradtx.core.transform import Transform, factory
-from gradtx.core.tree import float_leaves
+from gradtx.core.tree import check_slots, float_leaves
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +97,8 @@ class Chain:
 
 def check_member(name: str, position: str, tx: Any) -> None:
     """Raise TypeError unless `tx` is a pair of functions (init, update)."""
+    if isinstance(tx, Rule):
+        raise TypeError(message(name, position, "is Rule", "a transform", "lift it with leafwise or divide_by"))
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
         made = "call it first" if callable(tx) else "give a gradtx or optax transform"
         raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
@@ -190,6 +193,7 @@ def identity() -> Transform:
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         del extra
         float_leaves("identity", grads, params)
+        check_slots("identity", state, optax.EmptyState)
         return grads, state
 
     return Transform(lambda params: optax.EmptyState(), update, "identity")

@@ -31,11 +31,12 @@ def describe(x: Any) -> str:
     if x is None:
         return "None"
     if hasattr(x, "shape") and hasattr(x, "dtype"):
+        if x.dtype == jax.dtypes.float0:
+            return f"float0 of shape {tuple(x.shape)}, the gradient of an integer"
         return f"{x.dtype} of shape {tuple(x.shape)}"
-    children = jax.tree.leaves(x)
-    if children and children[0] is not x:
-        return f"{type(x).__name__} of {len(children)} leaves"
-    return f"{type(x).__name__}"
+    if type(x) in (dict, list, tuple):
+        return f"{type(x).__name__} of {len(x)}"
+    return type(x).__name__
 
 
 def tree_mismatch(
@@ -54,7 +55,19 @@ def tree_mismatch(
             return ValueError(message(transform, path, "is missing", expected, fix))
     for path in got:
         if path not in wanted and not (prefix and any(full.startswith(path) for full in wanted)):
-            return ValueError(message(transform, path, f"is not in {like_root}", f"the leaves of {like_root}", fix))
-    structure = str(jax.tree.structure(tree))[:MAX_SHOWN]
-    expected = str(jax.tree.structure(like))[:MAX_SHOWN]
-    return ValueError(message(transform, root, f"has the containers {structure}", expected, fix))
+            got_text, expected = f"has no counterpart in {like_root}", "only its keys"
+            return ValueError(message(transform, path, got_text, expected, fix))
+    path, one, other = container_difference(tree, like)
+    expected = f"{describe(other)} as in {like_root}{path}"
+    return ValueError(message(transform, root + path, f"is {describe(one)}", expected, fix))
+
+
+def container_difference(tree: Any, like: Any, path: str = "") -> tuple[str, Any, Any]:
+    """Return the path at which two trees with the same leaf paths first differ in a container, and both containers."""
+    one_level = jax.tree_util.tree_flatten_with_path
+    children, others = (one_level(x, is_leaf=lambda y, x=x: y is not x)[0] for x in (tree, like))
+    if type(tree) is type(like):
+        for (key, child), (_, other) in zip(children, others, strict=False):
+            if jax.tree.structure(child) != jax.tree.structure(other):
+                return container_difference(child, other, path + jax.tree_util.keystr(key))
+    return path, tree, like

@@ -5,7 +5,8 @@ table may be any finite number.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -38,6 +39,7 @@ class Event(Protocol):
 
 
 INF = math.inf
+ANY_FINITE = (-INF, INF, False, False)
 # name: (low, high, low is allowed, high is allowed)
 DECAY = (0.0, 1.0, True, False)
 NON_NEGATIVE = (0.0, INF, True, False)
@@ -54,8 +56,9 @@ RANGES: dict[str, tuple[float, float, bool, bool]] = {
     "weight_decay": NON_NEGATIVE,
     "threshold": (4.0, INF, True, False),
     "max_norm": (0.0, INF, False, True),
+    "step_size": ANY_FINITE,
+    "step_size_fn": ANY_FINITE,
 }
-ANY_FINITE = (-INF, INF, False, False)
 EVENTS = {"learning_rate", "step_size", "step_size_fn"}  # what may wait for an event
 
 
@@ -64,13 +67,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def check(transform: str, settings: Mapping[str, Any], event: str | None = None) -> None:
+def check(transform: str, settings: Mapping[str, Any], event: str | None = None, optional: Iterable[str] = ()) -> None:
     """Raise for each hyperparameter of `settings` that is out of its range; tracers and schedules pass.
 
     Args:
         transform: name in errors.
         settings: arguments by name; what is no hyperparameter passes.
         event: a name, besides those of `EVENTS`, that may be an event schedule.
+        optional: names that may be None.
 
     Raises:
         ValueError: a number outside the range of its name, NaN included, or an array that is not a scalar.
@@ -91,11 +95,25 @@ def check(transform: str, settings: Mapping[str, Any], event: str | None = None)
             )
         if is_number(value) or concrete:
             check_range(transform, name, float(value))
-        elif name in RANGES and not (value is None or callable(value) or isinstance(value, (Event, jax.core.Tracer))):
+        elif value is None and name in optional:
+            continue
+        elif name in RANGES and not (callable(value) or isinstance(value, (Event, jax.core.Tracer))):
+            what = "None" if value is None else f"a {type(value).__name__}"
             raise TypeError(
-                f"{transform}: {name} is a {type(value).__name__}, expected a number, a scalar array or a "
-                "schedule; convert it with float()"
+                f"{transform}: {name} is {what}, expected a number, a scalar array or a schedule; give a number"
             )
+        elif name.endswith("_dtype"):
+            check_dtype(transform, name, value)
+
+
+def check_dtype(transform: str, name: str, value: Any) -> None:
+    """Raise unless `value` names a floating or complex dtype, or is None."""
+    try:
+        good = value is None or jnp.issubdtype(jnp.dtype(value), jnp.inexact)
+    except TypeError:
+        good = False
+    if not good:
+        raise TypeError(f"{transform}: {name} = {value!r}, expected a floating dtype or None; write jnp.float32")
 
 
 def check_range(transform: str, name: str, value: float) -> None:
@@ -109,13 +127,18 @@ def check_range(transform: str, name: str, value: float) -> None:
         raise ValueError(f"{transform}: {name} = {value!r}, expected {expected}; change {name} or give a schedule")
 
 
-def number_or_array(hyper: Hyper, count: jax.Array, switched: jax.Array | None = None) -> Any:
+def number_or_array(hyper: Hyper, count: jax.Array, switched: jax.Array | None = None, where: str = "schedule") -> Any:
     """Return what `hyper` is at `count`: a Python number as it is, anything else as a scalar array.
 
     Args:
         hyper: number, array or schedule.
         count: updates made so far, int32; the first update sees 0.
         switched: count at which the event of an `Event` came, -1 before.
+        where: transform and name, for errors.
+
+    Raises:
+        ValueError: a schedule gives no scalar.
+        TypeError: a schedule gives no number.
     """
     if is_number(hyper) or isinstance(hyper, bool) or hyper is None:
         return hyper if isinstance(hyper, (bool, int)) or hyper is None else float(hyper)
@@ -125,9 +148,13 @@ def number_or_array(hyper: Hyper, count: jax.Array, switched: jax.Array | None =
     elif callable(hyper):
         with jax.numpy_dtype_promotion("standard"):  # a user's schedule may mix the int32 count with floats
             value = hyper(count)
-    value = jnp.asarray(value)
+    try:
+        value = jnp.asarray(value)
+    except TypeError:
+        got = f"gave {type(value).__name__} at this count"
+        raise TypeError(f"{where} {got}, expected a number; return one number per count") from None
     if value.shape != ():
-        raise ValueError(f"schedule {hyper!r} gave shape {value.shape}, expected a scalar; return one number per count")
+        raise ValueError(f"{where} gave shape {value.shape}, expected a scalar; return one number per count")
     return lax.convert_element_type(value, scalar_dtype())
 
 
@@ -169,7 +196,12 @@ def hyperparams(tx: Any, state: Any) -> dict[str, Any]:
 
 def collect(tx: Any, state: Any, prefix: str, found: dict[str, Any], seen: dict[str, int]) -> None:
     """Add the hyperparameters of `tx` and its members to `found`."""
+    if hasattr(tx, "hyper"):  # a Rule
+        tx = SimpleNamespace(name=tx.name, settings=tx.hyper, body=None)
     if not hasattr(tx, "settings"):
+        return
+    if hasattr(tx.body, "inner"):  # a wrapper
+        collect(tx.body.inner, state.inner, prefix, found, seen)
         return
     if hasattr(tx.body, "members"):
         states = tx.body.states(state)
@@ -181,11 +213,13 @@ def collect(tx: Any, state: Any, prefix: str, found: dict[str, Any], seen: dict[
     base = prefix + tx.name + (f"#{times}" if times > 1 else "")
     count = getattr(state, "count", jnp.zeros((), jnp.int32))
     for name, value in tx.settings.items():
-        numeric = isinstance(value, (Event, jax.Array, np.ndarray)) or is_number(value)
-        if numeric or (callable(value) and name in SCHEDULED):
+        if hasattr(value, "settings") or hasattr(value, "hyper"):  # what `ratio` is made of
+            collect(value, state, f"{base}.", found, seen)
+        elif (
+            is_number(value)
+            or isinstance(value, (Event, jax.Array, np.ndarray))
+            or (callable(value) and name in RANGES)
+        ):
             got = number_or_array(value, count, getattr(state, "event", None))
             traced = isinstance(got, jax.core.Tracer) or is_number(got)
             found[f"{base}.{name}"] = got if traced else got.item()
-
-
-SCHEDULED = {*RANGES, "step_size", "step_size_fn"}

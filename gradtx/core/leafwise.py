@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx.core.errors import describe
 from gradtx.core.hyperparams import Event, check
 from gradtx.core.numerics import divide
 from gradtx.core.rule import LeafState, Rule, Slots
@@ -69,6 +70,15 @@ class Leafwise:
         return self._shapes[shape]
 
 
+def check_rule(lift: str, rule: Any) -> None:
+    """Raise unless `rule` is a Rule whose hyperparameters are in their ranges."""
+    if not isinstance(rule, Rule):
+        raise TypeError(
+            f"{lift}: rule is {describe(rule)}, expected a Rule; a transform needs no lift, put it in a chain"
+        )
+    check(rule.name, rule.hyper, rule.event)
+
+
 def leafwise(rule: Rule, *, mask: Any = None) -> Transform:
     """Lift a direction to trees: u = m.
 
@@ -79,6 +89,7 @@ def leafwise(rule: Rule, *, mask: Any = None) -> Transform:
 
     Raises:
         ValueError: a hyperparameter of the rule is out of its range.
+        TypeError: `rule` is no Rule.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -87,7 +98,7 @@ def leafwise(rule: Rule, *, mask: Any = None) -> Transform:
         >>> updates["w"].tolist()
         [0.5, 0.5]
     """
-    check(rule.name, rule.hyper, rule.event)
+    check_rule("leafwise", rule)
     return Transform.of(Leafwise(rule.name, rule, mask=mask), rule.hyper)
 
 
@@ -99,6 +110,7 @@ def divide_by(rule: Rule) -> Transform:
 
     Raises:
         ValueError: a hyperparameter of the rule is out of its range.
+        TypeError: `rule` is no Rule.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -106,12 +118,12 @@ def divide_by(rule: Rule) -> Transform:
         >>> sign.update(jnp.array([-3.0, 0.0]), sign.init(jnp.zeros(2)))[0].tolist()
         [-1.0, 0.0]
     """
+    check_rule("divide_by", rule)
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         sigma, slots = rule.update(g, slots, p, k)
         return divide(g, sigma), slots
 
-    check(rule.name, rule.hyper, rule.event)
     return Transform.of(Leafwise(rule.name, dataclasses.replace(rule, update=update), sigma=rule), rule.hyper)
 
 
@@ -132,7 +144,7 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
     Examples:
         >>> import gradtx
         >>> gradtx.ratio(gradtx.ema(0.9), gradtx.scale_by_rms(0.999))
-        ratio(ema(decay=0.9, debias=True), scale_by_rms(decay=0.999, eps=1e-08))
+        ratio(ema(0.9), scale_by_rms(decay=0.999, eps=1e-08))
     """
     m = direction if isinstance(direction, Rule) else getattr(getattr(direction, "body", None), "rule", None)
     sigma = scale if isinstance(scale, Rule) else getattr(getattr(scale, "body", None), "sigma", None)

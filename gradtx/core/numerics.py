@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.experimental.shard_alike import shard_alike
 from jax.typing import DTypeLike
 
 HALF_BITS = 16
@@ -52,7 +53,9 @@ def full(p: jax.Array, value: Any, dtype: DTypeLike | None = None, *, magnitude:
     """Return a slot like `p` filled with `value`, or with what a schedule gives at count 0; see `zeros`."""
     value = value(0) if callable(value) else value
     dtype = accumulator(p.dtype) if dtype is None else jnp.dtype(dtype)
-    return jnp.full_like(p, value, dtype=real(dtype) if magnitude else dtype)
+    slot = jnp.full_like(p, value, dtype=real(dtype) if magnitude else dtype)
+    # eager full_like takes the parameter's sharding; traced, XLA must be told that the two belong together
+    return shard_alike(p, slot)[1] if isinstance(p, jax.core.Tracer) else slot
 
 
 def abs_sq(x: jax.Array) -> jax.Array:

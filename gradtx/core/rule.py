@@ -51,7 +51,8 @@ class Rule:
     def at(self, count: jax.Array, switched: jax.Array | None = None) -> dict[str, Any]:
         """Return `k` for the step at `count` as a dict: the hyperparameters and the further scalars."""
         k = {
-            name: number_or_array(h, count, switched if name == self.event else None) for name, h in self.hyper.items()
+            name: number_or_array(hyper, count, switched if name == self.event else None, f"{self.name}: {name}")
+            for name, hyper in self.hyper.items()
         }
         return {**k, **self.scalars(SimpleNamespace(**k), count)}
 

@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx.core.errors import describe, message
 from gradtx.core.hyperparams import Event
 from gradtx.core.numerics import increment, real, wider
 from gradtx.core.rule import LeafState, Rule, Slots
-from gradtx.core.tree import INIT_FIX, align, float_leaves, leaf_error, resolve_mask, shape_of
+from gradtx.core.tree import align, check_like, check_slots, float_leaves, resolve_mask, shape_of
 
 if TYPE_CHECKING:
     from gradtx.core.leafwise import Leafwise
@@ -107,7 +106,9 @@ class Segment:
             ValueError: trees, shapes or states that do not match, params or an extra argument missing.
             TypeError: a gradient that is not of a floating or complex dtype.
         """
-        name = next((m.name for m in self.members if m.rule.needs_params), self.members[0].name)
+        name = self.members[0].name
+        if self.needs_params and params is None:
+            name = next(member.name for member in self.members if member.rule.needs_params)
         leaves, treedef, p_leaves = float_leaves(name, grads, params, needs_params=self.needs_params)
         slots = [self.slot_leaves(m, s, grads, leaves, treedef) for m, s in zip(self.members, states, strict=True)]
         tree, root = (grads, "grads") if params is None else (params, "params")
@@ -130,19 +131,14 @@ class Segment:
     def slot_leaves(self, member: "Leafwise", state: Any, grads: Any, leaves: list[Any], treedef: Any) -> Any:
         """Return each slot's arrays at the leaves of the gradients, checked against what the rule's init makes."""
         expected = list(member.slot_shapes(()))
-        if not isinstance(state, LeafState) or sorted(state.slots) != sorted(expected):
-            got = f"holds slots {sorted(state.slots)}" if isinstance(state, LeafState) else f"is {describe(state)}"
-            wanted = f"a LeafState with slots {expected}"
-            raise ValueError(message(member.name, "state", got, wanted, "use the state that this tx.init made"))
+        check_slots(member.name, state, LeafState, expected)
         slots = {}
         for key in expected:
             root = f"state.slots['{key}']"
             slots[key] = align(member.name, "grads", grads, treedef, root, state.slots[key])
             for i, (g, slot) in enumerate(zip(leaves, slots[key], strict=True)):
                 if g is not None and shape_of(slot) != member.slot_shapes(g.shape)[key]:
-                    made = f"the shape of the parameter that made {root} of shape {shape_of(slot)}"
-                    got = f"has shape {tuple(g.shape)}"
-                    raise ValueError(leaf_error(member.name, "grads", grads, i, got, made, INIT_FIX))
+                    check_like(member.name, "grads", grads, i, tuple(g.shape), root, slot)
         return slots
 
     def measurements(self, extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import Any, ParamSpec
 import jax
 import optax
 
+from gradtx.core.errors import describe
 from gradtx.core.hyperparams import check
 
 P = ParamSpec("P")
+MOST_WRITTEN = 8  # leaves of a container that is written out
 
 
 class Transform(optax.GradientTransformationExtraArgs):
@@ -73,12 +75,36 @@ def call(name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any] | N
     return f"{name}({', '.join(f'{k}={written(v)}' for k, v in shown.items())})"
 
 
+class Written:
+    """A leaf that prints as `written` does, inside a container."""
+
+    def __init__(self, value: Any) -> None:
+        """Hold the leaf."""
+        self.value = value
+
+    def __repr__(self) -> str:
+        """Print as `written`."""
+        return written(self.value)
+
+
+def plain_signature(name: str, signature: inspect.Signature) -> str:
+    """Write a signature with names and defaults only."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
+
+
 def written(value: Any) -> str:
     """Write one setting as a person would: numbers and schedules plainly, arrays never in full."""
     if isinstance(value, jax.core.Tracer):
         return "<traced>"
     if isinstance(value, type) or inspect.isfunction(value):
         return value.__name__
+    if isinstance(value, (dict, list, tuple)):
+        return (
+            describe(value)
+            if jax.tree.structure(value).num_leaves > MOST_WRITTEN
+            else repr(jax.tree.map(Written, value))
+        )
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)
@@ -94,18 +120,23 @@ def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
     name = make.__name__
     defaults = {k: p.default for k, p in signature.parameters.items() if p.default is not p.empty}
 
+    optional = {k for k, v in defaults.items() if v is None}
+
     @functools.wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> Transform:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{name}: {error}; it takes {name}{signature}") from None
+            raise TypeError(f"{name}: {error}; it takes {plain_signature(name, signature)}") from None
         bound.apply_defaults()
-        check(name, bound.arguments)
+        check(name, bound.arguments, optional=optional)
         tx = make(*args, **kwargs)
         if tx.body is None:
             return Transform(tx.init, tx.update, name, bound.arguments, call(name, bound.arguments, defaults))
         text = tx.text if hasattr(tx.body, "members") else call(name, bound.arguments, defaults)
-        return Transform.of(dataclasses.replace(tx.body, name=name), bound.arguments, text)
+        renamed = {"name": name}
+        if hasattr(tx.body, "rule"):
+            renamed["rule"] = dataclasses.replace(tx.body.rule, name=name)
+        return Transform.of(dataclasses.replace(tx.body, **renamed), bound.arguments, text)
 
     return made

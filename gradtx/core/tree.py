@@ -51,12 +51,27 @@ def as_float_array(transform: str, root: str, tree: Any, index: int, x: Any) -> 
     return jnp.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x
 
 
-def check_shape(transform: str, tree: Any, index: int, root: str, got: Any, like: str, expected: Any) -> None:
-    """Raise ValueError unless the shape `got`, None for what is no array, is the shape expected there."""
-    if got != expected:
-        what = "is not an array" if got is None else f"has shape {got}"
-        wanted = f"no array, as in {like}" if expected is None else f"shape {expected} as in {like}"
-        raise ValueError(leaf_error(transform, root, tree, index, what, wanted, INIT_FIX))
+def check_like(transform: str, root: str, tree: Any, index: int, shape: Any, like_root: str, like: Any) -> None:
+    """Raise ValueError unless `like`, at the place of a leaf of `tree`, is an array of this shape."""
+    found = shape_of(like)
+    if found == shape:
+        return
+    path = paths(root, tree)[index]
+    like_path = like_root + path[len(root) :]
+    if like is None:
+        raise ValueError(message(transform, like_path, "is None", f"an array of shape {shape} as {path}", INIT_FIX))
+    got = f"has shape {shape}" if found is not None else f"is an array of shape {shape}"
+    expected = f"shape {found} as in {like_path}" if found is not None else f"{describe(like)} as in {like_path}"
+    raise ValueError(message(transform, path, got, expected, INIT_FIX))
+
+
+def check_slots(transform: str, state: Any, kind: type, slots: Sequence[str] | None = None) -> None:
+    """Raise ValueError unless a state is of a kind and, where they are given, has these slots and no others."""
+    if type(state) is kind and (slots is None or sorted(state.slots) == sorted(slots)):
+        return
+    got = f"holds the slots {sorted(state.slots)}" if type(state) is kind else f"is {describe(state)}"
+    wanted = kind.__name__ if slots is None else f"{kind.__name__} with the slots {sorted(slots)}"
+    raise ValueError(message(transform, "state", got, wanted, "use the state that this tx.init made"))
 
 
 def shape_of(x: Any) -> tuple[int, ...] | None:
@@ -82,14 +97,14 @@ def float_leaves(
     leaves = [g if g is None else as_float_array(transform, root, grads, i, g) for i, g in enumerate(leaves)]
     if params is None:
         if needs_params:
-            fix = "call update(grads, state, params)"
+            fix = f"call {'update(grads, state, params)' if root == 'grads' else 'it with both trees'}"
             raise ValueError(message(transform, "params", "is None", "the params", fix))
         return leaves, treedef, [None] * len(leaves)
     p_leaves = align(transform, root, grads, treedef, "params", params)
     for i, (g, p) in enumerate(zip(leaves, p_leaves, strict=True)):
         if g is None:
             continue
-        check_shape(transform, grads, i, root, tuple(g.shape), "params", shape_of(p))
+        check_like(transform, root, grads, i, tuple(g.shape), "params", p)
         if needs_params:
             p_leaves[i] = as_float_array(transform, "params", grads, i, p)
     return leaves, treedef, p_leaves

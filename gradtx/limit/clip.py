@@ -11,7 +11,7 @@ from gradtx.core.hyperparams import Hyper, number_or_array
 from gradtx.core.numerics import abs_sq, accumulator, increment, real, scalar_dtype, wider
 from gradtx.core.rule import LeafState
 from gradtx.core.transform import Transform, factory
-from gradtx.core.tree import float_leaves
+from gradtx.core.tree import check_slots, float_leaves
 
 SHRINK = 2.0**-40  # squares of gradients from 1e-7 to 1e31 times max_norm stay inside float32; a power of two is exact
 
@@ -69,7 +69,7 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
 
     @jax.jit
     def clock(count: jax.Array) -> tuple[jax.Array, jax.Array]:
-        bound = jnp.asarray(number_or_array(max_norm, count), scalar_dtype())
+        bound = jnp.asarray(number_or_array(max_norm, count, where="clip_by_global_norm: max_norm"), scalar_dtype())
         return SHRINK / bound, increment(count)
 
     @jax.jit
@@ -79,12 +79,13 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
         return jnp.where(jnp.isfinite(norm), SHRINK / jnp.maximum(norm, SHRINK), jnp.nan)
 
     def init(params: Any) -> LeafState:
-        float_leaves("clip_by_global_norm", params)
+        float_leaves("clip_by_global_norm", params, root="params")
         return LeafState(jnp.zeros((), jnp.int32), {})
 
     def update(grads: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
         del extra
         leaves, treedef, _ = float_leaves("clip_by_global_norm", grads, params)
+        check_slots("clip_by_global_norm", state, LeafState, [])
         shrink, count = clock(state.count)
         factor = clip_factor([shrunk_square(g, shrink) for g in leaves if g is not None])
         clipped = [g if g is None else times(g, factor) for g in leaves]
@@ -93,7 +94,7 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
     return Transform(init, update, "clip_by_global_norm")
 
 
-def global_norm(tree: Any) -> jax.Array:
+def global_norm(updates: Any) -> jax.Array:
     """Measure the Euclidean norm of a whole tree.
 
     n = sqrt(sum over all leaves of |x|^2), accumulated in float32 or wider and divided by the largest entry first, so
@@ -103,7 +104,7 @@ def global_norm(tree: Any) -> jax.Array:
     Differs from: optax's, which sums in the leaves' dtype.
 
     Args:
-        tree: tree of arrays; None leaves count nothing.
+        updates: tree of arrays; None leaves count nothing.
 
     Returns:
         A float32 scalar, float64 where a leaf is; NaN or infinity where the tree holds one.
@@ -121,7 +122,7 @@ def global_norm(tree: Any) -> jax.Array:
         >>> f"{gradtx.global_norm({'a': jnp.array([3e30, 0.0]), 'b': jnp.array(4e30)}):.4g}"
         '5e+30'
     """
-    leaves = [x for x in float_leaves("global_norm", tree, root="tree")[0] if x is not None and x.size]
+    leaves = [x for x in float_leaves("global_norm", updates, root="updates")[0] if x is not None and x.size]
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(x)).astype(dtype) for x in leaves), jnp.zeros((), dtype))
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones((), dtype))

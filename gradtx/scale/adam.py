@@ -54,6 +54,6 @@ def scale_by_adam(
         >>> u, state = tx.update(jnp.array(1.0), tx.init(jnp.array(0.0)))
         >>> u, state = tx.update(jnp.array(3.0), state)
         >>> round(float(u), 4)
-        0.9181
+        0.9178
     """
     return ratio(ema(b1, True, mu_dtype, nesterov=nesterov), rms(b2, eps, eps_root=eps_root, debias=True))

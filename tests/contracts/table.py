@@ -1,0 +1,52 @@
+"""The table of row x contract: what each contract is, how a cell is run, how the table is printed."""
+
+from collections.abc import Callable, Mapping
+
+from tests.contracts import compiled, traced
+from tests.contracts.mixes import MIXES, Cell
+from tests.registry import ROWS, Row
+
+CONTRACTS: dict[int, tuple[str, Callable[[Row, Cell], None]]] = {
+    1: ("state", traced.stable_state),
+    2: ("forms", traced.one_structure),
+    3: ("donate", compiled.donation),
+    4: ("shapes", traced.shapes_only),
+    5: ("agree", compiled.one_result),
+    6: ("leaves", compiled.odd_leaves),
+    7: ("widths", compiled.accumulators),
+    8: ("extras", traced.extras),
+    9: ("strict", traced.strict),
+}
+CELLS = [(row, contract) for row in ROWS for contract in CONTRACTS]
+Results = Mapping[tuple[str, int], tuple[int, int]]  # (row, contract): mixes that hold, mixes looked at
+
+
+def run(row: Row, contract: int) -> Cell:
+    """Run one contract on one row; an error outside the mixes counts against all of them."""
+    cell = Cell(row.name, contract)
+    try:
+        CONTRACTS[contract][1](row, cell)
+    except Exception as error:
+        with cell.all_mixes():
+            raise error
+    return cell
+
+
+def gaps(results: Results) -> list[tuple[str, int]]:
+    """Return the cells that have no result, or not one for every mix."""
+    cells = [(row.name, contract) for row, contract in CELLS]
+    return [cell for cell in cells if results.get(cell, (0, 0))[1] != len(MIXES)]
+
+
+def table(results: Results) -> str:
+    """Return the table: per cell the number of mixes that hold, "gap" where one was not looked at."""
+    missing = set(gaps(results))
+    width = max(len(row.name) for row in ROWS)
+    lines = [" " * width + "".join(f"{f'{n} {title}':>9}" for n, (title, _) in CONTRACTS.items())]
+    for row in ROWS:
+        cells = [(row.name, contract) for contract in CONTRACTS]
+        shown = ["gap" if cell in missing else f"{results[cell][0]}/{results[cell][1]}" for cell in cells]
+        lines.append(f"{row.name:<{width}}" + "".join(f"{text:>9}" for text in shown))
+    held = sum(passed for passed, _ in results.values())
+    lines.append(f"{held} of {len(CELLS) * len(MIXES)} checks hold; {len(missing)} gaps")
+    return "\n".join(lines)

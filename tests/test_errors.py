@@ -1,0 +1,492 @@
+"""Bad inputs: the error's kind, that it names transform, path and remedy, and that nothing of the caller's changed."""
+
+import ast
+import dataclasses
+import inspect
+import math
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gradtx
+from gradtx.core.hyperparams import ANY_FINITE, RANGES
+
+PACKAGE = Path(gradtx.__file__).parent
+LONGEST = 600
+PARAMS = {"w": jnp.ones((3, 2)), "b": [jnp.ones(3), jnp.ones(())]}
+GRADS = jax.tree.map(lambda p: 2 * p, PARAMS)
+
+
+def without(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    return {k: v for k, v in tree.items() if k != key}
+
+
+def readable(error: BaseException, name: str, *says: str) -> None:
+    """Assert that a message has the house's form: `name: where got, expected what; remedy`, short, without arrays."""
+    text = str(error)
+    assert text.startswith(f"{name}: "), text
+    assert len(text) < LONGEST, f"{len(text)} characters: {text}"
+    assert re.search(r"; \w+", text), f"no remedy: {text}"
+    for fragment in says:
+        assert fragment in text, f"{fragment!r} is not in: {text}"
+    for dumped in ("Array(", "array(", "Traced<", " at 0x"):
+        assert dumped not in text, text
+
+
+# --- what is wrong with a tree, a state or a mask: found by init and update -------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Bad:
+    """A call of `update` that must fail.
+
+    Attributes:
+        case: what is wrong.
+        tx: makes the transform.
+        error: kind of the error.
+        name: transform that the message starts with.
+        says: what the message must contain, the path first.
+        grads, params: what update is given.
+        state: makes the state from the params; None is the transform's own.
+        extra: extra arguments.
+    """
+
+    case: str
+    tx: Callable[[], Any]
+    error: type[Exception]
+    name: str
+    says: tuple[str, ...]
+    grads: Any = dataclasses.field(default_factory=lambda: GRADS)
+    params: Any = dataclasses.field(default_factory=lambda: PARAMS)
+    state: Callable[[], Any] | None = None
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def decay(mask: Any = None) -> gradtx.Transform:
+    return gradtx.add_decayed_weights(0.1, mask)
+
+
+def named() -> gradtx.Transform:
+    return gradtx.named_chain(("sum", gradtx.trace(0.9)), ("rate", gradtx.scale(-0.1)))
+
+
+def two() -> gradtx.Transform:
+    return gradtx.chain(gradtx.trace(0.9), gradtx.scale(-0.1))
+
+
+def clip() -> gradtx.Transform:
+    return gradtx.clip_by_global_norm(1.0)
+
+
+def rule(**hyper: float) -> gradtx.Rule:
+    return gradtx.Rule("r", lambda g, slots, p, k: (g, {}), hyper=hyper)
+
+
+def waiting() -> gradtx.Transform:
+    return gradtx.scale_by_learning_rate(Plateau())
+
+
+class Plateau:
+    """An event schedule of the tests' own."""
+
+    argument = "validation_loss"
+
+    def happened(self, measured: jax.Array) -> jax.Array:
+        return measured < 1.0
+
+    def value(self, count: jax.Array, switched: jax.Array) -> jax.Array:
+        del count
+        return jnp.where(switched < 0, 0.1, 0.01)
+
+
+def with_leaf(leaf: Any) -> dict[str, Any]:
+    """Return gradients whose `b[0]` is this leaf."""
+    return {**GRADS, "b": [leaf, GRADS["b"][1]]}
+
+
+INTEGER, BOOL = jnp.ones(3, jnp.int32), jnp.ones(3, bool)
+FLOAT0 = jax.grad(lambda w: jnp.sum(w.astype(jnp.float32)), allow_int=True)(INTEGER)
+VECTOR = jnp.ones(2)
+OTHER = {"w": jnp.ones((3, 2)), "b": [jnp.ones(4), jnp.ones(())]}
+
+
+def bad_trees(name: str, make: Callable[[], Any], like: str, state: Callable[[], Any] | None = None) -> list[Bad]:
+    """Return what can be wrong with the gradients of a transform; `like` is the tree they are compared with."""
+    params = PARAMS if like == "params" else None
+    return [
+        Bad(f"{name}: {case}", make, error, name, says, grads, params, state)
+        for case, error, grads, says in [
+            ("a missing key", ValueError, without(GRADS, "w"), ("grads['w'] is missing", f"{like}['w']")),
+            ("an extra key", ValueError, {**GRADS, "z": VECTOR}, ("grads['z'] has no counterpart in", like)),
+            (
+                "another container",
+                ValueError,
+                {**GRADS, "b": tuple(GRADS["b"])},
+                ("grads['b'] is tuple of 2", "list of 2"),
+            ),
+            ("a leaf for a subtree", ValueError, {**GRADS, "b": VECTOR}, ("grads['b']", like)),
+            ("a wrong shape", ValueError, with_leaf(jnp.ones(4)), ("grads['b'][0] has shape (4,)", "(3,)", like)),
+            ("an integer leaf", TypeError, with_leaf(INTEGER), ("grads['b'][0] is int32 of shape (3,)",)),
+            ("a float0 leaf", TypeError, with_leaf(FLOAT0), ("grads['b'][0] is float0 of shape (3,)",)),
+            ("a bool leaf", TypeError, with_leaf(BOOL), ("grads['b'][0] is bool of shape (3,)",)),
+        ]
+    ]
+
+
+def mask_cases() -> list[Bad]:
+    good = {"w": True, "b": [True, False]}
+    return [
+        Bad(
+            f"mask {case}",
+            lambda mask=mask: decay(mask),
+            error,
+            "add_decayed_weights",
+            says,
+            state=lambda: decay().init(PARAMS),
+        )
+        for case, mask, error, says in [
+            ("without a key", without(good, "w"), ValueError, ("mask['w'] is missing", "params['w']")),
+            ("with one too many", {**good, "z": True}, ValueError, ("mask['z'] has no counterpart in params",)),
+            (
+                "of another container",
+                {**good, "b": (True, False)},
+                ValueError,
+                ("mask['b'] is tuple of 2", "list of 2"),
+            ),
+            ("with a number", {**good, "w": 1.0}, TypeError, ("mask['w'] is float", "True or False")),
+            ("with a vector", {**good, "w": jnp.ones(3, bool)}, TypeError, ("mask['w'] is bool of shape (3,)",)),
+            ("with None", {**good, "w": None}, TypeError, ("mask['w'] is None", "True or False")),
+            ("with a string", {**good, "b": ["no", False]}, TypeError, ("mask['b'][0] is str",)),
+            ("from a function", lambda params: without(good, "w"), ValueError, ("mask['w'] is missing",)),
+        ]
+    ]
+
+
+def state_cases() -> list[Bad]:
+    own = "use the state that this tx.init made"
+    return [
+        Bad(f"{case}", make, ValueError, name, (*says, own), state=state)
+        for case, make, name, says, state in [
+            ("leafwise, other slots", lambda: gradtx.trace(0.9), "trace", ("state", "['mu', 'nu']", "['trace']"),
+             lambda: gradtx.scale_by_adam().init(PARAMS)),
+            ("leafwise, a tuple", lambda: gradtx.trace(0.9), "trace", ("state is tuple",), lambda: two().init(PARAMS)),
+            ("leafwise, None", lambda: gradtx.trace(0.9), "trace", ("state is None",), lambda: None),
+            ("leafwise, optax's", lambda: gradtx.trace(0.9), "trace", ("state is TraceState",),
+             lambda: optax.trace(0.9).init(PARAMS)),
+            ("clip, None", clip, "clip_by_global_norm", ("state is None",), lambda: None),
+            ("clip, other slots", clip, "clip_by_global_norm", ("state", "trace"),
+             lambda: gradtx.trace(0.9).init(PARAMS)),
+            ("identity, other slots", gradtx.identity, "identity", ("state",), lambda: gradtx.trace(0.9).init(PARAMS)),
+            ("chain, longer", lambda: gradtx.sgd(0.1), "sgd", ("state is a tuple of 3", "a tuple of 2"),
+             lambda: gradtx.adamw(0.1).init(PARAMS)),
+            ("chain, a LeafState", two, "chain", ("state is LeafState",), lambda: gradtx.trace(0.9).init(PARAMS)),
+            ("chain, a dict", two, "chain", ("state",), lambda: named().init(PARAMS)),
+            ("chain, None", two, "chain", ("state is None",), lambda: None),
+            ("chain, as long", lambda: gradtx.adam(0.1), "scale_by_adam", ("state", "['trace']"),
+             lambda: gradtx.sgd(0.1, 0.9).init(PARAMS)),
+            ("named_chain, other labels", named, "named_chain", ("state has the keys ['rate']", "['sum', 'rate']"),
+             lambda: {"rate": gradtx.scale(-0.1).init(PARAMS)}),
+            ("named_chain, a tuple", named, "named_chain", ("state is tuple",), lambda: two().init(PARAMS)),
+        ]
+    ]  # fmt: skip
+
+
+def other_cases() -> list[Bad]:
+    make = lambda: gradtx.trace(0.9)  # noqa: E731  # one line per case reads better
+    return [
+        Bad("the state of other params", make, ValueError, "trace", ("grads['b'][0] has shape (3,)", "(4,)", "state"),
+            params=None, state=lambda: make().init(OTHER)),
+        Bad("params of another shape", decay, ValueError, "add_decayed_weights", ("['b'][0]", "(3,)", "(4,)", "params"),
+            params=OTHER, state=lambda: decay().init(PARAMS)),
+        Bad("params missing", decay, ValueError, "add_decayed_weights",
+            ("params is None", "call update(grads, state, params)"), params=None, state=lambda: decay().init(PARAMS)),
+        Bad("params missing in a chain", lambda: gradtx.adamw(0.1), ValueError, "add_decayed_weights",
+            ("params is None", "call update(grads, state, params)"),
+            params=None, state=lambda: gradtx.adamw(0.1).init(PARAMS)),
+        Bad("None among the params", decay, ValueError, "add_decayed_weights", ("params['w'] is None", "(3, 2)"),
+            params={**PARAMS, "w": None}, state=lambda: decay().init(PARAMS)),
+        Bad("integer params", decay, TypeError, "add_decayed_weights", ("params['b'][0] is int32 of shape (3,)",),
+            params={**PARAMS, "b": [INTEGER, jnp.ones(())]}, state=lambda: decay().init(PARAMS)),
+        Bad("an event without its measurement", waiting, ValueError, "scale_by_learning_rate",
+            ("validation_loss", "update(grads, state, params, validation_loss=...)")),
+        Bad("an event without its measurement in a chain", lambda: gradtx.adamw(Plateau()), ValueError,
+            "scale_by_learning_rate", ("validation_loss",)),
+        Bad("a schedule that gives a vector", lambda: gradtx.sgd(lambda count: jnp.ones(3) * 0.1), ValueError,
+            "scale_by_learning_rate", ("learning_rate", "(3,)", "scalar")),
+        Bad("a schedule that gives a vector to clip", lambda: gradtx.clip_by_global_norm(lambda count: jnp.ones(3)),
+            ValueError, "clip_by_global_norm", ("max_norm", "(3,)", "scalar")),
+        Bad("a schedule that gives text", lambda: gradtx.sgd(lambda count: "fast"), TypeError,
+            "scale_by_learning_rate", ("learning_rate", "str")),
+    ]  # fmt: skip
+
+
+BAD = [
+    *bad_trees("trace", lambda: gradtx.trace(0.9), "state.slots['trace']", lambda: gradtx.trace(0.9).init(PARAMS)),
+    *bad_trees("scale", lambda: gradtx.scale(2.0), "params"),
+    *bad_trees("add_decayed_weights", decay, "params"),
+    *bad_trees("clip_by_global_norm", lambda: gradtx.clip_by_global_norm(1.0), "params"),
+    *bad_trees("identity", gradtx.identity, "params"),
+    *bad_trees("ratio", lambda: gradtx.ratio(gradtx.trace(0.9), gradtx.scale_by_rms()), "params"),
+    *mask_cases(),
+    *state_cases(),
+    *other_cases(),
+]
+
+
+def call_eager(bad: Bad) -> Any:
+    tx = bad.tx()
+    state = tx.init(PARAMS) if bad.state is None else bad.state()
+    return tx.update(bad.grads, state, bad.params, **bad.extra)
+
+
+def call_traced(bad: Bad) -> Any:
+    """Run `update` under jit; float0 leaves are no arrays and go in as constants."""
+    tx = bad.tx()
+    state = tx.init(PARAMS) if bad.state is None else bad.state()
+    if any(getattr(g, "dtype", None) == jax.dtypes.float0 for g in jax.tree.leaves(bad.grads)):
+        return jax.jit(lambda s, p: tx.update(bad.grads, s, p))(state, bad.params)
+    return jax.jit(tx.update)(bad.grads, state, bad.params, **bad.extra)
+
+
+@pytest.mark.parametrize("call", [call_eager, call_traced], ids=["eager", "jit"])
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.case)
+def test_bad_update(bad: Bad, call: Callable[[Bad], Any]) -> None:
+    given = (bad.grads, bad.params)
+    before = jax.tree.map(np.array, given)
+    with pytest.raises(bad.error) as caught:
+        call(bad)
+    readable(caught.value, bad.name, *bad.says)
+    assert jax.tree.structure(given) == jax.tree.structure(before)
+    chex.assert_trees_all_equal(given, before)
+
+
+def test_failed_update_leaves_the_state_usable() -> None:
+    """A state handed to a call that failed still gives what it would have given."""
+    tx = gradtx.adamw(0.1)
+    state = tx.init(PARAMS)
+    before = jax.tree.map(np.array, state)
+    with pytest.raises(ValueError, match=r"grads\['w'\] is missing"):
+        tx.update(without(GRADS, "w"), state, PARAMS)
+    chex.assert_trees_all_equal(state, before)
+    chex.assert_trees_all_equal(tx.update(GRADS, state, PARAMS), gradtx.adamw(0.1).update(GRADS, state, PARAMS))
+
+
+# --- what is wrong with what init, apply_updates, hyperparams and the combinators are given ---------------------------
+
+CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]] = [
+    ("init, integer params", lambda: gradtx.trace(0.9).init({"w": INTEGER}), TypeError, "trace",
+     ("params['w'] is int32",)),
+    ("init, clip, integer params", lambda: gradtx.clip_by_global_norm(1.0).init({"w": INTEGER}), TypeError,
+     "clip_by_global_norm", ("params['w'] is int32",)),
+    ("init, params of text", lambda: gradtx.trace(0.9).init({"w": "ones"}), TypeError, "trace",
+     ("params['w'] is str",)),
+    ("init, mask without a key", lambda: decay({"w": True}).init(PARAMS), ValueError, "add_decayed_weights",
+     ("mask['b'][0] is missing",)),
+    ("init, mask with a number", lambda: decay({"w": 1, "b": True}).init(PARAMS), TypeError, "add_decayed_weights",
+     ("mask['w'] is int", "True or False")),
+    ("apply, missing key", lambda: gradtx.apply_updates(PARAMS, without(GRADS, "w")), ValueError, "apply_updates",
+     ("updates['w'] is missing", "params['w']")),
+    ("apply, shape", lambda: gradtx.apply_updates(PARAMS, with_leaf(jnp.ones(4))), ValueError, "apply_updates",
+     ("updates['b'][0] has shape (4,)", "(3,)")),
+    ("apply, integer", lambda: gradtx.apply_updates(PARAMS, with_leaf(INTEGER)), TypeError, "apply_updates",
+     ("updates['b'][0] is int32",)),
+    ("apply, swapped", lambda: gradtx.apply_updates(None, GRADS), ValueError, "apply_updates", ("params is None",)),
+    ("hyperparams of optax's", lambda: gradtx.hyperparams(optax.sgd(0.1), ()), TypeError, "hyperparams",
+     ("gradtx.chain",)),
+    ("hyperparams, other state", lambda: gradtx.hyperparams(gradtx.sgd(0.1), ()), ValueError, "sgd",
+     ("state is a tuple of 0", "a tuple of 2")),
+    ("chain of a factory", lambda: gradtx.chain(gradtx.adam), TypeError, "chain", ("argument 0", "call it first")),
+    ("chain of a number", lambda: gradtx.chain(gradtx.sgd(0.1), 0.1), TypeError, "chain", ("argument 1 is float",)),
+    ("chain of a list", lambda: gradtx.chain([gradtx.sgd(0.1), gradtx.sgd(0.1)]), TypeError, "chain",
+     ("argument 0 is list",)),
+    ("chain of a rule", lambda: gradtx.chain(rule()), TypeError, "chain",
+     ("argument 0 is Rule", "leafwise")),
+    ("named_chain without labels", lambda: gradtx.named_chain(gradtx.sgd(0.1)), TypeError, "named_chain",
+     ("argument 0", "pair (label, transform)")),
+    ("named_chain, number", lambda: gradtx.named_chain(("a", 0.1)), TypeError, "named_chain", ("argument 0 ('a')",)),
+    ("named_chain, label twice", lambda: gradtx.named_chain(("a", gradtx.identity()), ("a", gradtx.identity())),
+     ValueError, "named_chain", ("label 'a'", "rename")),
+    ("ratio, direction", lambda: gradtx.ratio(gradtx.clip_by_global_norm(1.0), gradtx.scale_by_rms()), TypeError,
+     "ratio", ("direction", "clip_by_global_norm", "ema")),
+    ("ratio, scale", lambda: gradtx.ratio(gradtx.ema(0.9), gradtx.trace(0.9)), TypeError, "ratio",
+     ("scale", "trace", "scale_by_rms()")),
+    ("ratio, masked direction", lambda: gradtx.ratio(decay({"w": True}), gradtx.scale_by_rms()), ValueError, "ratio",
+     ("direction has a mask", "chain")),
+    ("ratio, waiting direction", lambda: gradtx.ratio(waiting(), gradtx.scale_by_rms()), ValueError, "ratio",
+     ("direction has an event schedule", "chain")),
+    ("leafwise of a transform", lambda: gradtx.leafwise(gradtx.trace(0.9)), TypeError, "leafwise", ("rule", "Rule")),
+    ("divide_by of a transform", lambda: gradtx.divide_by(gradtx.trace(0.9)), TypeError, "divide_by", ("rule", "Rule")),
+    ("leafwise, hyperparameter", lambda: gradtx.leafwise(rule(b1=1)),
+     ValueError, "r", ("b1 = 1",)),
+    ("divide_by, hyperparameter", lambda: gradtx.divide_by(rule(eps=-1)),
+     ValueError, "r", ("eps = -1",)),
+    ("two starts", lambda: gradtx.scale_by_rms(first_gradient=True, initial_scale=1.0), ValueError, "scale_by_rms",
+     ("first_gradient", "initial_scale")),
+    ("two starts, corrected", lambda: gradtx.scale_by_rms(first_gradient=True, bias_correction=True), ValueError,
+     "scale_by_rms", ("first_gradient", "bias_correction")),
+    ("an event where none can be", lambda: gradtx.adam(0.1, b2=Plateau()), TypeError, "adam", ("b2", "event")),
+    ("a dtype that is none", lambda: gradtx.adam(0.1, mu_dtype="float33"), TypeError, "adam", ("mu_dtype", "float33")),
+    ("an integer accumulator", lambda: gradtx.trace(0.9, accumulator_dtype="int8"), TypeError, "trace",
+     ("accumulator_dtype", "int8")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "name", "says"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
+def test_bad_call(call: Callable[[], Any], error: type[Exception], name: str, says: tuple[str, ...]) -> None:
+    for run in (call, lambda: jax.jit(lambda: (call(), 0)[1])()):
+        with pytest.raises(error) as caught:
+            run()
+        readable(caught.value, name, *says)
+
+
+# --- hyperparameters: every numeric argument of every public factory, by signature and the table of ranges ------------
+
+REQUIRED: dict[str, Any] = {"learning_rate": 0.1, "decay": 0.9, "max_norm": 1.0, "step_size": 1.0, "step_size_fn": 1.0}
+COMBINATORS = {"chain", "named_chain", "leafwise", "divide_by", "ratio"}  # they take transforms and rules, no numbers
+
+
+def factories() -> dict[str, inspect.Signature]:
+    """Return the public factories of transforms, with their signatures."""
+    functions = {n: getattr(gradtx, n) for n in gradtx.__all__ if inspect.isroutine(getattr(gradtx, n))}
+    signatures = {name: inspect.signature(f) for name, f in functions.items()}
+    return {n: s for n, s in signatures.items() if s.return_annotation is gradtx.Transform and n not in COMBINATORS}
+
+
+def numeric_arguments() -> list[tuple[str, str, Any]]:
+    """Return (factory, argument, default) for every argument that takes a number."""
+    found = []
+    for name, signature in factories().items():
+        for argument, parameter in signature.parameters.items():
+            number = isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
+            if number or argument in RANGES or argument in REQUIRED:
+                found.append((name, argument, parameter.default))
+    return found
+
+
+ARGUMENTS = numeric_arguments()
+IDS = [f"{name}({argument})" for name, argument, _ in ARGUMENTS]
+
+
+def make_with(name: str, argument: str, value: Any) -> gradtx.Transform:
+    """Call the factory with this argument, the required others at usual values."""
+    required = [k for k, p in factories()[name].parameters.items() if p.default is p.empty]
+    return getattr(gradtx, name)(**{**{k: REQUIRED[k] for k in required}, argument: value})
+
+
+def test_required_arguments_are_known() -> None:
+    for signature in factories().values():
+        for argument, parameter in signature.parameters.items():
+            assert parameter.default is not parameter.empty or argument in REQUIRED
+
+
+def outside(argument: str) -> list[float]:
+    """Return numbers outside the range of an argument."""
+    low, high, low_in, high_in = RANGES.get(argument, ANY_FINITE)
+    below = [] if low == -math.inf else [low - 1.0, *([] if low_in else [low])]
+    above = [] if high == math.inf else [high + 1.0, *([] if high_in else [high])]
+    infinite = [x for x, allowed in ((-math.inf, False), (math.inf, high == math.inf and high_in)) if not allowed]
+    return [math.nan, *infinite, *below, *above]
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_number_out_of_range(name: str, argument: str, default: Any) -> None:
+    del default
+    for value in outside(argument):
+        for form in (value, np.float32(value), np.float64(value), jnp.float32(value), np.array(value)):
+            for run in (make_with, lambda *a: jax.jit(lambda: (make_with(*a), 0)[1])()):
+                with pytest.raises(ValueError, match=argument) as caught:
+                    run(name, argument, form)
+                readable(caught.value, name, argument, f"{float(value)!r}"[:4])
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_ends_of_the_range_pass(name: str, argument: str, default: Any) -> None:
+    del default
+    low, high, low_in, high_in = RANGES.get(argument, ANY_FINITE)
+    inside = [low] * low_in + [high] * high_in + ([0.0] if argument not in RANGES else [])
+    for value in inside:
+        make_with(name, argument, value)
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_no_number(name: str, argument: str, default: Any) -> None:
+    del default
+    for value in ("0.1", True, [0.1], {"a": 0.1}, 1j):
+        with pytest.raises(TypeError, match=argument) as caught:
+            make_with(name, argument, value)
+        readable(caught.value, name, argument, "number", "schedule")
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_none_only_where_it_is_the_default(name: str, argument: str, default: Any) -> None:
+    if default is None:  # None is "no sum", "no scaling"
+        make_with(name, argument, None)
+        return
+    with pytest.raises(TypeError, match=argument) as caught:
+        make_with(name, argument, None)
+    readable(caught.value, name, argument, "None", "number", "schedule")
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_array_that_is_no_scalar(name: str, argument: str, default: Any) -> None:
+    del default
+    for value in (jnp.full(3, 0.5), np.full((1,), 0.5)):
+        with pytest.raises(ValueError, match=argument) as caught:
+            make_with(name, argument, value)
+        readable(caught.value, name, f"{argument} has shape {value.shape}", "scalar")
+
+
+@pytest.mark.parametrize("name", factories())
+def test_missing_or_unknown_argument(name: str) -> None:
+    required = [k for k, p in factories()[name].parameters.items() if p.default is p.empty]
+    known = {k: REQUIRED[k] for k in required}
+    for wrong in [{**known, "lr": 0.1}, *({k: v for k, v in known.items() if k != left} for left in required)]:
+        with pytest.raises(TypeError) as caught:
+            getattr(gradtx, name)(**wrong)
+        readable(caught.value, name, "lr" if "lr" in wrong else required[0])
+
+
+@pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
+def test_tracers_pass(name: str, argument: str, default: Any) -> None:
+    """A traced value cannot be checked; it is taken as it is, also where a number would be out of range."""
+    del default
+    jax.eval_shape(lambda value: (make_with(name, argument, value), 0)[1], jnp.float32(-1.0))
+
+
+# --- every raise of the package is one that a test above provokes -----------------------------------------------------
+
+
+def raises_of(path: Path) -> list[tuple[Path, range]]:
+    """Return the lines of every raise statement of a file."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [(path, range(n.lineno, (n.end_lineno or n.lineno) + 1)) for n in nodes if isinstance(n, ast.Raise)]
+
+
+def test_every_raise_is_provoked() -> None:
+    calls: list[Callable[[], Any]] = [lambda bad=bad: call_eager(bad) for bad in BAD]
+    calls += [call for _, call, *_ in CALLS]
+    calls += [lambda: gradtx.adam(), lambda: gradtx.adam("x"), lambda: gradtx.adam(VECTOR), lambda: gradtx.adam(-1.0)]
+    hit: set[tuple[str, int]] = set()
+    for call in calls:
+        try:
+            call()
+        except Exception as error:
+            hit |= {(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)}
+    rooms = ["core", "direction", "scale", "limit", "optimizers"]  # the other rooms' errors stand beside their values
+    statements = [found for room in rooms for path in (PACKAGE / room).glob("*.py") for found in raises_of(path)]
+    assert statements
+    missed = [
+        f"{path.relative_to(PACKAGE)}:{lines.start}"
+        for path, lines in statements
+        if not any((str(path), line) in hit for line in lines)
+    ]
+    assert not missed

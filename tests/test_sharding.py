@@ -1,0 +1,84 @@
+"""Slots are sharded as their parameters, stay so, and a sharded run gives the numbers of one device."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import gradtx
+from tests.registry import ROWS, Row
+
+SHAPES = {"one_axis": (8, 3), "two_axes": (4, 6), "replicated": (5,), "scalar": ()}
+SPECS = {
+    "one_axis": PartitionSpec(("x", "y")),
+    "two_axes": PartitionSpec("x", "y"),
+    "replicated": PartitionSpec(),
+    "scalar": PartitionSpec(),
+}
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def shardings() -> dict[str, NamedSharding]:
+    assert jax.device_count() == 8
+    mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("x", "y"))
+    return {name: NamedSharding(mesh, spec) for name, spec in SPECS.items()}
+
+
+def values(seed: int) -> dict[str, jax.Array]:
+    generator = np.random.default_rng(seed)
+    return {name: jnp.asarray(generator.normal(size=shape), jnp.float32) for name, shape in SHAPES.items()}
+
+
+def check_shardings(tree: Any, shardings: dict[str, NamedSharding]) -> None:
+    """Assert that each leaf under a parameter's name, of its shape, is sharded as the parameter."""
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        keys = [key.key for key in path if isinstance(key, jax.tree_util.DictKey) and key.key in SHAPES]
+        if keys and leaf.shape == SHAPES[keys[-1]]:
+            where = jax.tree_util.keystr(path)
+            assert leaf.sharding.is_equivalent_to(shardings[keys[-1]], leaf.ndim), (where, leaf.sharding)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedSharding]) -> None:
+    tx = row.make()
+
+    @jax.jit
+    def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+        updates, state = tx.update(grads, state, params, **row.extra)
+        return gradtx.apply_updates(params, updates), state
+
+    params = values(0)
+    alone, alone_state = params, tx.init(params)
+    spread = jax.device_put(params, shardings)
+    state = tx.init(spread)
+    check_shardings(state, shardings)
+    check_shardings(jax.jit(tx.init)(spread), shardings)
+    for i in range(STEPS):
+        grads = values(i + 1)
+        alone, alone_state = step(alone, alone_state, grads)
+        spread, state = step(spread, state, jax.device_put(grads, shardings))
+        check_shardings((spread, state), shardings)
+    chex.assert_trees_all_close(
+        jax.device_get((spread, state)), jax.device_get((alone, alone_state)), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_eager_update_keeps_shardings(shardings: dict[str, NamedSharding]) -> None:
+    tx = gradtx.adamw(0.1)
+    params, grads = (jax.device_put(values(seed), shardings) for seed in (0, 1))
+    updates, state = tx.update(grads, tx.init(params), params)
+    check_shardings((updates, state, gradtx.apply_updates(params, updates)), shardings)
+
+
+def test_shapes_carry_shardings(shardings: dict[str, NamedSharding]) -> None:
+    """`init` is compiled ahead for shapes with shardings, as a checkpoint is restored."""
+    tx = gradtx.adam(0.1)
+    shapes = {k: jax.ShapeDtypeStruct(v, jnp.float32, sharding=shardings[k]) for k, v in SHAPES.items()}
+    compiled = jax.jit(tx.init).lower(shapes).compile()
+    state = compiled(jax.device_put(values(0), shardings))
+    check_shardings(state, shardings)
