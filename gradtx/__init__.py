@@ -37,6 +37,12 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.watch.diagnose import diagnose
+from gradtx.watch.evidence import metrics
+from gradtx.watch.monitor import WatchState, watch
+from gradtx.watch.probe import probe
+from gradtx.watch.probed import Probe
+from gradtx.watch.report import Report
 
 __version__ = "0.1.0"
 
@@ -98,4 +104,12 @@ __all__ = [
     "radam",
     "rmsprop",
     "sgd",
+    # watch
+    "Probe",
+    "Report",
+    "WatchState",
+    "diagnose",
+    "metrics",
+    "probe",
+    "watch",
 ]

@@ -62,12 +62,17 @@ def tree_mismatch(
     return ValueError(message(transform, root + path, f"is {describe(one)}", expected, fix))
 
 
+def structure(tree: Any) -> Any:
+    """Return the structure of a tree, which has no type of its own."""
+    return jax.tree.structure(tree)
+
+
 def container_difference(tree: Any, like: Any, path: str = "") -> tuple[str, Any, Any]:
     """Return the path at which two trees with the same leaf paths first differ in a container, and both containers."""
     one_level = jax.tree_util.tree_flatten_with_path
     children, others = (one_level(x, is_leaf=lambda y, x=x: y is not x)[0] for x in (tree, like))
     if type(tree) is type(like):
         for (key, child), (_, other) in zip(children, others, strict=False):
-            if jax.tree.structure(child) != jax.tree.structure(other):
+            if structure(child) != structure(other):
                 return container_difference(child, other, path + jax.tree_util.keystr(key))
     return path, tree, like

@@ -65,7 +65,7 @@ def check_like(transform: str, root: str, tree: Any, index: int, shape: Any, lik
     raise ValueError(message(transform, path, got, expected, INIT_FIX))
 
 
-def check_slots(transform: str, state: Any, kind: type, slots: Sequence[str] | None = None) -> None:
+def check_slots(transform: str, state: Any, kind: Any, slots: Sequence[str] | None = None) -> None:
     """Raise ValueError unless a state is of a kind and, where they are given, has these slots and no others."""
     if type(state) is kind and (slots is None or sorted(state.slots) == sorted(slots)):
         return

@@ -24,6 +24,8 @@ def average_length(b2: Any, t: jax.Array) -> jax.Array:
     """
     short = 1.0 - b2
     rho_inf = 2.0 / short - 1.0
+    rate: Any
+    beyond: Any
     if isinstance(b2, (int, float)):
         rate = -math.log(b2) if b2 > 0 else math.inf
         beyond = rho_inf - 2.0 / rate

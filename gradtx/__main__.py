@@ -1,0 +1,46 @@
+"""`python -m gradtx watch RUN.csv`: diagnose a log of any training run."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gradtx.watch.diagnose import judge
+from gradtx.watch.logs import from_columns, load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, or 2 where the log cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m gradtx", description="Say why training is stuck.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    watch = commands.add_parser(
+        "watch",
+        help="diagnose a log of loss, gradient norm and learning rate",
+        description="Diagnose a log (.csv or .json) with a column loss and, where there are, grad_norm, learning_rate "
+        "and step. What only the optimizer sees, a log does not hold: the report says what it cannot tell.",
+    )
+    watch.add_argument("log", help="the log, .csv or .json")
+    watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
+    watch.add_argument("--no-plot", action="store_true", help="draw nothing")
+    watch.add_argument("--json", action="store_true", help="print the report as JSON")
+    watch.add_argument("--loss-floor", type=float, default=0.0, help="least loss that can be reached (default 0)")
+    chosen = parser.parse_args(arguments)
+    try:
+        report = judge(from_columns(load(chosen.log), chosen.loss_floor))
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(report.to_dict(), indent=2) if chosen.json else report)
+    if not chosen.no_plot:
+        picture = chosen.plot or str(Path(chosen.log).with_suffix(".png"))
+        try:
+            report.plot(picture)
+        except ImportError as error:
+            print(error, file=sys.stderr)
+            return 0
+        print(f"picture: {picture}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
