@@ -100,11 +100,7 @@ def written(value: Any) -> str:
     if isinstance(value, type) or inspect.isfunction(value):
         return value.__name__
     if isinstance(value, (dict, list, tuple)):
-        return (
-            describe(value)
-            if jax.tree.structure(value).num_leaves > MOST_WRITTEN
-            else repr(jax.tree.map(Written, value))
-        )
+        return describe(value) if len(jax.tree.leaves(value)) > MOST_WRITTEN else repr(jax.tree.map(Written, value))
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)

@@ -158,7 +158,8 @@ def watch(
     records |g|^2, |u|^2, |p|^2 per group and in all, the slope g_t.u_t, the end slope g_t.u_{t-1} of the last step and
     so rho_t = g_t.u_{t-1} / g_{t-1}.u_{t-1}, the cosines of g_t with g_{t-1} and g_{t-2} and of u_t with u_{t-1}, the
     straightness |sum of 64 u|^2 / sum |u|^2, the smallest, mean and largest effective rate eta/sigma, the clip factor
-    and the share of exact zeros. Products between steps come from a sample of about 16,384 coordinates, exact below that.
+    and the share of exact zeros. Products between steps come from a sample of about 16,384 coordinates, exact below
+    that.
     The loss is recorded at every step. Recording stops at the first step that is not finite, which keeps the evidence.
 
     Units: those of the quantities recorded.

@@ -17,7 +17,7 @@ WHOLE = 256  # a leaf this small is kept whole
 
 
 def stride(shape: tuple[int, ...], total: int) -> int:
-    """Return the stride for a leaf in a model of `total` parameters, coprime to its rows so that it meets all columns."""
+    """Return the stride for a leaf in a model of `total` parameters, coprime to its rows: it meets every column."""
     step = 1 if math.prod(shape) <= WHOLE else -(-total // SAMPLE)
     while step > 1 and shape and math.gcd(step, shape[-1]) > 1:
         step += 1
