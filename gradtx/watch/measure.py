@@ -39,9 +39,19 @@ def measure(
         loss: loss of this step, NaN where none was passed.
         extra: extra arguments of the update.
     """
+    updates, _ = tx.update(grads, state.inner, params, **extra)
+    # A branch of its own: its operands are written once, where slices and sums would each draw in part of the update.
+    nothing = (state.record, jnp.zeros((), jnp.float32), jnp.ones((), bool))
+    really = state.record.step >= 0  # always, which XLA cannot know
+    return lax.cond(really, lambda: sums(tx, labels, rate, grads, updates, state, params, loss), lambda: nothing)
+
+
+def sums(
+    tx: Any, labels: list[str], rate: Any, grads: Any, updates: Any, state: Any, params: Any, loss: jax.Array
+) -> tuple[Record, jax.Array, jax.Array]:
+    """Return what `measure` does, from the update."""
     record, inner = state.record, state.inner
     meta, t = record.meta, record.step
-    updates, _ = tx.update(grads, inner, params, **extra)
     given = updates if params is None else params  # None leaves of the gradients drop out of all three alike
     g, u, p = (jax.tree.leaves(tree) for tree in (grads, updates, given))
     zeros = jax.tree.map(lambda x: jnp.mean(sample.take(x, meta.total) == 0, dtype=jnp.float32), grads)
