@@ -80,6 +80,9 @@ def bands(axis: Any, run: Any) -> None:
     axis.plot(run.rows["step"], run.rows["rate_mean"], color=BAND, label="geometric mean, last steps")
     if np.all(low[known] > 0):
         axis.set_yscale("log")
+        least, most = float(np.min(low[known])), float(np.max(high[known]))
+        axis.set_ylim(least / 2, most * 2)
+        axis.yaxis.set_minor_formatter(lambda value, position: "")
     axis.set_ylabel("eta / sigma")
     axis.legend(loc="best", fontsize=9)
 

@@ -1,7 +1,6 @@
 """What a probe adds to the findings: it tells a minimum from a saddle, and slow progress from a noise floor."""
 
 import dataclasses
-import math
 
 from gradtx.watch.features import Features
 from gradtx.watch.finding import Finding, number, percent
@@ -26,11 +25,14 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
             return [too_short(probe), *drop(found, "crawling", word)]
         if probe.curvature_sign == "positive":
             return [minimum(probe, f), *drop(found, "saddle_plateau", "converged_minimum")]
+    if word == "oscillating" and first is not None and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
+        line = f"a step x{number(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
+        return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
     if word == "crawling" and first is not None:
         deep = not (f.remaining < 0.2 and probe.best_fall < 0.3)
         if f.one_loss and probe.curvature_sign == "negative" and deep and f.g_growth > 0:
             return [saddle(probe), *found]
-        return [dataclasses.replace(first, doubt=crawl_doubt(first, probe)), *found[1:]]
+        return [pace(first, probe), *found[1:]]
     if word == "noise_floor" and first is not None:
         drifts = f.straight > 2 and longer and not probe.is_noise and below_edge(probe, 0.1)
         if drifts:
@@ -88,13 +90,13 @@ def too_short(probe: Probe) -> Finding:
     )
 
 
-def crawl_doubt(first: Finding, probe: Probe) -> str:
-    """Say whether the rate or the surface makes a crawl, from the sharpness and its edge."""
-    if probe.sharpness is None or probe.edge is None or not math.isfinite(probe.sharpness):
-        return first.doubt
+def pace(first: Finding, probe: Probe) -> Finding:
+    """Return a crawl with the action for its cause: too small a rate, or a surface too uneven for one rate."""
+    if probe.sharpness is None or probe.edge is None or not probe.sharpness > 0:
+        return first
     share = probe.sharpness / probe.edge
-    if share < 0.1:
-        return f"none: sharpness is {percent(share)} of its edge, so the rate is too small, not the surface too hard"
-    return (
-        f"none: sharpness is {percent(share)} of its edge, so the surface is ill-conditioned: take a sigma or momentum"
-    )
+    line = f"sharpness {number(probe.sharpness)} of {number(probe.edge)}, where the optimizer turns unstable"
+    action = f"raise eta up to {number(0.5 / share)} times: the rate is too small, not the surface too hard"
+    if share > 0.25:
+        action = "a sigma (Adagrad, Adam) or momentum: eta is near its edge already, so the surface is ill-conditioned"
+    return dataclasses.replace(first, evidence=(*first.evidence, line), action=action, doubt="")
