@@ -79,7 +79,7 @@ def make_step(tx: gradtx.Transform) -> Callable[..., tuple[Params, Any, dict[str
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def step(params: Params, state: Any, key: jax.Array, images: jax.Array, labels: jax.Array) -> Any:
         loss, grads = jax.value_and_grad(loss_fn)(params, shifted(key, images), labels)
-        updates, state = tx.update(grads, state, params)
+        updates, state = tx.update(grads, state, params, value=loss)
         params = gradtx.apply_updates(params, updates)
         norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(grads)))
         return params, state, {"loss": loss, "gradient norm": norm}
@@ -94,10 +94,10 @@ def optimizer(steps: int) -> gradtx.Transform:
 
 
 def train(epochs: int, seed: int) -> tuple[float, dict[str, np.ndarray]]:
-    """Train; return the accuracy on the held-out fifth and what each update measured."""
+    """Train under watch; print why training is stuck or that it is not; return held-out accuracy and measurements."""
     images, held_images, labels, held_labels = load()
     per_epoch = len(images) // BATCH
-    tx = optimizer(epochs * per_epoch)
+    tx = gradtx.watch(optimizer(epochs * per_epoch))
     params = init(seed)
     state = tx.init(params)
     step = make_step(tx)
@@ -109,12 +109,13 @@ def train(epochs: int, seed: int) -> tuple[float, dict[str, np.ndarray]]:
     history: list[dict[str, jax.Array]] = []
     with tqdm(range(epochs), desc="training", unit="epoch") as bar:
         for _ in bar:
-            rate = gradtx.hyperparams(tx, state)["scale_by_learning_rate.learning_rate"]
             for batch in shuffle.permutation(len(images))[: per_epoch * BATCH].reshape(per_epoch, BATCH):
                 key = keys[len(history)]
                 params, state, measured = step(params, state, key, images[batch], labels[batch])
                 history.append(measured)
-            bar.set_postfix({"loss": f"{history[-1]['loss']:.4f}", "learning rate": f"{rate:.2e}"})
+            now = gradtx.metrics(state)
+            bar.set_postfix({name: f"{now[name]:.2g}" for name in ("loss", "learning_rate", "rho", "update_ratio")})
+    print(gradtx.diagnose(state))
 
     guesses = np.asarray(jax.jit(logits)(params, held_images)).argmax(axis=1)
     rows = jax.device_get(history)

@@ -14,7 +14,7 @@ import numpy as np
 import surfaces
 from drawing import BLUE, GREEN, ORANGE, RED, arguments, loss_and_gradient, plain_log, save
 from matplotlib.axes import Axes
-from surfaces import UPDATES, Descent, adagrad_mean, descend, regression_run, rmsprop
+from surfaces import UPDATES, Descent, adagrad_mean, descend, diagnosis, regression_run, regression_verdict, rmsprop
 
 import gradtx
 
@@ -50,7 +50,8 @@ def trail(axes: Axes, run: Descent, across: str, up: str, colour: str = "black",
 
 def stuck() -> plt.Figure:
     """1a: the loss is flat, the gradient is not small."""
-    run = descend(gradtx.sgd(1.5), surfaces.narrowing, {"x": 12.0, "y": 0.0}, 200)
+    tx = gradtx.sgd(1.5)
+    run = descend(tx, surfaces.narrowing, {"x": 12.0, "y": 0.0}, 200)
     figure, (above, across, time) = plt.subplots(1, 3, figsize=(17, 5), width_ratios=(1, 1, 1.4))
     contours(above, surfaces.narrowing, ("x", -4, 14), ("y", -6, 8))
     trail(above, run, "x", "y")
@@ -71,6 +72,7 @@ def stuck() -> plt.Figure:
 
     loss_and_gradient(time, run.loss, run.gradient_norm)
     time.set_title("The loss is flat, the gradient norm rises")
+    figure.suptitle(f"verdict: {diagnosis(tx, run).verdict}", fontweight="bold")
     return figure
 
 
@@ -81,8 +83,8 @@ def convex() -> plt.Figure:
     axes[0].plot(*surfaces.START.values(), "o", color="black", markersize=14)
     note = {"ha": "center", "bbox": {"facecolor": "white", "edgecolor": "none", "boxstyle": "round"}}
 
-    run, every = regression_run("GD, eta = 1.145e-6"), 8_000
-    regression_contours(axes[1], "$\\eta$ = 1.145e-6, just above the stable edge: bounces")
+    run, every = regression_run(name := "GD, eta = 1.145e-6"), 8_000
+    regression_contours(axes[1], f"$\\eta$ = 1.145e-6, above the stable edge\nverdict: {regression_verdict(name)}")
     for first in range(0, 4 * every + 1, every):
         axes[1].plot(run.at["b"][first : first + 3], run.at["w"][first : first + 3], "o-", color="black", markersize=4)
     low, high = (edge(run.at["w"][: first + 3]) for edge in (np.min, np.max))
@@ -90,8 +92,8 @@ def convex() -> plt.Figure:
         -165, -0.3, f"one bounce in every {every:,}\nupdates drawn; w swings\nfrom {low:.0f} to {high:.0f}", **note
     )
 
-    run = regression_run("GD, eta = 1e-7")
-    regression_contours(axes[2], "$\\eta$ = 1e-7: crawls")
+    run = regression_run(name := "GD, eta = 1e-7")
+    regression_contours(axes[2], f"$\\eta$ = 1e-7\nverdict: {regression_verdict(name)}")
     trail(axes[2], run, "b", "w")
     end = (run.at["b"][-1], run.at["w"][-1])
     arrow = {"arrowstyle": "-|>", "color": RED, "linewidth": 2}
@@ -163,10 +165,8 @@ def slope() -> plt.Figure:
         axes[0].text(at, surfaces.slope({"x": at}) + 0.6, words, fontsize=14)
     axes[1].semilogy(x, np.abs(run.gradient["x"]), "--", color=RED, label="|gradient|")
     axes[1].semilogy(x, eta / rate, "o-", color=GREEN, markersize=3, label=r"$\sigma$")
-    axes[1].set(
-        ylabel=r"|gradient|, $\sigma$",
-        title=r"$\sigma$ follows the gradient: fast on the way up, slowly on the way down",
-    )
+    title = r"$\sigma$ follows the gradient: fast on the way up, slowly on the way down"
+    axes[1].set(ylabel=r"|gradient|, $\sigma$", title=title)
     axes[1].legend()
     axes[2].semilogy(x, rate, "o-", color=BLUE, markersize=3)
     axes[2].set(xlabel="x", ylabel=r"$\eta$ / $\sigma$", title=r"The effective rate $\eta$ / $\sigma$")
@@ -179,7 +179,7 @@ def regression_and_time(name: str, title: str) -> plt.Figure:
     """Draw a run on the regression surface beside w and its effective rate over time."""
     run = regression_run(name)
     figure, axes = plt.subplot_mosaic([["plane", "w"], ["plane", "rate"]], figsize=(15, 6), width_ratios=(1.2, 1))
-    regression_contours(axes["plane"], title)
+    regression_contours(axes["plane"], f"{title}\nverdict: {regression_verdict(name)}")
     trail(axes["plane"], run, "b", "w")
     _, eigenvalues = surfaces.optimum()
     first = slice(0, 10_000)
@@ -231,12 +231,8 @@ def pictures() -> dict[str, Any]:
         "2-different-rates": two_rates,
         "2.2a-changes-along-one-direction": new_moon,
         "2.2c-rmsprop-adapts": slope,
-        "2.4a-adagrad-bursts": lambda: regression_and_time(
-            surfaces.BURSTS, f"Adagrad, mean form, $\\eta$ = 1, {UPDATES:,} updates: bursts"
-        ),
-        "2.4b-decay-ends-the-bursts": lambda: regression_and_time(
-            surfaces.CALM, "$\\eta_t$ = 1 / sqrt(t + 1): no burst"
-        ),
+        "2.4a-adagrad-bursts": lambda: regression_and_time(surfaces.BURSTS, "Adagrad, mean form, $\\eta$ = 1"),
+        "2.4b-decay-ends-the-bursts": lambda: regression_and_time(surfaces.CALM, "$\\eta_t$ = 1 / sqrt(t + 1)"),
         "2.4b-decay-and-warmup": schedules,
         "2.4c-warmup-in-resnet-and-transformer": warm_ups,
     }

@@ -98,8 +98,8 @@ def descend(
 def descend_summing_by_hand(tx: gradtx.Transform, start: Mapping[str, float], updates: int) -> Descent:
     """Descend on the regression, one compiled update at a time, with a gradient that NumPy sums.
 
-    For a run whose bursts amplify rounding: XLA fuses and orders the gradient's sums as it likes, so that the last digits
-    would change with its version; NumPy's order is fixed.
+    For a run whose bursts amplify rounding: XLA fuses and orders the gradient's sums as it likes, so that the last
+    digits would change with its version; NumPy's order is fixed.
     """
 
     @jax.jit
@@ -119,6 +119,23 @@ def descend_summing_by_hand(tx: gradtx.Transform, start: Mapping[str, float], up
     path, slopes = ({k: np.array([row[k] for row in rows]) for k in start} for rows in (at, gradient))
     misses = path["b"][:-1, None] + path["w"][:-1, None] * X - Y
     return Descent(path, np.sum(misses**2, 1), slopes, {k: -np.diff(path[k]) / slopes[k] for k in start})
+
+
+def diagnosis(tx: gradtx.Transform, run: Descent) -> gradtx.Report:
+    """Say why a descent of `tx` is stuck: its very steps pass once more, under watch, in one compiled loop."""
+    tx = gradtx.watch(tx)
+    params = {k: jnp.asarray(at[:-1]) for k, at in run.at.items()}
+    grads = {k: jnp.asarray(run.gradient[k]) for k in params}
+
+    def step(state: Any, seen: tuple[Params, Params, jax.Array]) -> tuple[Any, None]:
+        params, grads, loss = seen
+        return tx.update(grads, state, params, value=loss)[1], None
+
+    @jax.jit
+    def replay(*steps: Any) -> Any:
+        return lax.scan(step, tx.init({k: at[0] for k, at in params.items()}), steps)[0]
+
+    return gradtx.diagnose(replay(params, grads, jnp.asarray(run.loss)))
 
 
 def adagrad_mean(eta: Any) -> gradtx.Transform:
@@ -149,6 +166,12 @@ def regression_run(name: str) -> Descent:
     if name == BURSTS:
         return descend_summing_by_hand(RUNS[name], START, UPDATES)
     return descend(RUNS[name], regression, START, UPDATES)
+
+
+@cache
+def regression_verdict(name: str) -> str:
+    """Return the verdict on the run of this name on the regression surface."""
+    return diagnosis(RUNS[name], regression_run(name)).verdict
 
 
 def optimum() -> tuple[dict[str, float], np.ndarray]:

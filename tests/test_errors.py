@@ -350,8 +350,21 @@ def test_bad_call(call: Callable[[], Any], error: type[Exception], name: str, sa
 
 # --- hyperparameters: every numeric argument of every public factory, by signature and the table of ranges ------------
 
-REQUIRED: dict[str, Any] = {"learning_rate": 0.1, "decay": 0.9, "max_norm": 1.0, "step_size": 1.0, "step_size_fn": 1.0}
-COMBINATORS = {"chain", "named_chain", "leafwise", "divide_by", "ratio"}  # they take transforms and rules, no numbers
+REQUIRED: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "decay": 0.9,
+    "max_norm": 1.0,
+    "step_size": 1.0,
+    "step_size_fn": 1.0,
+}
+COMBINATORS = {
+    "chain",
+    "named_chain",
+    "leafwise",
+    "divide_by",
+    "ratio",
+    "watch",
+}  # they take transforms and rules, no numbers
 
 
 def factories() -> dict[str, inspect.Signature]:

@@ -1,6 +1,7 @@
 """The examples run, measure what the lecture says, and draw."""
 
 import contextlib
+import dataclasses
 import importlib
 import io
 import subprocess
@@ -135,3 +136,83 @@ def test_custom_optimizers_beat_gradient_descent_in_a_plain_process(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     lion, pair, descent = (float(line.split()[3]) for line in done.stdout.splitlines())
     assert max(lion, pair) < 1e-6 < descent
+
+
+def test_digits_end_with_their_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load("digits").main(["--epochs", "1", "--out", str(tmp_path)])
+    out, bar = capsys.readouterr()
+    assert "gradtx diagnosis   steps 1..22 " in out
+    assert "VERDICT  " in out
+    assert "head_bias" in out
+    assert "learning_rate=" in bar
+    assert "update_ratio=" in bar
+
+
+VERDICTS = {
+    "GD, eta = 1.145e-6": ("oscillating", "diverging"),  # just above the edge it is both
+    "GD, eta = 1e-7": ("crawling",),
+    "Adagrad, mean form, eta = 1": ("sigma_burst",),
+    "Adagrad, mean form, eta = 1/sqrt(t+1)": ("converged_minimum", "healthy"),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_lectures_runs_get_their_verdicts(name: str) -> None:
+    assert load("surfaces").regression_verdict(name) in VERDICTS[name]
+
+
+def test_the_valley_oscillates_and_is_not_called_a_minimum() -> None:
+    surfaces, gradtx = load("surfaces"), load("gradtx")
+    tx = gradtx.sgd(1.5)
+    report = surfaces.diagnosis(tx, surfaces.descend(tx, surfaces.narrowing, {"x": 12.0, "y": 0.0}, 200))
+    assert report.verdict == "oscillating"
+    assert "NOT a critical point" in report.headline
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdicts"),
+    [("stuck", ["oscillating"]), ("convex", ["GD, eta = 1.145e-6", "GD, eta = 1e-7"])],
+)
+def test_pictures_carry_their_verdicts(figure: str, verdicts: list[str]) -> None:
+    lecture = load("lecture")
+    drawn = getattr(lecture, figure)()
+    words = drawn.get_suptitle() + "".join(axes.get_title() for axes in drawn.axes)
+    for name in verdicts:
+        expected = lecture.regression_verdict(name) if name in VERDICTS else name
+        assert f"verdict: {expected}" in words
+    lecture.plt.close(drawn)
+
+
+def test_bursts_carry_their_verdict() -> None:
+    lecture = load("lecture")
+    drawn = lecture.pictures()["2.4a-adagrad-bursts"]()
+    assert "verdict: sigma_burst" in "".join(axes.get_title() for axes in drawn.axes)
+    lecture.plt.close(drawn)
+
+
+def test_every_stuck_run_is_named_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stuck = load("stuck")
+    made = [case.verdict for case in stuck.cases()]
+    assert len(set(made)) >= 8
+    assert stuck.main(["--out", str(tmp_path)]) == 0
+    reports, table = capsys.readouterr().out.split(f"{'run':<32}")
+    assert [line.split()[1].rstrip(":") for line in reports.splitlines() if "VERDICT" in line] == made
+    assert reports.count("  ACTION ") == len(made)
+    assert table.count(" -> ") == len(made) + 1  # the head says it too
+    check_picture(tmp_path / "stuck.png")
+
+
+def test_a_wrong_verdict_and_a_mend_that_is_none_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stuck = load("stuck")
+    (case,) = [case for case in stuck.cases() if case.verdict == "oscillating"]
+    wrong = dataclasses.replace(case, verdict="crawling", mend=lambda report: ("nothing", {}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stuck, "cases", lambda: [wrong])
+        assert stuck.main(["--out", str(tmp_path)]) == 1
+    assert "VERDICT OSCILLATING, EXPECTED CRAWLING   NOT BETTER" in capsys.readouterr().out
+
+
+def test_stuck_says_which_runs_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load("stuck").main(["--only", "bored"])
+    assert "no run was made for bored; there are oscillating, crawling" in capsys.readouterr().err

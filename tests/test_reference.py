@@ -121,6 +121,7 @@ REFERENCES: dict[str, Reference] = {
     "leafwise": Reference(partial(multiply.scale, step_size=0.5)),
     "divide_by": Reference(composed.over_magnitude),
     "ratio": Reference(composed.trace_over_stddev),
+    "watch": Reference(partial(adam.adamw, learning_rate=0.1, weight_decay=0.01)),
 }
 
 

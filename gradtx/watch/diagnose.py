@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from gradtx.watch.ended import blew_up
 from gradtx.watch.evidence import FEWEST, Evidence, read
 from gradtx.watch.extract import features
 from gradtx.watch.features import Features
 from gradtx.watch.finding import Finding, number, percent
 from gradtx.watch.report import Report
 from gradtx.watch.sharpen import sharpen
-from gradtx.watch.verdicts import RULES, blew_up
+from gradtx.watch.verdicts import RULES
+
+MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup"}
+AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # no second finding beside those
 
 UNDECIDED = Finding(
     "undecided",
@@ -84,7 +88,8 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
     """Return the report whose verdict is the first finding."""
     first = found[0]
     fired = {finding.verdict for finding in found}
-    also = tuple(finding for finding in found[1:] if finding.verdict not in (first.verdict, "healthy"))
+    quiet = {first.verdict, "healthy", *(AT_REST if first.verdict in MOVING else ())}
+    also = tuple(finding for finding in found[1:] if finding.verdict not in quiet)
     return Report(
         verdict=first.verdict,
         headline=first.headline,
@@ -110,9 +115,9 @@ def reasons(f: Features, run: Evidence) -> dict[str, str]:
         "sigma_burst": "no sigma in this chain"
         if f.scaled is False
         else f"largest late loss is {number(f.peak_late)} medians",
-        "needs_warmup": f"the loss rose to {number(f.peak_early)} of its start within 64 steps",
+        "needs_warmup": f"the loss rose to no more than {number(f.peak_early)} times its start within 64 steps",
         "vanishing_dead": "" if f.dead else "every group gets a gradient",
-        "noise_floor": "every step sees the same loss" if f.one_loss else f"straightness {number(f.straight)}",
+        "noise_floor": "every step sees the same batch" if f.one_loss else f"straightness {number(f.straight)}",
     }
     return {name: why for name, why in out.items() if why and "unknown" not in why}
 
@@ -131,6 +136,10 @@ def missing(f: Features, run: Evidence) -> tuple[str, ...]:
     if run.meta is not None and run.meta.sampled < run.meta.total:
         lines.append(
             f"products between steps are estimated from {run.meta.sampled:,} of {run.meta.total:,} parameters, "
-            f"measured in {run.meta.run} of every {run.meta.every} steps"
+            + (
+                "at every step"
+                if run.meta.every == 1
+                else f"measured in {run.meta.run} of every {run.meta.every} steps"
+            )
         )
     return tuple(lines)

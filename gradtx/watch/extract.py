@@ -51,6 +51,7 @@ def losses(run: Evidence) -> Mapping[str, object]:
     quarter = max(len(run.losses) // 4, 1)
     return {
         "loss_first": float(run.early_losses[0]),
+        "loss_middle": float(np.mean(middle)),
         "loss_last": last,
         "loss_least": float(np.min(means)),
         "progress": float(np.mean(middle) - last) / scale,

@@ -13,9 +13,10 @@ class Features:
         steps: updates seen.
         rows: measured steps in the window.
         loss_first: loss of the first step.
+        loss_middle: mean loss at 40 to 60 % of the run.
         loss_last: mean loss of the last tenth of the run.
         loss_least: least mean loss of any block.
-        progress: (mean loss at 40 to 60 % of the run - loss_last) / (loss_last - floor).
+        progress: (loss_middle - loss_last) / (loss_last - floor).
         certainty: that fall over its standard error.
         recent: (mean loss at 70 to 80 % of the run - loss_last) / (loss_last - floor).
         rising: median loss of the last quarter of the window over that of the first.
@@ -49,6 +50,7 @@ class Features:
     steps: int = 0
     rows: int = 0
     loss_first: float = NAN
+    loss_middle: float = NAN
     loss_last: float = NAN
     loss_least: float = NAN
     progress: float = NAN

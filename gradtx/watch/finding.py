@@ -5,6 +5,12 @@ import math
 
 from gradtx.watch.features import Features
 
+ROUNDING = 1e-6  # relative fall below which float32 shows little but its own rounding
+NOTHING = 1e-9  # relative fall of the loss predicted for a step below which float32 shows none
+LEFT = 0.003  # relative fall of the loss still to be gained below which nothing is left
+STRAIGHT = 8.0  # straightness of 64 steps above which they add up to a way
+MENDED = 0.1  # relative fall of the loss over the last half of a run above which it is healthy
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -26,8 +32,10 @@ class Finding:
 
 
 def number(x: float) -> str:
-    """Write a number with three digits, `unknown` for NaN."""
-    return "unknown" if math.isnan(x) else f"{x:.3g}"
+    """Write a number with three digits, thousands in full, `unknown` for NaN."""
+    if math.isnan(x):
+        return "unknown"
+    return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
 
 
 def over(a: float, b: float) -> float:
@@ -64,10 +72,13 @@ def slope_lines(f: Features) -> tuple[str, ...]:
 
 
 def progress_line(f: Features) -> str:
-    """Write the fall of the loss over the last half."""
-    return f"the loss fell by {percent(f.progress)} of its end value over the last half of the run"
+    """Write the course of the loss over the last half."""
+    if math.isnan(f.progress):
+        return "the loss is unknown"
+    verb = "fell" if f.progress > 0 else "rose" if f.progress < 0 else "stood"
+    return f"the loss {verb} from {number(f.loss_middle)} to {number(f.loss_last)} over the last half of the run"
 
 
 def eta(f: Features, factor: float) -> str:
     """Write what a factor makes of the learning rate, where that is known."""
-    return "" if math.isnan(f.learning_rate) else f" = {number(f.learning_rate * factor)}"
+    return "" if math.isnan(f.learning_rate) else f" to {number(f.learning_rate * factor)}"

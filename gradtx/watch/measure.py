@@ -43,7 +43,10 @@ def measure(
     # A branch of its own: its operands are written once, where slices and sums would each draw in part of the update.
     nothing = (state.record, jnp.zeros((), jnp.float32), jnp.ones((), bool))
     really = state.record.step >= 0  # always, which XLA cannot know
-    return lax.cond(really, lambda: sums(tx, labels, rate, grads, updates, state, params, loss), lambda: nothing)
+    found: tuple[Record, jax.Array, jax.Array] = lax.cond(
+        really, lambda: sums(tx, labels, rate, grads, updates, state, params, loss), lambda: nothing
+    )
+    return found
 
 
 def sums(
@@ -58,7 +61,7 @@ def sums(
     groups = group_sums(labels, meta, g, u, p if params is not None else None, jax.tree.leaves(zeros))
     gg, uu, pp = (jnp.sum(groups[:, i]) for i in range(3))
     gu = sum((dot(a, b) for a, b in zip(g, u, strict=True)), jnp.zeros((), jnp.float32))
-    gs, us = sample.vector(grads, meta.total), sample.vector(updates, meta.total)
+    gs, us = (sample.vector(tree, meta.total, meta.sampled) for tree in (grads, updates))
     last, before = record.ring[(record.rows - 1) % RING], record.ring[(record.rows - 2) % RING]
     step = t.astype(jnp.float32)
     follows = column(last, "step") == step - 1
@@ -119,7 +122,7 @@ def straightness(record: Record, params: Any, uu: jax.Array) -> tuple[jax.Array,
     """Return |sum of u|^2 / sum |u|^2 over the last 64 steps where a block of them ends, and the record moved on."""
     if params is None:
         return jnp.full((), jnp.nan, jnp.float32), record
-    ps, t = sample.vector(params, record.meta.total), record.step
+    ps, t = sample.vector(params, record.meta.total, record.meta.sampled), record.step
     steps = (t - record.p0_step).astype(jnp.float32)
     done = (record.p0_step >= 0) & (steps >= STRAIGHT)
     path = record.travelled[0] / jnp.maximum(record.travelled[1], 1.0) * steps

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
 from gradtx.core.compose import check_member, shown
-from gradtx.core.errors import describe, message, tree_mismatch
+from gradtx.core.errors import describe, message, none_is_leaf, tree_mismatch
 from gradtx.core.hyperparams import check
 from gradtx.core.transform import Transform
+from gradtx.core.tree import INIT_FIX
 from gradtx.watch import sample
 from gradtx.watch.chain import clip_bound
 from gradtx.watch.measure import measure, nonfinite
@@ -78,12 +80,8 @@ class Watch:
         if not isinstance(state, WatchState):
             fix = "use the state that this tx.init made"
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
-        arrays = {
-            key: x
-            for key, x in extra.items()
-            if all(hasattr(v, "dtype") or jnp.isscalar(v) for v in jax.tree.leaves(x))
-        }
-        static = tuple(sorted((key, x) for key, x in extra.items() if key not in arrays))
+        arrays = {key: x for key, x in extra.items() if all(is_array(v) for v in jax.tree.leaves(x))}
+        static = tuple(Fixed(key, x) for key, x in sorted(extra.items()) if key not in arrays)
         record, pulse = self.recorder(grads, state, params, arrays, static)
         measured = ~(pulse < 0)  # a norm is never negative, which XLA cannot know
         updates, inner = self.inner.update(grads, after(measured, state.inner), params, **extra)
@@ -97,11 +95,18 @@ class Watch:
     def record(self, grads: Any, state: WatchState, params: Any, arrays: Any, static: Any) -> tuple[Record, jax.Array]:
         """Return the next record, and a number >= 0 that is known only once all measuring is done."""
         record, meta = state.record, state.record.meta
+        if params is not None:  # a parameter without a gradient is not measured
+            try:
+                params = jax.tree.map(lambda g, p: None if g is None else p, grads, params, is_leaf=none_is_leaf)
+            except (ValueError, TypeError, KeyError):
+                raise tree_mismatch(self.name, "grads", grads, "params", params, INIT_FIX) from None
         t, alive = record.step, record.bad_step < 0
-        loss = jnp.asarray(arrays["value"], jnp.float32) if "value" in arrays else jnp.full((), jnp.nan, jnp.float32)
+        loss = jnp.asarray(arrays.get("value", jnp.nan), jnp.float32)
+        if loss.shape != ():
+            raise ValueError(f"watch: value has shape {loss.shape}, expected a scalar; pass the mean loss")
         due = alive & (t % meta.every < meta.run)
         nothing = (record, jnp.zeros((), jnp.float32), jnp.ones((), bool))
-        extra = {**arrays, **dict(static)}
+        extra = {**arrays, **{fixed.name: fixed.value for fixed in static}}
         measured, pulse, finite = lax.cond(
             due,
             lambda: measure(self.inner, self.labels(grads, params), self.rate, grads, state, params, loss, extra),
@@ -117,6 +122,27 @@ class Watch:
     def labels(self, grads: Any, params: Any) -> list[str]:
         """Return the group of each leaf of the gradients that is not None."""
         return group_labels(self.groups, grads if params is None else params)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fixed:
+    """An extra argument that is no array, such as a function: compared by identity, so that it need not be hashable."""
+
+    name: str
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether it is the very same argument."""
+        return isinstance(other, Fixed) and self.name == other.name and self.value is other.value
+
+    def __hash__(self) -> int:
+        """Hash as `__eq__` compares."""
+        return hash((self.name, id(self.value)))
+
+
+def is_array(x: Any) -> bool:
+    """Say whether jit takes a leaf as an array."""
+    return isinstance(x, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
 
 
 def after(measured: jax.Array, tree: Any) -> Any:

@@ -187,7 +187,7 @@ def tick(record: Record, loss: jax.Array, measured: jax.Array, alive: jax.Array)
         step=t + 1,
         losses=record.losses.at[ring].set(jnp.where(alive, loss, record.losses[ring])),
         early_losses=record.early_losses.at[first].set(jnp.where(early, loss, record.early_losses[first])),
-        losses_seen=record.losses_seen + (alive & ~jnp.isnan(loss)),
+        losses_seen=record.losses_seen + (alive & ~jnp.isnan(loss)).astype(jnp.int32),
         history=history.at[at].set(jnp.where(alive, merge(history[at], block), history[at])),
         block=length,
     )

@@ -34,13 +34,17 @@ def size(tree: Any, total: int) -> int:
     return sum(-(-math.prod(x.shape) // stride(x.shape, total)) for x in jax.tree.leaves(tree))
 
 
-def vector(tree: Any, total: int) -> jax.Array:
-    """Return the sample of a tree as one float32 vector whose inner products estimate those of the whole."""
+def vector(tree: Any, total: int, length: int) -> jax.Array:
+    """Return the sample of a tree as one float32 vector whose inner products estimate those of the whole.
+
+    Leaves that are None are left out, and zeros at the end make up the length.
+    """
     parts = []
     for x in jax.tree.leaves(tree):
         part = lax.convert_element_type(take(magnitude(x), total), jnp.float32)
         parts.append(part * math.sqrt(x.size / part.size) if part.size else part)
-    return jnp.concatenate(parts) if parts else jnp.zeros(0, jnp.float32)
+    found = jnp.concatenate(parts) if parts else jnp.zeros(0, jnp.float32)
+    return jnp.pad(found, (0, max(length - found.size, 0)))
 
 
 def magnitude(x: jax.Array) -> jax.Array:

@@ -9,50 +9,29 @@ import math
 from collections.abc import Callable
 
 from gradtx.watch.features import Features
-from gradtx.watch.finding import Finding, eta, number, over, percent, progress_line, slope_lines
-
-NOTHING = 1e-9  # relative fall of the loss predicted for a step below which float32 shows none
-LEFT = 0.003  # relative fall of the loss still to be gained below which nothing is left
-STRAIGHT = 8.0  # straightness of 64 steps above which they add up to a way
-MENDED = 0.1  # relative fall of the loss over the last half of a run above which it is healthy
-
-
-def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
-    """Tell a run that ended in NaN by growing from one that met a NaN out of nothing."""
-    if bad_step < 0:
-        return None
-    where = (
-        ", ".join(f"{name} ({count:,} entries)" for name, count in bad.items()) or "the loss or the update, no gradient"
-    )
-    if f.grown > 10:
-        return Finding(
-            "diverging",
-            f"the run grew until it overflowed at step {bad_step:,}: the step is too large. NOT a bad batch.",
-            (
-                f"loss or |g| grew {number(f.grown)} times over its least value in the 64 steps before",
-                f"first non-finite step: {bad_step:,}, in {where}",
-                *slope_lines(f),
-            ),
-            f"restart from before step {max(bad_step - 64, 0):,} with eta / 4{eta(f, 0.25)}, "
-            f"or clip |g| at {number(f.g_first)}",
-        )
-    return Finding(
-        "non_finite",
-        f"step {bad_step:,} was not finite, and nothing had grown before it: look at its data. NOT too large a rate.",
-        (
-            f"first non-finite step: {bad_step:,}, in {where}",
-            f"loss and |g| had grown no more than {number(f.grown)} times in the 64 steps before",
-        ),
-        f"look at the batch of step {bad_step:,} (0/0, log 0, an overflow in half precision); skip such steps with "
-        "optax.apply_if_finite",
-    )
+from gradtx.watch.finding import (
+    LEFT,
+    MENDED,
+    NOTHING,
+    ROUNDING,
+    STRAIGHT,
+    Finding,
+    eta,
+    number,
+    over,
+    percent,
+    progress_line,
+    slope_lines,
+)
 
 
 def diverging(f: Features) -> Finding | None:
     """Tell a loss that is rising without bound."""
-    far = f.loss_last > 3 * f.loss_first or f.loss_last > 10 * f.loss_least
+    back = f.loss_last > 10 * f.loss_least and f.loss_last > 0.3 * f.loss_first
+    far = f.loss_last > 3 * f.loss_first or back
     lost = f.loss_last > 1.2 * f.loss_first and not f.cos1 < -0.9  # flat now above its start, and not in a bounce
-    if not (far and (lost or (f.rising > 1.5 and f.g_growth > 0))):
+    away = f.loss_last > 100 * f.loss_first  # however slowly it grows now
+    if not (far and (lost or away or (f.rising > 1.5 and f.g_growth > 0))):
         return None
     factor = over(1, abs(1 - f.rho)) if f.rho < -1 else 0.25
     return Finding(
@@ -79,7 +58,9 @@ def always_clipped(f: Features) -> Finding | None:
             f"|g| {number(f.g_last)} at the end, bound {number(f.g_last * f.clip_median)}",
             progress_line(f),
         ),
-        f"raise the bound to |g|'s usual size, {number(f.g_last)}, with eta x {number(f.clip_median)}, or raise eta",
+        f"eta x {number(over(1, f.clip_median))} (1 / median factor){eta(f, over(1, f.clip_median))}: steps go straight"
+        if f.cos1 > 0
+        else f"raise the bound to |g|'s usual size, {number(f.g_last)}, and eta to what bears it",
     )
 
 
@@ -115,14 +96,15 @@ def vanishing_dead(f: Features) -> Finding | None:
 def sigma_burst(f: Features) -> Finding | None:
     """Tell spikes of the loss that follow from a sigma that had decayed; a minibatch alone can spike too."""
     spiky = f.spikes >= 5 if f.one_loss else f.rate_drop > 1.1
-    if not (f.scaled is not False and f.peak_late > 10 and spiky and not f.rising > 3):
+    falling = f.progress > 0.5 and f.certainty > 2
+    if not (f.scaled is not False and f.peak_late > 10 and spiky and not falling):
         return None
     return Finding(
         "sigma_burst",
         "the loss bursts where sigma has decayed: eta/sigma grew until it was unstable, then the burst raised sigma.",
         (
             f"largest loss of the second half over its median: {number(f.peak_late)}, in {f.spikes} blocks",
-            f"largest eta/sigma fell {number(f.rate_drop)} times after the highest burst",
+            f"eta/sigma differs between parameters by up to {number(f.rate_spread)} times the mean",
         ),
         "decay eta (Adagrad: 1/sqrt(t)), raise eps 100-fold, or take amsgrad, whose sigma never shrinks",
     )
@@ -177,7 +159,7 @@ def crawling(f: Features) -> Finding | None:
     """Tell steps far too short for what is left to gain."""
     if f.one_loss:
         lasting = f.decay <= 0 and f.fall > NOTHING
-        fires = (f.remaining > LEFT or lasting) and f.rho > -0.5
+        fires = (f.remaining > LEFT or lasting) and f.rho > -0.5 and not f.straight < 1
         steps = "the fall predicted a step does not decay" if lasting else f"over {number(over(1, f.decay))} steps"
         evidence = f"still to be gained at the present pace: {percent(max(f.remaining, f.fall))} of the loss, {steps}"
     else:
@@ -190,7 +172,7 @@ def crawling(f: Features) -> Finding | None:
         "crawling",
         "every step goes the right way, and far too short a way.",
         (evidence, *slope_lines(f), progress_line(f)),
-        f"raise eta 3 to 10 times{eta(f, 3)}; if that is unstable the surface is ill-conditioned: a sigma or momentum",
+        f"raise eta 3 to 10 times, first x3{eta(f, 3)}; where that is unstable, take a sigma or momentum",
         "too small a rate and bad conditioning look the same; probe() gives eta lambda_max",
     )
 
@@ -198,6 +180,7 @@ def crawling(f: Features) -> Finding | None:
 def converged_minimum(f: Features) -> Finding | None:
     """Tell a point with nothing left to gain nearby."""
     at_rest = f.fall < NOTHING and not f.g_growth > 0
+    at_rest = at_rest or (f.fall < ROUNDING and f.straight < 1 and not f.bounce > 0.03)
     came = f.loss_last < 0.99 * f.loss_first or f.g_last < 0.1 * f.g_most
     if not (f.one_loss and came and (f.remaining <= LEFT or at_rest)):
         return None
@@ -226,7 +209,7 @@ def noise_floor(f: Features) -> Finding | None:
             f"straightness of 64 steps = {number(f.straight)} (64: straight, 1: random walk)",
             progress_line(f),
         ),
-        f"decay eta{eta(f, 0.1)}, average the parameters, or take larger batches",
+        f"decay eta x 0.1{eta(f, 0.1)}, average the parameters, or take larger batches",
         "slow progress hidden in noise looks the same; probe() on a large batch tells",
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tests.contracts import compiled, traced
+from tests.contracts import compiled, traced, watched
 from tests.contracts.mixes import MIXES, Cell
 from tests.registry import ROWS, Row
 
@@ -16,8 +16,10 @@ CONTRACTS: dict[int, tuple[str, Callable[[Row, Cell], None]]] = {
     7: ("widths", compiled.accumulators),
     8: ("extras", traced.extras),
     9: ("strict", traced.strict),
+    10: ("watched", watched.watched),
 }
 CELLS = [(row, contract) for row in ROWS for contract in CONTRACTS]
+WIDTH = 1 + max(len(f"{n} {title}") for n, (title, _) in CONTRACTS.items())
 Results = Mapping[tuple[str, int], tuple[int, int]]  # (row, contract): mixes that hold, mixes looked at
 
 
@@ -42,11 +44,11 @@ def table(results: Results) -> str:
     """Return the table: per cell the number of mixes that hold, "gap" where one was not looked at."""
     missing = set(gaps(results))
     width = max(len(row.name) for row in ROWS)
-    lines = [" " * width + "".join(f"{f'{n} {title}':>9}" for n, (title, _) in CONTRACTS.items())]
+    lines = [" " * width + "".join(f"{f'{n} {title}':>{WIDTH}}" for n, (title, _) in CONTRACTS.items())]
     for row in ROWS:
         cells = [(row.name, contract) for contract in CONTRACTS]
         shown = ["gap" if cell in missing else f"{results[cell][0]}/{results[cell][1]}" for cell in cells]
-        lines.append(f"{row.name:<{width}}" + "".join(f"{text:>9}" for text in shown))
+        lines.append(f"{row.name:<{width}}" + "".join(f"{text:>{WIDTH}}" for text in shown))
     held = sum(passed for passed, _ in results.values())
     lines.append(f"{held} of {len(CELLS) * len(MIXES)} checks hold; {len(missing)} gaps")
     return "\n".join(lines)

@@ -33,7 +33,7 @@ def test_every_cell_is_a_test(request: pytest.FixtureRequest) -> None:
     assert {mark.name for mark in marks} <= {"parametrize"}
     names = [row.name for row in ROWS]
     assert len(names) == len(set(names))
-    assert len(table.CELLS) == len(names) * 9
+    assert len(table.CELLS) == len(names) * 10
     assert len(MIXES) == 16
 
 
