@@ -16,8 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     watch = commands.add_parser(
         "watch",
         help="diagnose a log of loss, gradient norm and learning rate",
-        description="Diagnose a log (.csv or .json) with a column loss and, where there are, grad_norm, learning_rate "
-        "and step. What only the optimizer sees, a log does not hold: the report says what it cannot tell.",
+        description="Diagnose a log (.csv or .json), a row a step, with a column loss and, where there are, grad_norm "
+        "and learning_rate. What only the optimizer sees, a log does not hold: the report says what it cannot tell.",
     )
     watch.add_argument("log", help="the log, .csv or .json")
     watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         except ImportError as error:
             print(error, file=sys.stderr)
             return 0
+        except OSError as error:
+            print(f"watch: cannot write {picture}: {error.strerror}; give --plot another path", file=sys.stderr)
+            return 2
         print(f"picture: {picture}", file=sys.stderr)
     return 0
 

@@ -1,12 +1,13 @@
 """`diagnose`: from the record in a state, and a probe where there is one, to a verdict with its evidence."""
 
+import dataclasses
 from typing import Any
 
 from gradtx.watch.ended import blew_up
 from gradtx.watch.evidence import FEWEST, Evidence, read
 from gradtx.watch.extract import features
 from gradtx.watch.features import Features
-from gradtx.watch.finding import Finding, number, percent
+from gradtx.watch.finding import Finding, number, percent, progress_line, slope_lines
 from gradtx.watch.report import Report
 from gradtx.watch.sharpen import sharpen
 from gradtx.watch.verdicts import RULES
@@ -17,7 +18,7 @@ AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # 
 UNDECIDED = Finding(
     "undecided",
     "the evidence does not decide.",
-    (),
+    ("no rule fires on what was recorded",),
     "train on under watch, pass value=loss and params to update, or probe()",
 )
 
@@ -81,14 +82,16 @@ def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> R
     found = [finding for rule in RULES if (finding := rule(f)) is not None]
     if probe is not None:
         found = sharpen(found, f, probe)
-    return report(found or [UNDECIDED], f, run, probe)
+    seen = dataclasses.replace(UNDECIDED, evidence=(progress_line(f), *slope_lines(f)))
+    return report(found or [seen], f, run, probe)
 
 
 def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Report:
     """Return the report whose verdict is the first finding."""
     first = found[0]
     fired = {finding.verdict for finding in found}
-    quiet = {first.verdict, "healthy", *(AT_REST if first.verdict in MOVING else ())}
+    quiet = {"converged_minimum"} if first.verdict == "saddle_plateau" else set()
+    quiet |= {first.verdict, "healthy", *(AT_REST if first.verdict in MOVING else ())}
     also = tuple(finding for finding in found[1:] if finding.verdict not in quiet)
     return Report(
         verdict=first.verdict,
@@ -97,7 +100,7 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
         action=first.action,
         doubt=first.doubt,
         also=also,
-        ruled_out={name: why for name, why in reasons(f, run).items() if name not in fired},
+        ruled_out={} if run.steps < FEWEST else {k: why for k, why in reasons(f, run).items() if k not in fired},
         missing=missing(f, run),
         features=f,
         run=run,
@@ -116,14 +119,19 @@ def reasons(f: Features, run: Evidence) -> dict[str, str]:
         if f.scaled is False
         else f"largest late loss is {number(f.peak_late)} medians",
         "needs_warmup": f"the loss rose to no more than {number(f.peak_early)} times its start within 64 steps",
-        "vanishing_dead": "" if f.dead else "every group gets a gradient",
-        "noise_floor": "every step sees the same batch" if f.one_loss else f"straightness {number(f.straight)}",
+        "vanishing_dead": "" if f.dead or run.meta is None else "every group gets a gradient",
+        "noise_floor": "every step sees the same batch" if f.one_loss else "",
     }
     return {name: why for name, why in out.items() if why and "unknown" not in why}
 
 
 def missing(f: Features, run: Evidence) -> tuple[str, ...]:
     """Return what the record lacks and what that costs."""
+    if run.meta is None:
+        return (
+            "a log holds no two gradients together: no rho, cosines, straightness or eta/sigma, so a bounce, a crawl, "
+            "a minimum, a saddle and a noise floor look alike; train under gradtx.watch to tell them apart",
+        )
     lines = []
     if not run.history["losses"].any():
         lines.append("no loss was passed (update(..., value=loss)): no verdict that rests on its course")

@@ -151,13 +151,14 @@ def early_steps(run: Evidence) -> float:
 
 
 def growth(run: Evidence) -> float:
-    """Return how much the loss or |g| had grown at the end of the record over its least recent value."""
+    """Return the largest loss or |g| of the last 8 steps over the least of the 56 before, at least 1."""
     grown = [1.0]
     for series in (run.losses, np.sqrt(run.rows["gg"])):
-        series = series[np.isfinite(series)]
-        if len(series) > 1:
-            least = max(float(np.min(np.abs(series[-64:]))), 1e-30)
-            grown.append(float(np.max(np.abs(series[-8:]))) / least)
+        known = np.abs(series[np.isfinite(series)])
+        cut = min(8, len(known) // 2)
+        if cut:
+            before, last = known[-64:-cut], known[-cut:]
+            grown.append(float(np.max(last)) / max(float(np.min(before)), 1e-30))
     return max(grown)
 
 

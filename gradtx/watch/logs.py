@@ -31,7 +31,10 @@ def load(path: str) -> dict[str, Array]:
     file = Path(path)
     if not file.is_file():
         raise ValueError(f"watch: {path} is not a file, expected a log; give the path of a .csv or .json file")
-    text = file.read_text(encoding="utf-8-sig")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"watch: {path} is not text, expected a log; give a .csv or .json file") from None
     table = from_csv(text) if file.suffix.lower() in (".csv", ".tsv", ".txt") else from_json(path, text)
     lower = {key.strip().lower(): column for key, column in table.items()}
     found: dict[str, Array] = {}
@@ -100,11 +103,14 @@ def from_columns(columns: dict[str, Array], floor: float = 0.0) -> Evidence:
     loss = columns["loss"]
     g = columns.get("grad_norm", np.full(len(loss), np.nan))
     bad = np.isinf(loss) | np.isinf(g)
-    bad_step = int(np.argmax(bad)) if bad.any() else -1
-    n = bad_step if bad_step >= 0 else len(loss)
-    loss, g = loss[:n], g[:n]
+    n = int(np.argmax(bad)) if bad.any() else len(loss)
+    counted = np.arange(len(loss), dtype=float)
+    own = columns.get("step", counted)
+    at = own if np.isfinite(own).all() and np.all(np.diff(own) > 0) else counted
+    bad_step = int(at[n]) if bad.any() else -1
+    loss, g, at = loss[:n], g[:n], at[:n]
     rows = {name: np.full(n, np.nan) for name in COLUMNS}
-    rows |= {"step": np.arange(n, dtype=float), "loss": loss, "gg": g**2}
+    rows |= {"step": at, "loss": loss, "gg": g**2}
     rows["learning_rate"] = columns.get("learning_rate", rows["learning_rate"])[:n]
     length = max(1, 2 ** math.ceil(math.log2(max(n, 1) / BLOCKS)))
     starts = np.arange(0, n, length)
@@ -117,12 +123,12 @@ def from_columns(columns: dict[str, Array], floor: float = 0.0) -> Evidence:
         blocks["loss_min"][i] = np.min(part, initial=np.inf)
         blocks["gg_max"][i] = np.max(norms, initial=-np.inf)
     return Evidence(
-        steps=n,
+        steps=int(at[-1]) + 1 if n else 0,
         rows={name: column[-RING:] for name, column in rows.items()},
         early={name: column[:EARLY] for name, column in rows.items()},
         losses=loss[-RING:],
         early_losses=loss[:EARLY],
-        history={**blocks, "step": starts.astype(float)},
+        history={**blocks, "step": at[starts]},
         groups={},
         group_peak={},
         sizes={},

@@ -62,7 +62,6 @@ class Watch:
         names = tuple(dict.fromkeys(labels))
         sizes = [sum(jnp.size(x) for x, own in zip(leaves, labels, strict=True) if own == name) for name in names]
         every = self.every or (1 if sum(sizes) <= SMALL else EVERY)
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.float32), params)
         meta = Meta(
             transform=shown(self.inner),
             groups=names,
@@ -70,7 +69,7 @@ class Watch:
             every=every,
             run=min(RUN, every),
             total=sum(sizes),
-            sampled=sample.size(shapes, sum(sizes)),
+            sampled=sample.size(params, sum(sizes)),
             clips=clip_bound(self.inner, state) is not None,
         )
         return WatchState(state, empty(meta))
@@ -80,6 +79,7 @@ class Watch:
         if not isinstance(state, WatchState):
             fix = "use the state that this tx.init made"
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
+        check_value(extra.get("value", 0.0))
         arrays = {key: x for key, x in extra.items() if all(is_array(v) for v in jax.tree.leaves(x))}
         static = tuple(Fixed(key, x) for key, x in sorted(extra.items()) if key not in arrays)
         record, pulse = self.recorder(grads, state, params, arrays, static)
@@ -102,9 +102,8 @@ class Watch:
                 raise tree_mismatch(self.name, "grads", grads, "params", params, INIT_FIX) from None
         t, alive = record.step, record.bad_step < 0
         loss = jnp.asarray(arrays.get("value", jnp.nan), jnp.float32)
-        if loss.shape != ():
-            raise ValueError(f"watch: value has shape {loss.shape}, expected a scalar; pass the mean loss")
-        due = alive & (t % meta.every < meta.run)
+        lost = ~jnp.isfinite(loss) if "value" in arrays else jnp.zeros((), bool)
+        due = alive & ~lost & (t % meta.every < meta.run)
         nothing = (record, jnp.zeros((), jnp.float32), jnp.ones((), bool))
         extra = {**arrays, **{fixed.name: fixed.value for fixed in static}}
         measured, pulse, finite = lax.cond(
@@ -112,7 +111,7 @@ class Watch:
             lambda: measure(self.inner, self.labels(grads, params), self.rate, grads, state, params, loss, extra),
             lambda: nothing,
         )
-        bad = alive & ((("value" in arrays) & ~jnp.isfinite(loss)) | ~finite)
+        bad = alive & (lost | ~finite)
         names = self.labels(grads, params)
         counts = lax.cond(bad, lambda: nonfinite(grads, names, meta), lambda: jnp.zeros_like(record.bad))
         ticked = tick(measured, loss, due & finite, alive & ~bad)
@@ -138,6 +137,14 @@ class Fixed:
     def __hash__(self) -> int:
         """Hash as `__eq__` compares."""
         return hash((self.name, id(self.value)))
+
+
+def check_value(value: Any) -> None:
+    """Raise unless the loss is a scalar."""
+    if not is_array(value):
+        raise TypeError(f"watch: value is {describe(value)}, expected the loss, a scalar; pass value=loss alone")
+    if jnp.shape(value) != ():
+        raise ValueError(f"watch: value has shape {jnp.shape(value)}, expected a scalar; pass the mean loss")
 
 
 def is_array(x: Any) -> bool:

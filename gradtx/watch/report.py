@@ -51,10 +51,11 @@ class Report:
         data = {True: "one loss for all steps", False: "minibatches", None: "batches unknown"}[f.one_loss]
         what = meta.transform if meta is not None else "from a log"
         lines = [
-            f"gradtx diagnosis   steps 1..{self.run.steps:,}   window: last {f.rows} measured   {data}",
+            f"gradtx diagnosis   {'rows' if meta is None else 'steps'} 1..{self.run.steps:,}   "
+            f"window: last {f.rows} measured   {data}",
             f"  {what}",
             f"VERDICT  {self.verdict}: {self.headline}",
-            "EVIDENCE (check by hand)",
+            *(["EVIDENCE (check by hand)"] if self.evidence else []),
             *(f"  {line}" for line in self.evidence),
         ]
         if self.probe is not None:
@@ -73,7 +74,7 @@ class Report:
             wide = max(len(row["group"]) for row in rows)
             lines += [f"GROUPS  {'':{wide}}      |g|    |u|/|p|   zeros"]
             lines += [
-                f"  {row['group']:{wide}}  {row['grad_norm']:11.3g} {row['update_ratio']:10.2g} "
+                f"  {row['group']:{wide}}  {number(row['grad_norm']):>11} {number(row['update_ratio']):>10} "
                 f"{percent(row['zeros']):>8}"
                 for row in rows
             ]

@@ -26,12 +26,22 @@ def stride(shape: tuple[int, ...], total: int) -> int:
 
 def take(x: jax.Array, total: int) -> jax.Array:
     """Return the sampled coordinates of one array, flat; arrays of one shape give the same coordinates."""
+    if is_explicit(x):  # a strided view of a sharded array has no sharding of its own
+        mesh = jax.typeof(x).sharding.mesh
+        x = jax.sharding.reshard(x, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
     return x.reshape(-1)[:: stride(x.shape, total)] if x.ndim else x.reshape(1)
+
+
+def is_explicit(x: jax.Array) -> bool:
+    """Say whether an array's type says how it is sharded (an explicit mesh)."""
+    sharding = getattr(jax.typeof(x), "sharding", None)
+    return sharding is not None and any(axis is not None for axis in sharding.spec)
 
 
 def size(tree: Any, total: int) -> int:
     """Return how many coordinates of a tree are sampled."""
-    return sum(-(-math.prod(x.shape) // stride(x.shape, total)) for x in jax.tree.leaves(tree))
+    shapes = [(2, *jnp.shape(x)) if jnp.iscomplexobj(x) else jnp.shape(x) for x in jax.tree.leaves(tree)]
+    return sum(-(-math.prod(shape) // stride(shape, total)) for shape in shapes)
 
 
 def vector(tree: Any, total: int, length: int) -> jax.Array:

@@ -146,7 +146,9 @@ def saddle_plateau(f: Features) -> Finding | None:
         return None
     return Finding(
         "saddle_plateau",
-        "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative.",
+        "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
+        if opens
+        else "a flat stretch that the run never left: the gradient is small and the loss is where it began.",
         (
             *slope_lines(f),
             f"|g|^2 grew {number(math.exp(f.g_growth))} times over the window while the loss stood",

@@ -31,6 +31,11 @@ def scheduled(name: str) -> tuple[str, ...]:
     return (f"test_reference.py::test_schedule_as_hyperparameter[{name}]",)
 
 
+def watch(file: str, *names: str) -> tuple[str, ...]:
+    """Return these tests of a file of tests/watch."""
+    return tuple(f"watch/test_{file}.py::test_{name}" for name in names)
+
+
 def identity(name: str) -> tuple[str, ...]:
     """Return this test of the identities."""
     return (f"test_identities.py::test_{name}",)
@@ -350,8 +355,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "errors: any shape passes",
         "core/tree.py",
-        "if got != expected:",
-        "if False:",
+        "if found == shape:",
+        "if True:",
         ("test_errors.py::test_bad_update[scale: a wrong shape-eager]",),
     ),
     Mutant("init: None leaf", LEAFWISE, "s and s[key]", "s[key]", law("none_leaves_pass[trace]")),
@@ -416,5 +421,133 @@ MUTANTS: list[Mutant] = [
         "eps_root, threshold, nesterov=nesterov)",
         "eps_root, nesterov=nesterov)",
         ("test_reference.py::test_optax[radam, b2, threshold, nesterov]",),
+    ),
+    # the record
+    Mutant(
+        "watch: ring does not wrap",
+        "watch/record.py",
+        "ring=record.ring.at[i % RING].set(row)",
+        "ring=record.ring.at[jnp.minimum(i, RING - 1)].set(row)",
+        watch("record", "ring_keeps_the_last_256"),
+    ),
+    Mutant(
+        "watch: a halved block keeps its length",
+        "watch/record.py",
+        "jnp.where(full, record.block * 2, record.block)",
+        "record.block",
+        watch("record", "history_adds_up_after_halvings"),
+    ),
+    Mutant(
+        "watch: halving keeps the first block only",
+        "watch/record.py",
+        "summed, larger, smaller = a + b,",
+        "summed, larger, smaller = a + a,",
+        watch("record", "history_adds_up_after_halvings"),
+    ),
+    Mutant(
+        "watch: end slope of this update",
+        "watch/measure.py",
+        "jnp.vdot(gs - along * record.g1, record.u1)",
+        "jnp.vdot(gs - along * record.g1, us)",
+        watch("record", "columns[momentum]"),
+    ),
+    Mutant(
+        "watch: start slope of this step",
+        "watch/measure.py",
+        'jnp.where(follows, column(last, "gu"), jnp.nan)',
+        "jnp.where(follows, gu, jnp.nan)",
+        watch("record", "columns[momentum]"),
+    ),
+    Mutant(
+        "watch: pairs across a gap",
+        "watch/measure.py",
+        'follows2 = follows & (column(before, "step") == step - 2)',
+        'follows2 = column(last, "step") >= 1',
+        watch("record", "every_measures_runs_of_three_and_no_pair_across_a_gap"),
+    ),
+    Mutant(
+        "watch: clip factor above 1",
+        "watch/measure.py",
+        "jnp.minimum(1.0, bound / jnp.sqrt(gg))",
+        "bound / jnp.sqrt(gg)",
+        watch("evidence", "metrics_of_a_clip"),
+    ),
+    Mutant(
+        "watch: straightness a step late",
+        "watch/measure.py",
+        "steps >= STRAIGHT",
+        "steps > STRAIGHT",
+        watch("record", "columns[momentum]"),
+    ),
+    Mutant(
+        "watch: sample not scaled to the whole",
+        "watch/sample.py",
+        "part * math.sqrt(x.size / part.size)",
+        "part",
+        watch("record", "large_model_is_estimated"),
+    ),
+    Mutant(
+        "watch: records the step that is not finite",
+        "watch/monitor.py",
+        "due & finite, alive & ~bad)",
+        "due & finite, alive)",
+        watch("record", "freezes_inside_a_block"),
+    ),
+    Mutant(
+        "watch: drops the update",
+        "watch/monitor.py",
+        "jnp.where(measured, x, jnp.zeros_like(x))",
+        "jnp.where(measured, jnp.zeros_like(x), x)",
+        watch("watch", "transforms_of_optax_are_exact[clip + momentum]"),
+    ),
+    Mutant(
+        "watch: measures 4 steps in a run",
+        "watch/monitor.py",
+        "t % meta.every < meta.run",
+        "t % meta.every <= meta.run",
+        watch("record", "every_measures_runs_of_three_and_no_pair_across_a_gap"),
+    ),
+    # what is read from it
+    Mutant(
+        "watch: rows in the order of the ring",
+        "watch/evidence.py",
+        "np.arange(max(rows - RING, 0), rows) % RING",
+        "np.arange(min(rows, RING))",
+        watch("record", "ring_keeps_the_last_256"),
+    ),
+    Mutant(
+        "watch: every step counts as clipped",
+        "watch/evidence.py",
+        "known < 1.0",
+        "known <= 1.0",
+        watch("evidence", "metrics_of_a_clip"),
+    ),
+    Mutant(
+        "watch: some zeros make a group dead",
+        "watch/extract.py",
+        "zeros > 0.99",
+        "zeros > 0.2",
+        watch("evidence", "dead_groups_are_named"),
+    ),
+    Mutant(
+        "watch: bounce mended by 1 / -rho",
+        "watch/verdicts.py",
+        'factor = over(1, 1 - f.rho)\n    return Finding(\n        "oscillating"',
+        'factor = over(1, -f.rho)\n    return Finding(\n        "oscillating"',
+        watch("verdicts", "a_bounce_names_the_rate_that_lands_on_the_line_minimum"),
+    ),
+    Mutant(
+        "watch: NaN of a log is a blank",
+        "watch/logs.py",
+        "out.append(math.inf if",
+        "out.append(math.nan if",
+        watch("logs", "blank_cells_are_unknown_and_nan_cells_are_not_finite"),
+    ),
+    Mutant(
+        "watch: NaN in the JSON",
+        "watch/report.py",
+        "float(value) if math.isfinite(value) else None",
+        "float(value)",
+        watch("report", "short_runs_are_drawn[20]"),
     ),
 ]

@@ -56,7 +56,10 @@ def main(halves: list[str]) -> int:
             if scenario.half == half:
                 found.append((scenario, *verdicts(scenario)))
                 jax.clear_caches()
-                print(f"{half}  {scenario.name:32}{scenario.cause:18}-> {found[-1][1]:18} probed: {found[-1][2]}", flush=True)
+                print(
+                    f"{half}  {scenario.name:32}{scenario.cause:18}-> {found[-1][1]:18} probed: {found[-1][2]}",
+                    flush=True,
+                )
         for column, title in ((1, "without probe"), (2, "with probe")):
             pairs = [(row[0], row[column]) for row in found]
             told = [(s, v) for s, v in pairs if s.tellable or column == 2]
