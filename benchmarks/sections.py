@@ -1,0 +1,117 @@
+"""What is measured: a row per case and size, the same under `watch`, and XLA's multi-output fusion against PyTorch."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from cases import BIG, CASE, MANY, SCAN, WATCHED, Case, Size
+from peers import torch_steps
+from timer import Copy, JaxStep, ScanStep, eager_seconds, faster, lower_seconds, nbytes, race
+
+import gradtx
+
+LIBS = {"gradtx": gradtx, "optax": optax}
+FLAG = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
+FLAGGED = ["sgd nesterov", "rmsprop centered+momentum", "adamw", "clip + adamw"]
+Row = dict[str, Any]
+median = statistics.median
+
+
+def step_row(case: Case, size: Size, rounds: int, repeats: int, *, torch: bool = True) -> Row:
+    """Measure one case at one size: gradtx and optax in turn, then gradtx and PyTorch in turn."""
+    lowered = lower_seconds(LIBS, case, size, repeats)
+    eager = eager_seconds(LIBS, case, size, 20)
+    steps = {name: JaxStep(lib, case, size) for name, lib in LIBS.items()}
+    copy = Copy(size)
+    times = race({**steps, "copy": copy}, rounds)
+    rate = copy.bytes / median(times["copy"])
+    row: Row = {"section": "step", "case": case.name, "size": size.name, "copy_gb_per_s": rate / 1e9}
+    for name, step in steps.items():
+        row[name] = {
+            "ms": 1e3 * median(times[name]),
+            "share_of_floor": step.floor_bytes / rate / median(times[name]),
+            "temporary_bytes": step.temporary_bytes,
+            "lower_s": median(lowered[name]),
+            "compile_s": step.compile_seconds,
+            "eager_ms": 1e3 * median(eager[name]),
+        }
+    row["faster"] = faster(times["gradtx"], times["optax"])
+    row["lower_faster"] = faster(lowered["gradtx"], lowered["optax"])
+    row["eager_faster"] = faster(eager["gradtx"], eager["optax"])
+    del steps["optax"], copy
+    peers = torch_steps(case, size) if torch else {}
+    if peers:
+        times = race({**steps, **peers}, rounds, cap=5.0, rest=0.005)
+        row["torch"] = {
+            name: {"ms": 1e3 * median(times[name]), "faster": faster(times["gradtx"], times[name])} for name in peers
+        }
+    return row
+
+
+def scan_row(case: Case, rounds: int) -> Row:
+    """Measure 10,000 steps of a 10-parameter problem inside `lax.scan`."""
+    steps = {name: ScanStep(lib, case, SCAN) for name, lib in LIBS.items()}
+    times = race(steps, rounds)
+    row: Row = {"section": "scan", "case": case.name, "size": SCAN.name, "faster": faster(*times.values())}
+    for name, step in steps.items():
+        row[name] = {
+            "ms": 1e3 * median(times[name]),
+            "temporary_bytes": step.temporary_bytes,
+            "lower_s": step.lower_seconds,
+            "compile_s": step.compile_seconds,
+        }
+    return row
+
+
+def watch_row(case: Case, rounds: int) -> Row:
+    """Measure a step bare, watched by default, and watched at every step; the ratios are of mean times."""
+    kinds = {
+        "bare": case.make,
+        "watch": lambda lib: lib.watch(case.make(lib)),
+        "watch(every=1)": lambda lib: lib.watch(case.make(lib), every=1),
+    }
+    steps = {name: JaxStep(gradtx, Case(name, make), WATCHED) for name, make in kinds.items()}
+    times = race(steps, rounds, cap=float("inf"))
+    row: Row = {"section": "watch", "case": case.name, "size": WATCHED.name}
+    leaf = WATCHED.total // WATCHED.leaves
+    for name, step in steps.items():
+        own = getattr(step.state, "record", None)
+        row[name] = {
+            "mean_ms": 1e3 * statistics.mean(times[name]),
+            "ratio": statistics.mean(times[name]) / statistics.mean(times["bare"]),
+            "temporary_bytes": step.temporary_bytes,
+            "record_bytes": nbytes(own),
+            "parameter_sized": sum(x.size >= leaf for x in jax.tree.leaves(own)),
+        }
+    return row
+
+
+def flag_rows(rounds: int) -> list[Row]:
+    """Measure the cases that XLA can write in one loop, with and without its flag; flags are read when jax starts."""
+    rows = []
+    for flag in ("", FLAG):
+        env = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()}
+        command = [sys.executable, str(Path(__file__).parent / "step.py"), "--flagged", str(rounds)]
+        out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+        rows += [{**row, "section": "flag", "flag": flag} for row in json.loads(out)]
+    return rows
+
+
+def flagged_rows(rounds: int) -> list[Row]:
+    """Measure, in the process that has the flag or has it not, the cases of `flag_rows`."""
+    return [step_row(CASE[name], BIG, rounds, 1) for name in FLAGGED]
+
+
+def warm_up() -> None:
+    """Start XLA's threads, so that the first row is timed as the others are."""
+    jnp.ones(10).block_until_ready()
+
+
+__all__ = ["BIG", "FLAG", "MANY", "Row", "flag_rows", "flagged_rows", "scan_row", "step_row", "warm_up", "watch_row"]

@@ -1,0 +1,94 @@
+"""Time one optimizer step of gradtx beside optax's and PyTorch's: `python benchmarks/step.py --help`."""
+
+import argparse
+import datetime
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from cases import BIG, CASES, HALF, MANY, SOME, Case, Size
+from peers import cores
+from report import draw, print_report
+from sections import Row, flag_rows, flagged_rows, scan_row, step_row, warm_up, watch_row
+
+SECTIONS = ["step", "scan", "watch", "flag"]
+
+
+def machine() -> dict[str, str | int]:
+    """Say where and with what this ran."""
+    versions = {name: version(name) for name in ("jax", "optax", "torch")}
+    return {
+        "cores": cores(),
+        "machine": cpu(),
+        "python": platform.python_version(),
+        "date": str(datetime.date.today()),
+        **versions,
+    }
+
+
+def cpu() -> str:
+    """Return the processor's name, as Linux knows it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def version(package: str) -> str:
+    """Return the installed version, or a dash."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "-"
+
+
+def plan(*, quick: bool) -> list[tuple[Case, Size, int, int]]:
+    """Return (case, size, rounds, repeats of trace + lower) of every step to time."""
+    rounds = 7 if quick else 41
+    chosen = [case for case in CASES if case.name in SOME] if quick else CASES
+    sizes = [(BIG, CASES, 1), (MANY, chosen, 1 if quick else 3), (HALF, chosen, 1)]
+    return [(case, size, rounds, repeats) for size, cases, repeats in sizes for case in cases]
+
+
+def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
+    """Measure the sections and return their rows."""
+    warm_up()
+    rows: list[Row] = []
+    keep = [case for case in CASES if not only or case.name in only]
+    if "step" in sections:
+        rows += [step_row(case, *rest, torch=rest[0] is not MANY) for case, *rest in plan(quick=quick) if case in keep]
+    if "scan" in sections:
+        rows += [scan_row(case, 7 if quick else 21) for case in keep]
+    if "watch" in sections:
+        watched = [case for case in keep if case.name in ("adam", "clip + adamw")]
+        rows += [watch_row(case, 64 if quick else 192) for case in watched]
+    if "flag" in sections:
+        rows += flag_rows(7 if quick else 41)
+    return rows
+
+
+def main() -> None:
+    """Read the arguments, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and cases, under 2 minutes")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
+    parser.add_argument("--json", type=Path, help="write all numbers here")
+    parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
+    parser.add_argument("--flagged", type=int, metavar="ROUNDS", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.flagged:
+        print(json.dumps(flagged_rows(args.flagged)))
+        return
+    here = machine()
+    print(", ".join(f"{key} {value}" for key, value in here.items()))
+    rows = measure(args.sections, args.cases, quick=args.quick)
+    print_report(rows)
+    if args.json:
+        args.json.write_text(json.dumps({"where": here, "rows": rows}, indent=1) + "\n")
+    if args.chart:
+        draw(rows, args.chart)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""How a step is built and timed: contestants run in turn, A B A B, in one process, after a warm-up."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from cases import Case, Size
+from jax import lax
+
+SCAN_STEPS = 10_000
+
+
+def nbytes(tree: Any) -> int:
+    """Return the bytes of all arrays of a tree."""
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
+def step_of(lib: Any, tx: Any) -> Callable[..., Any]:
+    """Return the step that everybody writes: update, then apply."""
+
+    def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+        updates, state = tx.update(grads, state, params)
+        return lib.apply_updates(params, updates), state
+
+    return step
+
+
+class JaxStep:
+    """A jitted, donated step with parameters, state and gradients of its own."""
+
+    def __init__(self, lib: Any, case: Case, size: Size) -> None:
+        """Compile it, and note what XLA says of its memory."""
+        tx = case.make(lib)
+        self.params, self.grads = size.tree(0), size.tree(1)
+        self.state = tx.init(self.params)
+        lowered = jax.jit(step_of(lib, tx), donate_argnums=(0, 1)).lower(self.params, self.state, self.grads)
+        start = time.perf_counter()
+        self.compiled = lowered.compile()
+        self.compile_seconds = time.perf_counter() - start
+        self.temporary_bytes = self.compiled.memory_analysis().temp_size_in_bytes
+        # the floor: read g, read and write p and each slot, once
+        self.floor_bytes = nbytes(self.grads) + 2 * nbytes(self.params) + 2 * nbytes(self.state)
+
+    def __call__(self) -> None:
+        """Run one step to its end."""
+        self.params, self.state = self.compiled(self.params, self.state, self.grads)
+        jax.block_until_ready((self.params, self.state))
+
+
+class ScanStep:
+    """10,000 steps on a quadratic of 10 parameters inside one `lax.scan`."""
+
+    def __init__(self, lib: Any, case: Case, size: Size) -> None:
+        """Compile the loop."""
+        tx = case.make(lib)
+        step = step_of(lib, tx)
+        self.params = size.tree(0)
+        self.state = tx.init(self.params)
+
+        def loop(params: Any, state: Any) -> Any:
+            return lax.scan(lambda carry, _: (step(*carry, carry[0]), None), (params, state), length=SCAN_STEPS)[0]
+
+        start = time.perf_counter()
+        lowered = jax.jit(loop).lower(self.params, self.state)
+        self.lower_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        self.compiled = lowered.compile()
+        self.compile_seconds = time.perf_counter() - start
+        self.temporary_bytes = self.compiled.memory_analysis().temp_size_in_bytes
+
+    def __call__(self) -> None:
+        """Run the loop to its end."""
+        jax.block_until_ready(self.compiled(self.params, self.state))
+
+
+class Copy:
+    """A copy into memory that is already there: the rate at which bytes can move."""
+
+    def __init__(self, size: Size) -> None:
+        """Compile the copy of one tree into another (a negation, which XLA cannot leave out)."""
+        self.source, self.target = size.tree(0), size.tree(1)
+        self.bytes = 2 * nbytes(self.source)
+        self.negate = jax.jit(
+            lambda target, source: jax.tree.map(jnp.negative, source), donate_argnums=0, keep_unused=True
+        )
+
+    def __call__(self) -> None:
+        """Copy once."""
+        self.target = self.negate(self.target, self.source)
+        jax.block_until_ready(self.target)
+
+
+def race(
+    steps: Mapping[str, Callable[[], None]], rounds: int, *, cap: float = 20.0, rest: float = 0.0
+) -> dict[str, list[float]]:
+    """Time the contestants in turn and return their seconds, a list each.
+
+    Args:
+        steps: contestants by name.
+        rounds: how often each runs.
+        cap: seconds after which a slow contestant leaves the race.
+        rest: seconds of sleep before each step; PyTorch's threads spin for a while after a step of theirs.
+    """
+    for step in steps.values():
+        step()
+        step()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            if sum(times[name]) < cap:
+                time.sleep(rest)
+                start = time.perf_counter()
+                step()
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def faster(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return how many times faster we are: the median of the ratios of neighbours in time."""
+    return statistics.median(b / a for a, b in zip(ours, theirs, strict=False))
+
+
+def lower_seconds(libs: Mapping[str, Any], case: Case, size: Size, repeats: int) -> dict[str, list[float]]:
+    """Time trace + lower from cold caches, with a transform made afresh each time."""
+    seconds: dict[str, list[float]] = {name: [] for name in libs}
+    for _ in range(repeats):
+        for name, lib in libs.items():
+            tx, params = case.make(lib), size.like()
+            state = jax.eval_shape(tx.init, params)
+            jax.clear_caches()
+            start = time.perf_counter()
+            jax.jit(step_of(lib, tx), donate_argnums=(0, 1)).lower(params, state, params)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def eager_seconds(libs: Mapping[str, Any], case: Case, size: Size, rounds: int) -> dict[str, list[float]]:
+    """Time `tx.update` outside jit, with 100 numbers in a leaf: what Python and dispatch cost, not memory."""
+
+    def update(lib: Any) -> Callable[[], None]:
+        tx, params, grads = case.make(lib), size.tree(0, 100), size.tree(1, 100)
+        state = tx.init(params)
+        return lambda: jax.block_until_ready(tx.update(grads, state, params))
+
+    return race({name: update(lib) for name, lib in libs.items()}, rounds, cap=2.0)
