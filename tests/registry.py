@@ -124,5 +124,5 @@ ROWS: list[Row] = [
     Row("leafwise", "", lambda: gradtx.leafwise(custom_direction())),
     Row("divide_by", "", lambda: gradtx.divide_by(custom_scale())),
     Row("ratio", "", lambda: gradtx.ratio(gradtx.trace(0.9), gradtx.scale_by_stddev(0.9))),
-    Row("watch", "", lambda: gradtx.watch(gradtx.adamw(0.1, weight_decay=0.01)), **FUSED),
+    Row("watch", "", lambda **rate: gradtx.watch(gradtx.adamw(0.1, weight_decay=0.01), **rate), **FUSED),
 ]
