@@ -42,10 +42,10 @@ class Size:
         return {f"w{i:03d}": jax.ShapeDtypeStruct(shape, self.dtype) for i in range(self.leaves)}
 
     def tree(self, seed: int, leaf: int | None = None) -> dict[str, jax.Array]:
-        """Return random numbers of unit variance; params are seed 0, gradients seed 1."""
-        rng = np.random.default_rng(seed)
+        """Return random numbers of unit variance, the same in each leaf; params are seed 0, gradients seed 1."""
         like = self.like(leaf)
-        return {key: jnp.asarray(rng.standard_normal(x.shape, np.float32), x.dtype) for key, x in like.items()}
+        numbers = np.random.default_rng(seed).standard_normal(leaf or self.total // self.leaves, np.float32)
+        return {key: jnp.array(numbers, x.dtype) for key, x in like.items()}
 
 
 def every_other(params: dict[str, Any]) -> dict[str, bool]:

@@ -11,28 +11,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from cases import BIG, CASE, MANY, SCAN, WATCHED, Case, Size
+from cases import BIG, CASE, MANY, SCAN, SOME, WATCHED, Case, Size
 from peers import torch_steps
-from timer import Copy, JaxStep, ScanStep, eager_seconds, faster, lower_seconds, nbytes, race
+from timer import JaxStep, Pass, ScanStep, eager_seconds, faster, lower_seconds, nbytes, race
 
 import gradtx
 
 LIBS = {"gradtx": gradtx, "optax": optax}
 FLAG = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
-FLAGGED = ["sgd nesterov", "rmsprop centered+momentum", "adamw", "clip + adamw"]
+FLAGGED = ["sgd nesterov", "adagrad", "rmsprop centered+momentum", "adamw", "clip + adamw"]
 Row = dict[str, Any]
 median = statistics.median
 
 
-def step_row(case: Case, size: Size, rounds: int, repeats: int, *, torch: bool = True) -> Row:
+def step_row(case: Case, size: Size, rounds: int, repeats: int, *, quick: bool) -> Row:
     """Measure one case at one size: gradtx and optax in turn, then gradtx and PyTorch in turn."""
     lowered = lower_seconds(LIBS, case, size, repeats)
     eager = eager_seconds(LIBS, case, size, 20)
     steps = {name: JaxStep(lib, case, size) for name, lib in LIBS.items()}
-    copy = Copy(size)
-    times = race({**steps, "copy": copy}, rounds)
-    rate = copy.bytes / median(times["copy"])
-    row: Row = {"section": "step", "case": case.name, "size": size.name, "copy_gb_per_s": rate / 1e9}
+    memory = Pass(BIG)
+    times = race({**steps, "memory": memory}, rounds)
+    rate = memory.bytes / median(times["memory"])
+    row: Row = {"section": "step", "case": case.name, "size": size.name, "gb_per_s": rate / 1e9}
     for name, step in steps.items():
         row[name] = {
             "ms": 1e3 * median(times[name]),
@@ -45,10 +45,10 @@ def step_row(case: Case, size: Size, rounds: int, repeats: int, *, torch: bool =
     row["faster"] = faster(times["gradtx"], times["optax"])
     row["lower_faster"] = faster(lowered["gradtx"], lowered["optax"])
     row["eager_faster"] = faster(eager["gradtx"], eager["optax"])
-    del steps["optax"], copy
-    peers = torch_steps(case, size) if torch else {}
+    del steps["optax"], memory
+    peers = {} if size is MANY or (quick and case.name not in SOME) else torch_steps(case, size)
     if peers:
-        times = race({**steps, **peers}, rounds, cap=5.0, rest=0.005)
+        times = race({**steps, **peers}, rounds, cap=1.0 if quick else 5.0, rest=0.005)
         row["torch"] = {
             name: {"ms": 1e3 * median(times[name]), "faster": faster(times["gradtx"], times[name])} for name in peers
         }
@@ -79,7 +79,7 @@ def watch_row(case: Case, rounds: int) -> Row:
     }
     steps = {name: JaxStep(gradtx, Case(name, make), WATCHED) for name, make in kinds.items()}
     for step in steps.values():
-        for _ in range(64):  # one whole period: the first measured steps of a process load and fault in what they use
+        for _ in range(96):  # one whole period: the first measured steps of a process load and fault in what they use
             step()
     times = race(steps, rounds, cap=float("inf"))
     row: Row = {"section": "watch", "case": case.name, "size": WATCHED.name}
@@ -96,25 +96,22 @@ def watch_row(case: Case, rounds: int) -> Row:
     return row
 
 
-def flag_rows(rounds: int) -> list[Row]:
+def flag_rows(*, quick: bool) -> list[Row]:
     """Measure the cases that XLA can write in one loop, with and without its flag; flags are read when jax starts."""
     rows = []
     for flag in ("", FLAG):
         env = {**os.environ, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()}
-        command = [sys.executable, str(Path(__file__).parent / "step.py"), "--flagged", str(rounds)]
+        command = [sys.executable, str(Path(__file__).parent / "step.py"), "--flagged", *(["--quick"] if quick else [])]
         out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
         rows += [{**row, "section": "flag", "flag": flag} for row in json.loads(out)]
     return rows
 
 
-def flagged_rows(rounds: int) -> list[Row]:
+def flagged_rows(*, quick: bool) -> list[Row]:
     """Measure, in the process that has the flag or has it not, the cases of `flag_rows`."""
-    return [step_row(CASE[name], BIG, rounds, 1) for name in FLAGGED]
+    return [step_row(CASE[name], BIG, 5 if quick else 41, 1, quick=quick) for name in FLAGGED]
 
 
 def warm_up() -> None:
     """Start XLA's threads, so that the first row is timed as the others are."""
     jnp.ones(10).block_until_ready()
-
-
-__all__ = ["BIG", "FLAG", "MANY", "Row", "flag_rows", "flagged_rows", "scan_row", "step_row", "warm_up", "watch_row"]

@@ -44,7 +44,7 @@ def version(package: str) -> str:
 
 def plan(*, quick: bool) -> list[tuple[Case, Size, int, int]]:
     """Return (case, size, rounds, repeats of trace + lower) of every step to time."""
-    rounds = 7 if quick else 41
+    rounds = 5 if quick else 41
     chosen = [case for case in CASES if case.name in SOME] if quick else CASES
     sizes = [(BIG, CASES, 1), (MANY, chosen, 1 if quick else 3), (HALF, chosen, 1)]
     return [(case, size, rounds, repeats) for size, cases, repeats in sizes for case in cases]
@@ -56,14 +56,14 @@ def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     keep = [case for case in CASES if not only or case.name in only]
     if "step" in sections:
-        rows += [step_row(case, *rest, torch=rest[0] is not MANY) for case, *rest in plan(quick=quick) if case in keep]
+        rows += [step_row(case, *rest, quick=quick) for case, *rest in plan(quick=quick) if case in keep]
     if "scan" in sections:
         rows += [scan_row(case, 7 if quick else 21) for case in keep]
     if "watch" in sections:
         watched = [case for case in keep if case.name in ("adam", "clip + adamw")]
         rows += [watch_row(case, 64 if quick else 192) for case in watched]
     if "flag" in sections:
-        rows += flag_rows(7 if quick else 41)
+        rows += flag_rows(quick=quick)
     return rows
 
 
@@ -75,10 +75,10 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
     parser.add_argument("--json", type=Path, help="write all numbers here")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
-    parser.add_argument("--flagged", type=int, metavar="ROUNDS", help=argparse.SUPPRESS)
+    parser.add_argument("--flagged", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.flagged:
-        print(json.dumps(flagged_rows(args.flagged)))
+        print(json.dumps(flagged_rows(quick=args.quick)))
         return
     here = machine()
     print(", ".join(f"{key} {value}" for key, value in here.items()))

@@ -76,21 +76,19 @@ class ScanStep:
         jax.block_until_ready(self.compiled(self.params, self.state))
 
 
-class Copy:
-    """A copy into memory that is already there: the rate at which bytes can move."""
+class Pass:
+    """One pass over memory, each byte read and written in place: the rate at which bytes can move."""
 
     def __init__(self, size: Size) -> None:
-        """Compile the copy of one tree into another (a negation, which XLA cannot leave out)."""
-        self.source, self.target = size.tree(0), size.tree(1)
-        self.bytes = 2 * nbytes(self.source)
-        self.negate = jax.jit(
-            lambda target, source: jax.tree.map(jnp.negative, source), donate_argnums=0, keep_unused=True
-        )
+        """Compile it (a negation, which XLA cannot leave out)."""
+        self.tree = size.tree(0)
+        self.bytes = 2 * nbytes(self.tree)
+        self.negate = jax.jit(lambda tree: jax.tree.map(jnp.negative, tree), donate_argnums=0)
 
     def __call__(self) -> None:
-        """Copy once."""
-        self.target = self.negate(self.target, self.source)
-        jax.block_until_ready(self.target)
+        """Pass once."""
+        self.tree = self.negate(self.tree)
+        jax.block_until_ready(self.tree)
 
 
 def race(

@@ -29,7 +29,7 @@ from gradtx.watch.measure import measure, nonfinite
 from gradtx.watch.record import Meta, Record, empty, tick
 
 SMALL = 2**16  # up to this many parameters every step is measured
-EVERY, RUN = 64, 3  # above it, a run of 3 steps in 64: lags of 1 and 2 need 3
+EVERY, RUN = 96, 3  # above it, a run of 3 steps in 96: lags of 1 and 2 need 3
 
 
 class WatchState(NamedTuple):
@@ -200,7 +200,7 @@ def watch(
     Args:
         tx: the transform to watch.
         every: a run of 3 steps is measured in every so many; 1 measures every step. None is 1 up to 65,536
-            parameters and 64 above.
+            parameters and 96 above.
         groups: how the report groups parameters: None by top-level key, a function of the path, or a tree of labels
             like the params or a prefix of them.
         learning_rate: number or schedule to report for a chain that does not say it (optax's).

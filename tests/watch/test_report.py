@@ -160,7 +160,7 @@ def test_report_names_the_rate_that_is_not_known():
 def test_report_names_the_sample():
     p = {"w": jnp.ones((300, 300), jnp.float32)}
     found = gradtx.diagnose(feed(gradtx.watch(gradtx.sgd(0.1)), [p] * 2, np.ones(2), p=p).state)
-    assert "of 90,000 parameters, measured in 3 of every 64 steps" in str(found)
+    assert "of 90,000 parameters, measured in 3 of every 96 steps" in str(found)
 
 
 def test_report_of_a_loss_that_is_not_finite():
