@@ -334,10 +334,10 @@ def test_large_model_is_estimated():
         np.testing.assert_allclose(rows[column], want[column], rtol=0.05, err_msg=column)
 
 
-def test_large_model_measures_3_steps_of_64_by_default():
+def test_large_model_measures_3_steps_of_96_by_default():
     shapes = jax.eval_shape(lambda: start(shapes=LARGE))
     meta = jax.eval_shape(gradtx.watch(gradtx.sgd(0.1)).init, shapes).record.meta
-    assert (meta.every, meta.run) == (64, 3)
+    assert (meta.every, meta.run) == (96, 3)
 
 
 def test_scan_gives_the_same_record():
