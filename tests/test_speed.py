@@ -97,13 +97,13 @@ def compiled() -> dict[str, dict[str, float]]:
     return json.loads(done.stdout)
 
 
-TODO = "XLA writes out shrink, as large as the largest leaf, for the library that sums the squares"
+PLAN = "XLA writes out shrink, as large as the largest leaf, for the library that sums the squares"
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(reason=TODO, strict=True)) if name == "clip + adamw" else name
+        pytest.param(name, marks=pytest.mark.xfail(reason=PLAN, strict=True)) if name == "clip + adamw" else name
         for name in STEPS
     ],
 )
