@@ -13,7 +13,8 @@ from gradtx.core.transform import Transform
 from gradtx.direction.ema import ema
 from gradtx.direction.momentum import trace
 from gradtx.direction.weight_decay import add_decayed_weights
-from gradtx.limit.clip import clip_by_global_norm, global_norm
+from gradtx.limit.clip import clip_by_global_norm
+from gradtx.limit.norm import global_norm
 from gradtx.optimizers import adagrad, adam, adamw, amsgrad, nadam, nadamw, radam, rmsprop, sgd
 from gradtx.scale.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.scale.adam import scale_by_adam

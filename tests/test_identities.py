@@ -288,15 +288,18 @@ def test_the_first_update_sees_count_zero_and_the_count_saturates() -> None:
         assert state.count.dtype == jnp.int32
 
 
-def test_one_minus_power_keeps_its_digits() -> None:
-    from gradtx.core.numerics import one_minus_power
+def test_the_correction_of_a_mean_keeps_its_digits() -> None:
+    from gradtx.core.numerics import unbias
 
     with jax.enable_x64(False):
         for decay in (0.9, 0.999, 0.999999):
             for t in (1, 7, 1000, 10**6):
-                got = one_minus_power(decay, jnp.float32(t)).item()
-                assert got == pytest.approx(-np.expm1(t * np.log(decay)), rel=5e-7)
-        assert one_minus_power(0.0, jnp.float32(3)) == 1.0
+                exact = -1.0 / np.expm1(t * np.log(decay))
+                for given in (decay, jnp.float32(decay)):
+                    got = unbias(given, jnp.float32(t)).item()
+                    rounded = -1.0 / np.expm1(t * np.log(float(given)))
+                    assert got == pytest.approx(exact if given is decay else rounded, rel=5e-7)
+        assert unbias(0.0, jnp.float32(3)) == unbias(jnp.float32(0.0), jnp.float32(3)) == 1.0
 
 
 def test_accumulators_of_half_precision_are_float32() -> None:
@@ -335,6 +338,13 @@ def test_complex_gradients_have_a_real_sigma() -> None:
     u, state = tx.update(g, tx.init(g))
     np.testing.assert_allclose(u, [0.6 + 0.8j, 0], rtol=EXACT)
     np.testing.assert_allclose(state.slots["nu"], [25.0, 0.0], rtol=EXACT)
+
+
+def test_a_root_has_half_its_inverse_as_slope() -> None:
+    from gradtx.core.numerics import root
+
+    assert [jax.grad(root)(x) for x in (4.0, 0.25, 0.0)] == [0.25, 1.0, 0.0]
+    assert jax.grad(jax.grad(root))(4.0) == -1 / 32
 
 
 def test_gradient_through_a_zero_is_finite() -> None:

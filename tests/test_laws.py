@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 
 import gradtx
+from gradtx.limit.norm import SMALL, plain_norm, shrunk_norm
 from tests.registry import ROWS, Row
 
 FEW = settings(max_examples=10, derandomize=True, deadline=None, database=None)
@@ -134,6 +135,30 @@ def test_clip_gives_zero_for_zero() -> None:
     g = {name: jnp.zeros(shape) for name, shape in SHAPES.items()}
     tx = gradtx.clip_by_global_norm(1.0)
     chex.assert_trees_all_equal(tx.update(g, tx.init(g))[0], g)
+
+
+def test_clip_takes_every_leaf() -> None:
+    """Leaves that a CPU's sum treats in its own way: large, small, half precision, complex."""
+    shapes = {"large": SMALL + 1, "small": 3, "half": 2 * SMALL, "complex": 5}
+    dtypes = {"half": "bfloat16", "complex": "complex64"}
+    g = {name: jnp.full(size, 2.0, dtypes.get(name, "float32")) for name, size in shapes.items()}
+    tx = gradtx.clip_by_global_norm(1.0)
+    u, _ = tx.update(g, tx.init(g))
+    assert gradtx.global_norm(u) == pytest.approx(1.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("form", [plain_norm, shrunk_norm])
+@pytest.mark.parametrize("size", [SMALL + 1000, 2 * SMALL, 7])
+@pytest.mark.parametrize(("unit", "bound"), [(1.0, 1.0), (1e25, 1.0), (1e-25, 1e-25), (1e15, 1e20), (1e-15, 1e-10)])
+def test_clip_is_right_beyond_the_range_of_squares(form: Any, size: int, unit: float, bound: float) -> None:
+    """What XLA:CPU runs and what other platforms run, in float32, where g^2 would overflow or vanish."""
+    numbers = np.random.default_rng(size).standard_normal(size)
+    leaves = [jnp.asarray(numbers * unit, jnp.float32), jnp.full((3, 2), unit, jnp.float32)]
+    got = jax.jit(form)(leaves, jnp.float32(bound))
+    assert got == pytest.approx(np.sqrt(np.sum(numbers**2) + 6) * unit / bound, rel=1e-5)
+    slope = jax.grad(lambda leaves: form(leaves, jnp.float32(bound)))(leaves)
+    wanted = numbers / np.sqrt(np.sum(numbers**2) + 6) / bound
+    np.testing.assert_allclose(slope[0], wanted, rtol=1e-4, atol=1e-6 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -63,17 +63,24 @@ def abs_sq(x: jax.Array) -> jax.Array:
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
 
 
+@jax.custom_jvp
 def root(x: jax.Array) -> jax.Array:
     """Return the square root of `x`, with derivative 0 (not infinity) at 0."""
-    zero = x == 0
-    return jnp.where(zero, 0.0, lax.sqrt(jnp.where(zero, 1.0, x)))
+    return lax.sqrt(x)
+
+
+@root.defjvp
+def root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Return the root and its derivative, `0.5 / root` or 0."""
+    (x,), (dx,) = primals, tangents
+    value = root(x)
+    return value, dx * (0.5 * divide(jnp.ones_like(value), value))
 
 
 def divide(m: jax.Array, sigma: jax.Array) -> jax.Array:
     """Return `m / sigma`, 0 where sigma is 0 (nothing was seen there); NaN and infinity pass on."""
-    zero = sigma == 0
-    safe = jnp.where(zero, 1.0, sigma)
-    return jnp.where(zero, 0.0, m / (safe.astype(m.dtype) if jnp.iscomplexobj(m) else safe))
+    safe = jnp.where(sigma == 0, jnp.inf, sigma)
+    return lax.complex(m.real / safe, m.imag / safe) if jnp.iscomplexobj(m) else m / safe
 
 
 def steps(count: jax.Array) -> jax.Array:
@@ -81,16 +88,17 @@ def steps(count: jax.Array) -> jax.Array:
     return lax.convert_element_type(count, scalar_dtype()) + 1.0
 
 
-def one_minus_power(decay: Any, t: jax.Array) -> jax.Array:
-    """Return `1 - decay**t` to full precision, in `scalar_dtype()`.
+def unbias(decay: Any, t: jax.Array) -> jax.Array:
+    """Return `1 / (1 - decay**t)`, what corrects a mean that started at 0, to full precision in `scalar_dtype()`.
 
-    Written as `-expm1(t log decay)`: the plain form loses 4 digits in float32 at decay = 0.999, t = 1.
+    Written as `(1 - coth(t log(decay) / 2)) / 2`: the plain form loses 4 digits in float32 at decay = 0.999, t = 1.
     A Python number's logarithm is taken in double precision.
     """
     if isinstance(decay, (int, float)):
-        log = np.log(decay) if decay > 0 else -np.inf
-        return -jnp.expm1(t * jnp.asarray(log, scalar_dtype()))
-    return -jnp.expm1(t * jnp.log(decay))
+        half = jnp.asarray(np.log(decay) / 2 if decay > 0 else -np.inf, scalar_dtype())
+    else:
+        half = jnp.log(decay) / 2
+    return 0.5 - 0.5 / jnp.tanh(t * half)
 
 
 def increment(count: jax.Array) -> jax.Array:

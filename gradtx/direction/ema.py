@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from gradtx.core.hyperparams import Hyper
 from gradtx.core.leafwise import leafwise
-from gradtx.core.numerics import one_minus_power, steps, zeros
+from gradtx.core.numerics import steps, unbias, zeros
 from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
 
@@ -59,8 +59,8 @@ def ema(
         if not debias:
             return {"unbias": 1.0, "unbias_next": 1.0}
         t = steps(count)
-        next_one = {"unbias_next": 1.0 / one_minus_power(k.decay, t + 1.0)} if nesterov else {}
-        return {"unbias": 1.0 / one_minus_power(k.decay, t), **next_one}
+        next_one = {"unbias_next": unbias(k.decay, t + 1.0)} if nesterov else {}
+        return {"unbias": unbias(k.decay, t), **next_one}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

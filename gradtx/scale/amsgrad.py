@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from gradtx.core.hyperparams import Hyper
 from gradtx.core.leafwise import ratio
-from gradtx.core.numerics import abs_sq, one_minus_power, root, steps, zeros
+from gradtx.core.numerics import abs_sq, root, steps, unbias, zeros
 from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
 from gradtx.direction.ema import ema
@@ -69,7 +69,7 @@ def scale_by_amsgrad(
         return {"nu": zeros(p, magnitude=True), "nu_max": zeros(p, magnitude=True)}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-        return {"unbias": 1.0 / one_minus_power(k.b2, steps(count)) if bias_correction_nu else 1.0}
+        return {"unbias": unbias(k.b2, steps(count)) if bias_correction_nu else 1.0}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

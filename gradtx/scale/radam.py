@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gradtx.core.hyperparams import Hyper
 from gradtx.core.leafwise import ratio
-from gradtx.core.numerics import abs_sq, one_minus_power, root, steps, zeros
+from gradtx.core.numerics import abs_sq, root, steps, unbias, zeros
 from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
 from gradtx.direction.ema import ema
@@ -19,8 +19,9 @@ from gradtx.direction.ema import ema
 def average_length(b2: Any, t: jax.Array) -> jax.Array:
     """Return rho_t = rho_inf - 2 t b2^t / (1-b2^t), the length of the average after t steps.
 
-    With x = -t log b2 it is rho_inf - 2 t / expm1(x). Both terms are near -2 / log b2 while x is small, and their
-    difference loses all digits in float32: there the series of t / expm1(x) is used, without its first term.
+    With x = -t log b2 the second term is 2 t / expm1(x). Both are near -2 / log b2 while x is small, and their
+    difference loses all digits in float32: there the series of t / expm1(x) is used, without its first term. Else the
+    term is 2 t (1 / (1-b2^t) - 1), whose quotient the step needs anyway.
     """
     short = 1.0 - b2
     rho_inf = 2.0 / short - 1.0
@@ -36,7 +37,7 @@ def average_length(b2: Any, t: jax.Array) -> jax.Array:
     end = 1.0 if t.dtype == jnp.float32 else 0.05  # where the series, cut after x^8, is as exact as the difference
     near = jnp.minimum(x, end)
     series = beyond + t * (1 - near * (1 / 6 - near**2 * (1 / 360 - near**2 * (1 / 15120 - near**2 / 604800))))
-    return jnp.where(x < end, series, rho_inf - 2.0 * t / jnp.expm1(jnp.maximum(x, end)))
+    return jnp.where(x < end, series, rho_inf - 2.0 * t * (unbias(b2, t) - 1.0))
 
 
 @factory
@@ -98,7 +99,7 @@ def scale_by_radam(
         squared = (safe - 4.0) * (safe - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * safe)
         # r multiplies u, so 1 / r multiplies sigma; before it is trusted sigma is 1
         return {
-            "unbias": 1.0 / one_minus_power(k.b2, t),
+            "unbias": unbias(k.b2, t),
             "trusted": trusted,
             "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0)),
         }

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.core.hyperparams import Hyper
 from gradtx.core.leafwise import divide_by
-from gradtx.core.numerics import abs_sq, full, one_minus_power, root, steps, zeros
+from gradtx.core.numerics import abs_sq, full, root, steps, unbias, zeros
 from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
 
@@ -29,7 +29,7 @@ def rms(
         return {"nu": full(p, initial_scale, magnitude=True)}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-        more = {"unbias": 1.0 / one_minus_power(k.decay, steps(count)) if debias else 1.0}
+        more = {"unbias": unbias(k.decay, steps(count)) if debias else 1.0}
         if first_gradient:  # sigma_0 = |g_0|: the first step keeps nothing of the past
             return {**more, "keep": jnp.where(count == 0, 0.0, k.decay), "add": jnp.where(count == 0, 1.0, 1 - k.decay)}
         return {**more, "keep": k.decay, "add": 1 - k.decay}
@@ -148,7 +148,7 @@ def scale_by_stddev(
         return {"mu": zeros(p), "nu": full(p, initial_scale, magnitude=True)}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-        return {"unbias": 1.0 / one_minus_power(k.decay, steps(count)) if bias_correction else 1.0}
+        return {"unbias": unbias(k.decay, steps(count)) if bias_correction else 1.0}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

@@ -49,13 +49,14 @@ def law(name: str) -> tuple[str, ...]:
 EMA, TRACE, DECAY = "direction/ema.py", "direction/momentum.py", "direction/weight_decay.py"
 ADAGRAD, RMS, ADAM = "scale/adagrad.py", "scale/rms.py", "scale/adam.py"
 AMSGRAD, RADAM, CLIP, APPLY = "scale/amsgrad.py", "scale/radam.py", "limit/clip.py", "schedules/apply.py"
+NORM = "limit/norm.py"
 NUMERICS, SEGMENT, LEAFWISE, COMPOSE = "core/numerics.py", "core/segment.py", "core/leafwise.py", "core/compose.py"
 PLAIN, ADAMS, VARIANTS = "optimizers/plain.py", "optimizers/adam.py", "optimizers/adam_variants.py"
 
 NEW_MEAN = 'm = k.decay * slots["mu"] + (1 - k.decay) * g'
 MEAN_VALUE = 'return k.unbias * m, {"mu": m}'
-WITH_CORRECTION = "1.0 / one_minus_power(k.decay, steps(count)) if debias else 1.0"
-CLIP_FACTOR = "jnp.where(jnp.isfinite(norm), SHRINK / jnp.maximum(norm, SHRINK), jnp.nan)"
+WITH_CORRECTION = "unbias(k.decay, steps(count)) if debias else 1.0"
+CLIP_FACTOR = "jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)"
 
 MUTANTS: list[Mutant] = [
     # directions
@@ -183,33 +184,56 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "clip: scales small gradients up",
         CLIP,
-        "SHRINK / jnp.maximum(norm, SHRINK)",
-        "SHRINK / norm",
+        "1.0 / jnp.maximum(excess, 1.0)",
+        "1.0 / excess",
         row("clip_by_global_norm"),
     ),
-    Mutant(
-        "clip: first leaf only",
-        CLIP,
-        "(s, dtype) for s in squares)",
-        "(s, dtype) for s in squares[:1])",
-        row("clip_by_global_norm"),
-    ),
+    Mutant("clip: first leaf only", NORM, "for s in squares)", "for s in squares[:1])", law("clip_takes_every_leaf")),
     Mutant(
         "clip: not squared",
-        CLIP,
-        "return jnp.sum(abs_sq(wide",
-        "return jnp.sum(jnp.abs(wide",
+        NORM,
+        "abs_sq(lax.convert_element_type(lax.opt",
+        "jnp.abs(lax.convert_element_type(lax.opt",
         row("clip_by_global_norm"),
     ),
     Mutant(
         "clip: part of a step that is infinite",
         CLIP,
         CLIP_FACTOR,
-        "SHRINK / jnp.maximum(norm, SHRINK)",
+        "1.0 / jnp.maximum(excess, 1.0)",
         law("clip_applies_no_part_of_a_step_that_is_not_finite"),
     ),
+    Mutant("clip: overflows", NORM, "2.0**-40", "2.0**-4", law("clip_is_right_beyond_the_range_of_squares")),
     Mutant(
-        "clip: overflows", CLIP, "2.0**-40", "2.0**-4", law("clip_bounds_the_norm_and_keeps_the_direction[float32]")
+        "clip: trusts what overflows",
+        NORM,
+        "& (squared < jnp.inf)",
+        "",
+        law("clip_is_right_beyond_the_range_of_squares"),
+    ),
+    Mutant(
+        "clip: trusts what vanishes", NORM, "(squared > EXACT) &", "", law("clip_is_right_beyond_the_range_of_squares")
+    ),
+    Mutant(
+        "clip: counts the overlap of blocks twice",
+        NORM,
+        "jnp.where(new, abs_sq(",
+        "jnp.where(True, abs_sq(",
+        law("clip_is_right_beyond_the_range_of_squares"),
+    ),
+    Mutant(
+        "clip: forgets the large leaves",
+        NORM,
+        "if g.size > SMALL]",
+        "if g.size > 2 * SMALL]",
+        law("clip_takes_every_leaf"),
+    ),
+    Mutant(
+        "clip: elsewhere than on a CPU, not shrunk back",
+        NORM,
+        "* (1.0 / SHRINK)",
+        "",
+        law("clip_is_right_beyond_the_range_of_squares"),
     ),
     Mutant(
         "rate: sign", APPLY, "-1.0 if flip_sign else 1.0", "1.0 if flip_sign else -1.0", row("scale_by_learning_rate")
@@ -217,17 +241,17 @@ MUTANTS: list[Mutant] = [
     Mutant("rate: always descends", APPLY, "-1.0 if flip_sign else 1.0", "-1.0", row("scale_by_learning_rate[ascent]")),
     # the arithmetic of rules
     Mutant(
-        "power: loses digits",
+        "unbias: loses digits",
         NUMERICS,
-        "return -jnp.expm1(t * jnp.asarray(log, scalar_dtype()))",
-        "return 1.0 - jnp.asarray(decay, scalar_dtype()) ** t",
-        identity("one_minus_power_keeps_its_digits"),
+        "return 0.5 - 0.5 / jnp.tanh(t * half)",
+        "return 1.0 / (1.0 - jnp.exp(2.0 * t * half))",
+        identity("the_correction_of_a_mean_keeps_its_digits"),
     ),
     Mutant(
-        "power: of a schedule without t",
+        "unbias: of a schedule, not halved",
         NUMERICS,
-        "expm1(t * jnp.log(decay))",
-        "expm1(jnp.log(decay))",
+        "half = jnp.log(decay) / 2",
+        "half = jnp.log(decay)",
         scheduled("adam"),
     ),
     Mutant(
@@ -248,14 +272,17 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "root: infinite slope at 0",
         NUMERICS,
-        "lax.sqrt(jnp.where(zero, 1.0, x))",
-        "lax.sqrt(x)",
+        "0.5 * divide(jnp.ones_like(value), value)",
+        "0.5 / value",
         identity("gradient_through_a_zero_is_finite"),
+    ),
+    Mutant(
+        "root: twice the slope", NUMERICS, "0.5 * divide(", "divide(", identity("a_root_has_half_its_inverse_as_slope")
     ),
     Mutant(
         "divide: NaN slope at 0",
         NUMERICS,
-        "safe = jnp.where(zero, 1.0, sigma)",
+        "safe = jnp.where(sigma == 0, jnp.inf, sigma)",
         "safe = sigma",
         identity("gradient_through_a_zero_is_finite"),
     ),
