@@ -5,13 +5,21 @@ from typing import Any
 import jax
 from jax import lax
 
-from gradtx.core.numerics import wider
+from gradtx.core.numerics import accumulator, wider
 from gradtx.core.tree import float_leaves
 
 
-@jax.jit
 def add(p: jax.Array, u: jax.Array) -> jax.Array:
-    """Return p + u, added in the wider dtype and rounded once to p's; one function, traced once per leaf shape."""
+    """Return p + u, added in the wider dtype and rounded once to p's."""
+    if p.dtype == u.dtype == accumulator(p.dtype):
+        return lax.add(p, u)  # one equation, which is traced sooner than a call
+    rounded: jax.Array = add_and_round(p, u)
+    return rounded
+
+
+@jax.jit
+def add_and_round(p: jax.Array, u: jax.Array) -> jax.Array:
+    """Return p + u in p's dtype; one function, traced once per leaf shape."""
     dtype = wider(p.dtype, u.dtype)
     total = lax.convert_element_type(p, dtype) + lax.convert_element_type(u, dtype)
     return lax.convert_element_type(total, p.dtype)

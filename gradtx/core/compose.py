@@ -70,15 +70,21 @@ class Chain:
         row: list[Leafwise] = []
         for _, tx in [*self.members, (None, None)]:
             body = getattr(tx, "body", None)
-            if isinstance(body, Leafwise):
-                row.append(body)
-                continue
-            if row:
+            # a rule that looks at all gradients at once must see what those before it made of them
+            joins = isinstance(body, Leafwise) and body.rule.global_scalars is None
+            if row and not joins:
                 runs.append((Segment(row), len(row)))
                 row = []
-            if tx is not None:
+            if isinstance(body, Leafwise):
+                row.append(body)
+            elif tx is not None:
                 runs.append((optax.with_extra_args_support(tx), 1))
         return runs
+
+    @cached_property
+    def has_segment(self) -> bool:
+        """Whether a segment checks the gradients, so that `identity` need not look at them too."""
+        return any(isinstance(run, Segment) for run, _ in self.runs)
 
     def update(self, grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """Return the updates of the last member and the next states of all."""
@@ -89,6 +95,8 @@ class Chain:
             if isinstance(run, Segment):
                 grads, run_states = run.update(grads, old, params, extra)
                 new += run_states
+            elif run.update is pass_on and self.has_segment:
+                new.append(pass_on({}, old[0])[1])
             else:
                 grads, run_state = run.update(grads, old[0], params, **extra)
                 new.append(run_state)
@@ -189,11 +197,12 @@ def identity() -> Transform:
         >>> gradtx.identity().update(3.0, gradtx.identity().init(0.0))[0]
         3.0
     """
+    return Transform(lambda params: optax.EmptyState(), pass_on, "identity")
 
-    def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del extra
-        float_leaves("identity", grads, params)
-        check_slots("identity", state, optax.EmptyState)
-        return grads, state
 
-    return Transform(lambda params: optax.EmptyState(), update, "identity")
+def pass_on(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    """Return what was given: the update of `identity`."""
+    del extra
+    float_leaves("identity", grads, params)
+    check_slots("identity", state, optax.EmptyState)
+    return grads, state

@@ -139,7 +139,7 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
 
     Raises:
         TypeError: `direction` has no rule for one array, or `scale` has no sigma.
-        ValueError: `direction` has a mask or an event schedule, which belong in a transform of their own.
+        ValueError: `direction` has a mask, an event schedule or a global scalar, which need a transform of their own.
 
     Examples:
         >>> import gradtx
@@ -155,10 +155,11 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
             f"ratio: scale is {scale!r}, expected a transform by divide_by; give one such as scale_by_rms()"
         )
     lost = "a mask" if getattr(getattr(direction, "body", None), "mask", None) is not None else None
+    lost = "a look at all leaves at once" if m.global_scalars is not None else lost
     lost = "an event schedule" if m.event is not None and isinstance(m.hyper[m.event], Event) else lost
     if lost is not None:
         raise ValueError(
-            f"ratio: direction has {lost}, expected neither mask nor event; put it after the ratio in a chain"
+            f"ratio: direction has {lost}, expected a rule for one array alone; put it beside the ratio in a chain"
         )
     under = beside(sigma, m)
 

@@ -38,6 +38,8 @@ class Rule:
         scalars: `(k, count) -> dict`, further scalars of the step, computed once for the whole tree.
         needs_params: whether `update` reads `p` (else it is None).
         event: the name of the one hyperparameter that may be an event schedule, else None.
+        global_scalars: `(k, leaves) -> dict`, further scalars of the step that need all gradients at once, such as
+            their global norm; None where the rule works leaf by leaf.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Rule:
     scalars: Callable[[SimpleNamespace, jax.Array], Mapping[str, Any]] = no_scalars
     needs_params: bool = False
     event: str | None = None
+    global_scalars: Callable[[SimpleNamespace, list[jax.Array]], Mapping[str, Any]] | None = None
 
     def at(self, count: jax.Array, switched: jax.Array | None = None) -> dict[str, Any]:
         """Return `k` for the step at `count` as a dict: the hyperparameters and the further scalars."""

@@ -2,63 +2,36 @@
 
 A transform alone is a run of one; `chain` makes one run of all neighbours that are leafwise. Two functions are
 compiled: the clock (scalars of the step, counts) once for the tree, and the kernel (all rules on one leaf) once per
-distinct leaf shape, however many leaves have it.
+distinct leaf shape, however many leaves have it. Outside jit both are put into one program, so that an update is one
+dispatch and not one for each leaf.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gradtx.core.hyperparams import Event
-from gradtx.core.numerics import increment, real, wider
-from gradtx.core.rule import LeafState, Rule, Slots
+from gradtx.core.kernel import Static, freeze, make_kernel
+from gradtx.core.numerics import increment
+from gradtx.core.rule import LeafState
 from gradtx.core.tree import align, check_like, check_slots, float_leaves, resolve_mask, shape_of
 
 if TYPE_CHECKING:
     from gradtx.core.leafwise import Leafwise
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Static:
-    """A Python number in `k`: part of the structure, so that it stays a constant inside the kernel."""
-
-    value: Any
+MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 
 
-def freeze(k: Any) -> Any:
-    """Wrap the Python values of `k`, keep its arrays."""
-    if isinstance(k, Mapping):
-        return {name: freeze(value) for name, value in k.items()}
-    return k if isinstance(k, jax.Array) else Static(k)
-
-
-def thaw(k: Any, dtype: Any) -> Any:
-    """Return frozen `k` as a namespace, its scalars in `dtype`."""
-    if isinstance(k, Mapping):
-        return SimpleNamespace(**{name: thaw(value, dtype) for name, value in k.items()})
-    if isinstance(k, Static):
-        return k.value
-    return lax.convert_element_type(k, dtype) if jnp.issubdtype(k.dtype, jnp.floating) else k
-
-
-def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any) -> tuple[jax.Array, Slots]:
-    """Run a rule on one leaf: all arrays in one accumulator dtype, slots back in the dtypes they are stored in."""
-    dtype = wider(g.dtype, g.dtype)
-    for x in [*slots.values(), *([] if p is None else [p])]:
-        dtype = wider(dtype, x.dtype)
-
-    def cast(x: jax.Array) -> jax.Array:
-        return lax.convert_element_type(x, dtype if jnp.iscomplexobj(x) else real(dtype))
-
-    wide = {key: cast(slot) for key, slot in slots.items()}
-    value, new = rule.update(cast(g), wide, None if p is None else cast(p), thaw(k, real(dtype)))
-    return value, {key: lax.convert_element_type(new[key], slots[key].dtype) for key in slots}
+def few_arrays(tree: Any) -> bool:
+    """Say whether a tree holds arrays alone, no tracers, and few enough to compile the update of all in one program."""
+    leaves = jax.tree.leaves(tree)
+    kinds = set(map(type, leaves))
+    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
+    return numbers and len(leaves) <= MOST_AT_ONCE
 
 
 class Segment:
@@ -67,6 +40,7 @@ class Segment:
     def __init__(self, members: Sequence["Leafwise"]) -> None:
         """Compile nothing yet; the functions made here keep their traces for the life of the transform."""
         self.members = members
+        self.looks_at_all = members[0].rule.global_scalars is not None  # no other member may: see `Chain.runs`
         self.needs_params = any(member.rule.needs_params for member in members)
         self.events = {
             member.rule.hyper[member.rule.event].argument: member.name
@@ -74,28 +48,22 @@ class Segment:
             if member.rule.event and isinstance(member.rule.hyper[member.rule.event], Event)
         }
 
-        def clock(counts: list[Any], events: list[Any], extra: Mapping[str, Any]) -> tuple[Any, ...]:
-            ks = []
+        def clock(counts: list[Any], events: list[Any], extra: Mapping[str, Any], leaves: list[Any]) -> tuple[Any, ...]:
+            ks: list[Any] = []
             for i, (member, count) in enumerate(zip(members, counts, strict=True)):
                 hyper = member.rule.hyper.get(member.rule.event or "")
                 if isinstance(hyper, Event):
                     now = (events[i] < 0) & hyper.happened(jnp.asarray(extra[hyper.argument]))
                     events[i] = jnp.where(now, count, events[i])
-                ks.append(freeze(member.rule.at(count, events[i])))
+                k = member.rule.at(count, events[i])
+                if member.rule.global_scalars is not None:
+                    k |= member.rule.global_scalars(SimpleNamespace(**k), leaves)
+                ks.append(freeze(k))
             return [increment(count) for count in counts], events, ks
 
-        def kernel(g: Any, slots: list[Slots], p: Any, ks: list[Any], active: Static) -> tuple[Any, list[Slots]]:
-            out = []
-            for member, old, k, on in zip(members, slots, ks, active.value, strict=True):
-                new = old
-                if on:
-                    with jax.named_scope(member.name):
-                        g, new = apply(member.rule, g, old, p if member.rule.needs_params else None, k)
-                out.append(new)
-            return g, out
-
-        kernel.__name__ = "_".join(member.name for member in members)
-        self.clock, self.kernel = jax.jit(clock), jax.jit(kernel)
+        self.clock, self.at_once = jax.jit(clock), jax.jit(self.leaf_by_leaf)
+        self.kernel = jax.jit(make_kernel([member.rule for member in members]))
+        self.may_dispatch_once = not any(callable(member.mask) for member in members)  # it may look at the numbers
 
     def update(
         self, grads: Any, states: Sequence[Any], params: Any, extra: Mapping[str, Any]
@@ -106,6 +74,20 @@ class Segment:
             ValueError: trees, shapes or states that do not match, params or an extra argument missing.
             TypeError: a gradient that is not of a floating or complex dtype.
         """
+        measured = self.measurements(extra)
+        arguments = (grads, list(states), params, measured)
+        if self.may_dispatch_once and few_arrays(arguments):
+            try:
+                out: tuple[Any, list[LeafState]] = self.at_once(*arguments)
+                return out
+            except (TypeError, ValueError):  # leaves on several devices, or a mistake, which the other way names best
+                pass
+        return self.leaf_by_leaf(*arguments)
+
+    def leaf_by_leaf(
+        self, grads: Any, states: Sequence[Any], params: Any, measured: Mapping[str, Any]
+    ) -> tuple[Any, list[LeafState]]:
+        """Return what `update` does, by one call of the kernel for each leaf."""
         name = self.members[0].name
         if self.needs_params and params is None:
             name = next(member.name for member in self.members if member.rule.needs_params)
@@ -113,8 +95,8 @@ class Segment:
         slots = [self.slot_leaves(m, s, grads, leaves, treedef) for m, s in zip(self.members, states, strict=True)]
         tree, root = (grads, "grads") if params is None else (params, "params")
         masks = [resolve_mask(m.name, m.mask, tree, root) if m.mask is not None else None for m in self.members]
-        measured = self.measurements(extra)
-        counts, events, ks = self.clock([s.count for s in states], [s.event for s in states], measured)
+        seen = [g for g in leaves if g is not None] if self.looks_at_all else []
+        counts, events, ks = self.clock([s.count for s in states], [s.event for s in states], measured, seen)
         out, new_slots = list(leaves), [{key: list(xs) for key, xs in member.items()} for member in slots]
         for i, g in enumerate(leaves):
             if g is None:

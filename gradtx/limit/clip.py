@@ -1,16 +1,19 @@
 """Bound the whole gradient: scale it down where its global norm is too large."""
 
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from gradtx.core.hyperparams import Hyper, number_or_array
-from gradtx.core.numerics import increment, scalar_dtype
-from gradtx.core.rule import LeafState
+from gradtx.core.hyperparams import Hyper
+from gradtx.core.leafwise import leafwise
+from gradtx.core.numerics import scalar_dtype
+from gradtx.core.rule import Rule, Slots
 from gradtx.core.transform import Transform, factory
-from gradtx.core.tree import check_slots, float_leaves
-from gradtx.limit.norm import norm_over, times
+from gradtx.limit.norm import norm_over
 
 
 @jax.jit
@@ -44,7 +47,7 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
     Raises:
         ValueError: max_norm <= 0 or NaN.
 
-    Cost: no array; one pass to sum, and one multiplication fused into the next transform.
+    Cost: no array; one pass to sum, and one multiplication inside the transforms that follow.
 
     References:
         Pascanu, Mikolov & Bengio 2013, Algorithm 1, https://arxiv.org/abs/1211.5063
@@ -58,22 +61,12 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
         (0.6, 0.8)
     """
 
-    @jax.jit
-    def clock(count: jax.Array) -> tuple[jax.Array, jax.Array]:
-        bound = number_or_array(max_norm, count, where="clip_by_global_norm: max_norm")
-        return jnp.asarray(bound, scalar_dtype()), increment(count)
+    def global_scalars(k: SimpleNamespace, leaves: list[jax.Array]) -> Mapping[str, Any]:
+        return {"factor": clip_factor(leaves, jnp.asarray(k.max_norm, scalar_dtype()))}
 
-    def init(params: Any) -> LeafState:
-        float_leaves("clip_by_global_norm", params, root="params")
-        return LeafState(jnp.zeros((), jnp.int32), {})
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        return g * lax.convert_element_type(k.factor, g.dtype), slots
 
-    def update(grads: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
-        del extra
-        leaves, treedef, _ = float_leaves("clip_by_global_norm", grads, params)
-        check_slots("clip_by_global_norm", state, LeafState, [])
-        bound, count = clock(state.count)
-        factor = clip_factor([g for g in leaves if g is not None], bound)
-        clipped = [g if g is None else times(g, factor) for g in leaves]
-        return treedef.unflatten(clipped), LeafState(count, {})
-
-    return Transform(init, update, "clip_by_global_norm")
+    hyper = {"max_norm": max_norm}
+    return leafwise(Rule("clip_by_global_norm", update, hyper=hyper, global_scalars=global_scalars))

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core.hyperparams import number_or_array
+from gradtx.core.kernel import freeze, thaw
 from gradtx.core.leafwise import Leafwise
 from gradtx.core.numerics import INT32_MAX, scalar_dtype
-from gradtx.core.segment import freeze, thaw
 from gradtx.watch.rates import NEUTRAL, is_factor, is_named, links, slot_names
 
 PROBES = ((0.0, 0.0), (-0.7, 1.9), (1.3, 0.4))  # (slot, gradient) at which a filter must answer linearly

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx.core.hyperparams import EVENTS
+from gradtx.core.kernel import apply, freeze
 from gradtx.core.leafwise import Leafwise
 from gradtx.core.numerics import abs_sq, accumulator, divide, real, scalar_dtype
 from gradtx.core.rule import Rule
-from gradtx.core.segment import apply, freeze
 from gradtx.core.tree import align, flatten, resolve_mask
 
-NEUTRAL = {"identity", "clip_by_global_norm"}  # not leafwise, and neither eta nor sigma nor m
+NEUTRAL = {"identity", "clip_by_global_norm"}  # neither eta nor sigma nor m
 LIMITS = {"clip_by_global_norm"}  # multiply the whole gradient by one number
 
 

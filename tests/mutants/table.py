@@ -49,7 +49,7 @@ def law(name: str) -> tuple[str, ...]:
 EMA, TRACE, DECAY = "direction/ema.py", "direction/momentum.py", "direction/weight_decay.py"
 ADAGRAD, RMS, ADAM = "scale/adagrad.py", "scale/rms.py", "scale/adam.py"
 AMSGRAD, RADAM, CLIP, APPLY = "scale/amsgrad.py", "scale/radam.py", "limit/clip.py", "schedules/apply.py"
-NORM = "limit/norm.py"
+KERNEL, NORM = "core/kernel.py", "limit/norm.py"
 NUMERICS, SEGMENT, LEAFWISE, COMPOSE = "core/numerics.py", "core/segment.py", "core/leafwise.py", "core/compose.py"
 PLAIN, ADAMS, VARIANTS = "optimizers/plain.py", "optimizers/adam.py", "optimizers/adam_variants.py"
 
@@ -353,7 +353,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "slots: change dtype",
-        SEGMENT,
+        KERNEL,
         "lax.convert_element_type(new[key], slots[key].dtype)",
         "new[key]",
         identity("state_keeps_the_dtype_asked_for"),
@@ -367,7 +367,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "dtype: a wide slot made narrow",
-        SEGMENT,
+        KERNEL,
         "dtype = wider(dtype, x.dtype)",
         "pass",
         identity("narrow_gradients_of_wide_parameters_are_computed_wide"),
