@@ -134,11 +134,11 @@ def test_bytes_moved_stay_near_the_floor(name: str, compiled: dict[str, dict[str
     assert compiled[name]["moved"] <= 1.01 * STEPS[name][2]
 
 
-@pytest.mark.parametrize("name", [name for name in STEPS if name != "clip + adamw"])
+@pytest.mark.parametrize("name", STEPS)
 def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled: Any):
-    """XLA writes p and all slots in one loop; a clip's product it still writes out."""
-    assert fused[name]["moved"] <= 1.01
-    assert fused[name]["temporary"] <= SCALARS
+    """XLA writes p and all slots in one loop; a clip reads g once more."""
+    assert fused[name]["moved"] <= (8.01 / 7 if "clip" in name else 1.01)
+    assert fused[name]["temporary"] <= max(STEPS[name][1], SCALARS)
     assert fused[name]["w"] == pytest.approx(compiled[name]["w"], rel=1e-6)
 
 
@@ -148,17 +148,7 @@ def test_outside_jit_an_update_is_one_program(name: str):
     params = {key: jnp.ones(shape) for key, shape in SHAPES.items()}
     state = tx.init(params)
     tx.update(params, state, params)
-    segments = [run for body in bodies(tx) for run, _ in body.runs if hasattr(run, "at_once")]
-    assert [segment.at_once._cache_size() for segment in segments] == [1] * len(segments)
-    assert len(segments) <= 1 + name.count("clip") + name.count("schedule")
-
-
-def bodies(tx: Any) -> list[Any]:
-    """Return the bodies of the chains of a transform, itself one."""
-    return [
-        tx.body,
-        *(body for _, member in tx.body.members if hasattr(member.body, "members") for body in bodies(member)),
-    ]
+    assert [run.at_once._cache_size() for run, _ in tx.body.runs if run is not None] == [1]
 
 
 def test_a_mask_may_look_at_the_numbers_outside_jit():
@@ -211,17 +201,12 @@ def test_a_step_has_one_jaxpr_per_function_and_leaf_shape(name: str):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_equations_grow_by_one_call_per_leaf_and_transform(name: str):
+def test_equations_grow_by_one_call_and_one_sum_per_leaf(name: str):
+    """All transforms of a chain are one call, and the update is added in one equation."""
     tx = STEPS[name][0]()
     few, many = (calls(tx, {f"w{i:02d}": (3,) for i in range(leaves)}) for leaves in (10, 30))
-    growth = (len(many) - len(few)) / 20
-    assert growth <= 1 + transforms(tx)  # and one to apply the update
-    assert len(few) - 10 * growth <= 6  # nothing else but the scalars of the step
-
-
-def transforms(tx: Any) -> int:
-    """Count the transforms of a chain."""
-    return sum(transforms(member) for _, member in tx.body.members) if hasattr(tx.body, "members") else 1
+    assert len(many) - len(few) == 2 * 20
+    assert len(few) - 2 * 10 == 1  # the scalars of the step
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ among them, run between.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -64,43 +64,68 @@ class Chain:
         return self.pack([tx.init(params) for _, tx in self.members])
 
     @cached_property
-    def runs(self) -> list[tuple[Any, int]]:
-        """The members as runs: (segment of leafwise neighbours or transform, how many members)."""
-        runs: list[tuple[Any, int]] = []
-        row: list[Leafwise] = []
-        for _, tx in [*self.members, (None, None)]:
-            body = getattr(tx, "body", None)
-            # a rule that looks at all gradients at once must see what those before it made of them
-            joins = isinstance(body, Leafwise) and body.rule.global_scalars is None
-            if row and not joins:
-                runs.append((Segment(row), len(row)))
-                row = []
-            if isinstance(body, Leafwise):
-                row.append(body)
-            elif tx is not None:
-                runs.append((optax.with_extra_args_support(tx), 1))
-        return runs
+    def links(self) -> list[optax.GradientTransformation]:
+        """The transforms in order, those of chains within this one among them."""
+        return [link for _, tx in self.members for link in (tx.body.links if is_chain(tx) else [tx])]
+
+    def unpacked(self, state: Any) -> list[Any]:
+        """Return the states of the links."""
+        states = zip(self.members, self.states(state), strict=True)
+        return [link for (_, tx), own in states for link in (tx.body.unpacked(own) if is_chain(tx) else [own])]
+
+    def packed(self, states: Iterator[Any]) -> Any:
+        """Return the state made of those of the links."""
+        return self.pack([tx.body.packed(states) if is_chain(tx) else next(states) for _, tx in self.members])
 
     @cached_property
-    def has_segment(self) -> bool:
-        """Whether a segment checks the gradients, so that `identity` need not look at them too."""
-        return any(isinstance(run, Segment) for run, _ in self.runs)
+    def runs(self) -> list[tuple[Any, list[int]]]:
+        """The links as runs: (segment of leafwise neighbours or transform, their positions).
+
+        None runs for `identity`, which parts no neighbours, where a segment looks at the gradients.
+        """
+        runs: list[tuple[Any, list[int]]] = []
+        row: list[tuple[Leafwise, int]] = []
+
+        def close() -> None:
+            if row:
+                runs.append((Segment([body for body, _ in row]), [i for _, i in row]))
+                row.clear()
+
+        bodies = [getattr(tx, "body", None) for tx in self.links]
+        for i, (tx, body) in enumerate(zip(self.links, bodies, strict=True)):
+            if tx.update is pass_on and any(isinstance(other, Leafwise) for other in bodies):
+                runs.append((None, [i]))
+                continue
+            # a rule that looks at all gradients at once must see what those before it made of them
+            if not isinstance(body, Leafwise) or body.rule.global_scalars is not None:
+                close()
+            if isinstance(body, Leafwise):
+                row.append((body, i))
+            else:
+                runs.append((optax.with_extra_args_support(tx), [i]))
+        close()
+        return runs
 
     def update(self, grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """Return the updates of the last member and the next states of all."""
-        states = self.states(state)
-        new: list[Any] = []
-        for run, length in self.runs:
-            old = states[len(new) : len(new) + length]
+        states = self.unpacked(state)
+        for run, positions in self.runs:
+            if run is None:
+                check_slots("identity", states[positions[0]], optax.EmptyState)
+                continue
             if isinstance(run, Segment):
-                grads, run_states = run.update(grads, old, params, extra)
-                new += run_states
-            elif run.update is pass_on and self.has_segment:
-                new.append(pass_on({}, old[0])[1])
+                grads, new = run.update(grads, [states[i] for i in positions], params, extra)
             else:
-                grads, run_state = run.update(grads, old[0], params, **extra)
-                new.append(run_state)
-        return grads, self.pack(new)
+                grads, own = run.update(grads, states[positions[0]], params, **extra)
+                new = [own]
+            for i, own in zip(positions, new, strict=True):
+                states[i] = own
+        return grads, self.packed(iter(states))
+
+
+def is_chain(tx: Any) -> bool:
+    """Say whether a transform is a chain, whose members may join those of the chain round it."""
+    return isinstance(getattr(tx, "body", None), Chain)
 
 
 def check_member(name: str, position: str, tx: Any) -> None:
