@@ -19,7 +19,7 @@ import gradtx
 
 LIBS = {"gradtx": gradtx, "optax": optax}
 FLAG = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
-FLAGGED = ["sgd nesterov", "adagrad", "rmsprop centered+momentum", "adamw", "clip + adamw"]
+FLAGGED = ["sgd nesterov", "adagrad", "rmsprop centered+momentum", "nadamw", "adamw", "clip + adamw"]
 Row = dict[str, Any]
 median = statistics.median
 

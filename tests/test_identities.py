@@ -217,6 +217,23 @@ def test_named_chain_is_chain() -> None:
     same(gradtx.named_chain(*members.items()), gradtx.chain(*members.values()), rtol=0)
 
 
+def test_a_chain_within_a_chain_keeps_its_own_state() -> None:
+    """Whatever runs together, each state stands where its transform stands."""
+    inner = gradtx.named_chain(("nothing", gradtx.identity()), ("sum", gradtx.trace(0.9)), ("decay", gradtx.ema(0.5)))
+    tx = gradtx.chain(gradtx.scale(2.0), gradtx.chain(optax.identity(), inner), gradtx.clip_by_global_norm(1.0))
+    g = {"w": jnp.array([1.0, 2.0])}
+    updates, state = tx.update(g, tx.init(g), g)
+    chex.assert_trees_all_equal_structs(state, tx.init(g))
+    own = state[1][1]
+    np.testing.assert_allclose(own["sum"].slots["trace"]["w"], [2.0, 4.0])
+    np.testing.assert_allclose(own["decay"].slots["mu"]["w"], [1.0, 2.0])
+    assert [own["sum"].count, own["decay"].count, state[0].count, state[2].count] == [1, 1, 1, 1]
+    np.testing.assert_allclose(updates["w"], np.array([1.0, 2.0]) / np.sqrt(5.0), rtol=EXACT)
+    wrong = {**own, "nothing": own["sum"]}
+    with pytest.raises(ValueError, match=r"identity: state"):
+        tx.update(g, (state[0], (state[1][0], wrong), state[2]), g)
+
+
 class Seen(NamedTuple):
     loss: jax.Array
 

@@ -63,7 +63,6 @@ class Segment:
 
         self.clock, self.at_once = jax.jit(clock), jax.jit(self.leaf_by_leaf)
         self.kernel = jax.jit(make_kernel([member.rule for member in members]))
-        self.may_dispatch_once = not any(callable(member.mask) for member in members)  # it may look at the numbers
 
     def update(
         self, grads: Any, states: Sequence[Any], params: Any, extra: Mapping[str, Any]
@@ -76,11 +75,11 @@ class Segment:
         """
         measured = self.measurements(extra)
         arguments = (grads, list(states), params, measured)
-        if self.may_dispatch_once and few_arrays(arguments):
+        if few_arrays(arguments):
             try:
                 out: tuple[Any, list[LeafState]] = self.at_once(*arguments)
                 return out
-            except (TypeError, ValueError):  # leaves on several devices, or a mistake, which the other way names best
+            except (TypeError, ValueError):  # several devices, a mask that reads numbers, a mistake that must be named
                 pass
         return self.leaf_by_leaf(*arguments)
 

@@ -41,6 +41,11 @@ def identity(name: str) -> tuple[str, ...]:
     return (f"test_identities.py::test_{name}",)
 
 
+def speed(name: str) -> tuple[str, ...]:
+    """Return this test of speed without a clock."""
+    return (f"test_speed.py::test_{name}",)
+
+
 def law(name: str) -> tuple[str, ...]:
     """Return this test of the laws."""
     return (f"test_laws.py::test_{name}",)
@@ -399,18 +404,80 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "chain: extra arguments lost",
         COMPOSE,
-        "run.update(grads, old[0], params, **extra)",
-        "run.update(grads, old[0], params)",
+        "run.update(grads, states[positions[0]], params, **extra)",
+        "run.update(grads, states[positions[0]], params)",
         identity("extra_arguments_reach_members_of_both_libraries[chain0]"),
     ),
     Mutant(
         "chain: params lost",
         COMPOSE,
-        "run.update(grads, old, params, extra)",
-        "run.update(grads, old, None, extra)",
+        "for i in positions], params, extra)",
+        "for i in positions], None, extra)",
         row("chain"),
     ),
-    Mutant("chain: members side by side", COMPOSE, "grads, run_state = run", "_, run_state = run", row("chain")),
+    Mutant(
+        "chain: members side by side",
+        COMPOSE,
+        "grads, own = run.update",
+        "_, own = run.update",
+        identity("chains_hold_members_of_both_libraries[chain0]"),
+    ),
+    Mutant(
+        "chain: segments side by side",
+        COMPOSE,
+        "grads, new = run.update",
+        "_, new = run.update",
+        identity("chain_order_matters"),
+    ),
+    Mutant(
+        "chain: a clip that does not see what comes before",
+        COMPOSE,
+        " or body.rule.global_scalars is not None",
+        "",
+        identity("chain_order_matters"),
+    ),
+    Mutant(
+        "chain: states of members swapped",
+        COMPOSE,
+        "zip(positions, new, strict=True)",
+        "zip(positions[::-1], new, strict=True)",
+        identity("a_chain_within_a_chain_keeps_its_own_state"),
+    ),
+    Mutant(
+        "chain: identity takes any state",
+        COMPOSE,
+        'check_slots("identity", states[positions[0]], optax.EmptyState)',
+        "pass",
+        identity("a_chain_within_a_chain_keeps_its_own_state"),
+    ),
+    Mutant(
+        "outside jit: masks are traced only",
+        SEGMENT,
+        "except (TypeError, ValueError):",
+        "except ValueError:",
+        speed("a_mask_may_look_at_the_numbers_outside_jit"),
+    ),
+    Mutant(
+        "outside jit: one device only",
+        SEGMENT,
+        "except (TypeError, ValueError):",
+        "except TypeError:",
+        speed("leaves_may_live_on_devices_of_their_own_outside_jit"),
+    ),
+    Mutant(
+        "outside jit: a dispatch for each leaf",
+        SEGMENT,
+        "if few_arrays(arguments):",
+        "if False:",
+        speed("outside_jit_an_update_is_one_program[adam]"),
+    ),
+    Mutant(
+        "one loop: a result from what another wrote",
+        KERNEL,
+        "before = lax.optimization_barrier(before)",
+        "pass",
+        speed("with_xlas_flag_each_byte_is_moved_once[adam]"),
+    ),
     # the optimizers
     Mutant(
         "sgd: nesterov ignored",
