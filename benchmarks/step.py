@@ -10,7 +10,7 @@ from pathlib import Path
 from cases import BIG, CASES, HALF, MANY, SOME, Case, Size
 from peers import cores
 from report import draw, print_report
-from sections import Row, flag_rows, flagged_rows, scan_row, step_row, warm_up, watch_row
+from sections import Row, flag_rows, flagged_rows, scan_row, step_rows, warm_up, watch_row
 
 SECTIONS = ["step", "scan", "watch", "flag"]
 
@@ -56,11 +56,11 @@ def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
     rows: list[Row] = []
     keep = [case for case in CASES if not only or case.name in only]
     if "step" in sections:
-        rows += [step_row(case, *rest, quick=quick) for case, *rest in plan(quick=quick) if case in keep]
+        rows += step_rows([what for what in plan(quick=quick) if what[0] in keep], quick=quick)
     if "scan" in sections:
         rows += [scan_row(case, 7 if quick else 21) for case in keep]
     if "watch" in sections:
-        watched = [case for case in keep if case.name in ("adam", "clip + adamw")]
+        watched = [case for case in keep if case.name in (["adam"] if quick else ["adam", "clip + adamw"])]
         rows += [watch_row(case, 64 if quick else 192) for case in watched]
     if "flag" in sections:
         rows += flag_rows(quick=quick)
