@@ -155,27 +155,32 @@ def print_report(rows: Sequence[Row]) -> None:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw how many times faster than optax each step is, a bar per size."""
+    """Draw how many times faster than optax each step is, a panel per size, and one with XLA's flag."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     steps = [row for row in rows if row["section"] in ("step", "scan")]
+    steps += [{**row, "size": f"{row['size']}, XLA's flag"} for row in rows if row["section"] == "flag" and row["flag"]]
     cases = list(dict.fromkeys(row["case"] for row in steps))[::-1]
     sizes = list(dict.fromkeys(row["size"] for row in steps))
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.17 * len(cases) * len(sizes)), layout="constrained")
-    height = 0.8 / len(sizes)
-    for i, size in enumerate(sizes):
+    most = max(row["faster"] for row in steps)
+    width, height = 2.1 * len(sizes) + 1.8, 0.9 + 0.24 * len(cases)
+    figure, panels = plt.subplots(
+        1, len(sizes), sharey=True, squeeze=False, figsize=(width, height), layout="constrained"
+    )
+    for axes, size in zip(panels[0], sizes, strict=True):
         some = [row for row in steps if row["size"] == size]
-        at = [cases.index(row["case"]) + (len(sizes) / 2 - i - 0.5) * height for row in some]
-        bars = axes.barh(at, [row["faster"] for row in some], height, label=size)
-        axes.bar_label(bars, [f"{row['faster']:.2f}" for row in some], padding=2, fontsize=7)
-    axes.axvline(1.0, color="0.3", lw=1)
-    axes.set_yticks(range(len(cases)), cases)
-    axes.set_ylim(-0.6, len(cases) - 0.4)
-    axes.margins(x=0.08)
-    axes.set_xlabel("time of optax's step / time of gradtx's step (right of 1: gradtx is faster)")
-    axes.legend(loc="upper right", fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+        at, times = [cases.index(row["case"]) for row in some], [row["faster"] for row in some]
+        axes.barh(at, times, 0.7, color=["#1f6fb2" if t >= NOISE else "#c2671f" for t in times])
+        for y, t in zip(at, times, strict=True):
+            axes.text(max(t, 1.0) + 0.05, y, f"{t:.2f}", va="center", fontsize=8)
+        axes.axvline(1.0, color="0.3", lw=1)
+        axes.set_title(size, fontsize=9)
+        axes.set_xlim(0, 1.2 * most)
+        axes.set_yticks(range(len(cases)), cases)
+        axes.tick_params(left=False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.supxlabel("time of optax's step / time of gradtx's step (right of the line: gradtx is faster)", fontsize=9)
     figure.savefig(path, dpi=150)

@@ -58,7 +58,7 @@ def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
     if "step" in sections:
         rows += step_rows([what for what in plan(quick=quick) if what[0] in keep], quick=quick)
     if "scan" in sections:
-        rows += [scan_row(case, 7 if quick else 21) for case in keep]
+        rows += [scan_row(case, 1 if quick else 15) for case in keep]
     if "watch" in sections:
         watched = [case for case in keep if case.name in (["adam"] if quick else ["adam", "clip + adamw"])]
         rows += [watch_row(case, 64 if quick else 192) for case in watched]

@@ -92,8 +92,8 @@ class Pass:
 
 
 def race(
-    steps: Mapping[str, Callable[[], None]], rounds: int, *, cap: float = 20.0, rest: float = 0.0
-) -> dict[str, list[float]]:
+    steps: Mapping[Any, Callable[[], None]], rounds: int, *, cap: float = 20.0, rest: float = 0.0
+) -> dict[Any, list[float]]:
     """Time the contestants in turn, each other round backwards, and return their seconds, a list each.
 
     What a step leaves in the caches and what its threads still do falls on its follower, so nobody follows one alone.
@@ -107,7 +107,7 @@ def race(
     for step in steps.values():
         step()
         step()
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[Any, list[float]] = {name: [] for name in steps}
     for turn in range(rounds):
         for name, step in list(steps.items())[:: -1 if turn % 2 else 1]:
             if sum(times[name]) < cap:
