@@ -30,9 +30,9 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
     n_t = sqrt(sum over all leaves of |g_t|^2); u_t = g_t min(1, max_norm / n_t).
 
     n_t is accumulated in float32 or wider in one pass, as sum |g 2^-40 / max_norm|^2: it neither overflows nor
-    vanishes for gradients from 1e-7 to 1e31 times max_norm. (On a CPU as sum |g|^2, and only where that is below 1e-18
-    or overflows once more in the other form.) A gradient with a NaN or an infinity makes every update
-    NaN: such a step is never applied in part.
+    vanishes for gradients from 1e-7 to 1e31 times max_norm. On a CPU the sum is that of |g|^2, and once more the other
+    where it overflows or is below 1e-18. A gradient with a NaN or an infinity makes every update NaN: such a step is
+    never applied in part.
 
     Units: those of g; max_norm has the units of g.
     Differs from: optax's, whose norm is taken in the gradients' dtype, and which turns one infinity into zeros beside
