@@ -36,7 +36,7 @@ def step_rows(plan: Sequence[tuple[Case, Size, int, int]], *, quick: bool) -> li
 
 def step_row(case: Case, size: Size, rounds: int, lowered: dict[str, list[float]], *, quick: bool) -> Row:
     """Measure one case at one size: gradtx and optax in turn, then gradtx and PyTorch in turn."""
-    eager = eager_seconds(LIBS, case, size, 20)
+    eager = eager_seconds(LIBS, case, size, 5 if quick else 20)
     steps = {name: JaxStep(lib, case, size) for name, lib in LIBS.items()}
     memory = Pass(BIG)
     times = race({**steps, "memory": memory}, rounds)
@@ -57,7 +57,7 @@ def step_row(case: Case, size: Size, rounds: int, lowered: dict[str, list[float]
     del steps["optax"], memory
     peers = {} if size is MANY or (quick and case.name not in SOME) else torch_steps(case, size)
     if peers:
-        times = race({**steps, **peers}, rounds, cap=1.0 if quick else 5.0, rest=0.005)
+        times = race({**steps, **peers}, rounds, cap=0.5 if quick else 5.0, rest=0.005)
         row["torch"] = {
             name: {"ms": 1e3 * median(times[name]), "faster": faster(times["gradtx"], times[name])} for name in peers
         }

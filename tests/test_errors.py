@@ -319,6 +319,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("direction", "identity", "ema")),
     ("ratio, global direction", lambda: gradtx.ratio(gradtx.clip_by_global_norm(1.0), gradtx.scale_by_rms()),
      ValueError, "ratio", ("direction has a look at all leaves at once", "chain")),
+    ("divide_by, global", lambda: gradtx.divide_by(gradtx.Rule("all", len, global_scalars=len)),
+     ValueError, "divide_by", ("rule all has global_scalars", "leafwise")),
     ("ratio, scale", lambda: gradtx.ratio(gradtx.ema(0.9), gradtx.trace(0.9)), TypeError, "ratio",
      ("scale", "trace", "scale_by_rms()")),
     ("ratio, masked direction", lambda: gradtx.ratio(decay({"w": True}), gradtx.scale_by_rms()), ValueError, "ratio",

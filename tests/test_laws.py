@@ -137,14 +137,22 @@ def test_clip_gives_zero_for_zero() -> None:
     chex.assert_trees_all_equal(tx.update(g, tx.init(g))[0], g)
 
 
-def test_clip_takes_every_leaf() -> None:
+@pytest.mark.parametrize("form", [plain_norm, shrunk_norm])
+def test_clip_takes_every_leaf(form: Any) -> None:
     """Leaves that a CPU's sum treats in its own way: large, small, half precision, complex."""
-    shapes = {"large": SMALL + 1, "small": 3, "half": 2 * SMALL, "complex": 5}
-    dtypes = {"half": "bfloat16", "complex": "complex64"}
-    g = {name: jnp.full(size, 2.0, dtypes.get(name, "float32")) for name, size in shapes.items()}
+    sizes = {"float32": SMALL + 1, "bfloat16": 2 * SMALL, "complex64": 5, "float16": 3}
+    leaves = [jnp.full(size, 2.0, dtype) for dtype, size in sizes.items()]
+    g = dict(enumerate(leaves))
+    assert form(leaves, jnp.float32(1.0)) == pytest.approx(2.0 * sum(sizes.values()) ** 0.5, rel=1e-5)
     tx = gradtx.clip_by_global_norm(1.0)
-    u, _ = tx.update(g, tx.init(g))
-    assert gradtx.global_norm(u) == pytest.approx(1.0, rel=1e-5)
+    assert gradtx.global_norm(tx.update(g, tx.init(g))[0]) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_a_bound_that_is_not_positive_makes_every_update_nan() -> None:
+    g = {"w": jnp.array([3.0, 4.0])}
+    for bound in (-1.0, 0.0):
+        tx = gradtx.clip_by_global_norm(lambda count, bound=bound: jnp.asarray(bound))
+        assert jnp.isnan(tx.update(g, tx.init(g))[0]["w"]).all()
 
 
 @pytest.mark.parametrize("form", [plain_norm, shrunk_norm])

@@ -82,3 +82,25 @@ def test_shapes_carry_shardings(shardings: dict[str, NamedSharding]) -> None:
     compiled = jax.jit(tx.init).lower(shapes).compile()
     state = compiled(jax.device_put(values(0), shardings))
     check_shardings(state, shardings)
+
+
+@pytest.mark.parametrize("size", [8, 80_000])
+def test_a_clip_gathers_no_sharded_gradient(size: int) -> None:
+    """Neither by the compiler, nor inside shard_map, nor where shardings are part of the type."""
+    g = {"w": jnp.ones((8, size)), "b": jnp.ones(8)}
+    tx = gradtx.clip_by_global_norm(1.0)
+    state = tx.init(g)
+
+    def clip(g: Any) -> Any:
+        return tx.update(g, state)[0]
+
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    placed = jax.device_put(g, jax.NamedSharding(mesh, jax.P("d")))
+    compiled = jax.jit(clip).lower(placed).compile()
+    assert "all-gather" not in compiled.as_text()
+    inside = jax.jit(jax.shard_map(clip, mesh=mesh, in_specs=jax.P("d"), out_specs=jax.P("d")))(placed)
+    assert inside["w"].shape == (8, size)
+    explicit = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(explicit):
+        own = jax.jit(clip)(jax.device_put(g, jax.NamedSharding(explicit, jax.P("d"))))
+        assert own["w"].sharding.spec == jax.P("d", None)

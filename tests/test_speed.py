@@ -142,7 +142,7 @@ def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled:
     assert fused[name]["w"] == pytest.approx(compiled[name]["w"], rel=1e-6)
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [name for name in STEPS if "mask" not in name])
 def test_outside_jit_an_update_is_one_program(name: str):
     tx = STEPS[name][0]()
     params = {key: jnp.ones(shape) for key, shape in SHAPES.items()}
@@ -151,11 +151,18 @@ def test_outside_jit_an_update_is_one_program(name: str):
     assert [run.at_once._cache_size() for run, _ in tx.body.runs if run is not None] == [1]
 
 
-def test_a_mask_may_look_at_the_numbers_outside_jit():
-    tx = gradtx.add_decayed_weights(1.0, mask=lambda params: jax.tree.map(lambda p: bool(p.sum() > 2), params))
+def test_a_mask_may_look_at_the_numbers_and_change_outside_jit():
+    on = [True]
+    tx = gradtx.add_decayed_weights(
+        1.0, mask=lambda params: jax.tree.map(lambda p: on[0] and p[p > 0].size > 2, params)
+    )
     params = {"a": jnp.ones(2), "b": jnp.ones(3)}
-    updates, _ = tx.update(params, tx.init(params), params)
+    state = tx.init(params)
+    updates, _ = tx.update(params, state, params)
     assert [updates["a"][0], updates["b"][0]] == [1.0, 2.0]
+    on[0] = False
+    updates, _ = tx.update(params, state, params)
+    assert [updates["a"][0], updates["b"][0]] == [1.0, 1.0]
 
 
 def test_leaves_may_live_on_devices_of_their_own_outside_jit():

@@ -58,7 +58,7 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any) -
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
     """Say whether XLA:CPU may write these in one loop: told so by its flag in the environment, and all of one dtype."""
     told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
-    return told and all(x.dtype == g.dtype for member in slots for x in member.values())
+    return told and {x.dtype for member in slots for x in member.values()} == {g.dtype}
 
 
 def one_loop(run: Callable[..., Any], g: Any, slots: list[Slots], p: Any, *rest: Any) -> tuple[Any, list[Slots]]:

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.core.errors import describe
+from gradtx.core.errors import describe, message
 from gradtx.core.hyperparams import Event, check
 from gradtx.core.numerics import divide
 from gradtx.core.rule import LeafState, Rule, Slots
@@ -109,7 +109,7 @@ def divide_by(rule: Rule) -> Transform:
         rule: a rule whose value is sigma, a magnitude per element.
 
     Raises:
-        ValueError: a hyperparameter of the rule is out of its range.
+        ValueError: a hyperparameter of the rule is out of its range, or the rule has global_scalars.
         TypeError: `rule` is no Rule.
 
     Examples:
@@ -119,6 +119,9 @@ def divide_by(rule: Rule) -> Transform:
         [-1.0, 0.0]
     """
     check_rule("divide_by", rule)
+    if rule.global_scalars is not None:
+        got, fix = "has global_scalars", "lift it with leafwise, its value being the update"
+        raise ValueError(message("divide_by", f"rule {rule.name}", got, "a rule for one array alone", fix))
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         sigma, slots = rule.update(g, slots, p, k)
@@ -155,7 +158,7 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
             f"ratio: scale is {scale!r}, expected a transform by divide_by; give one such as scale_by_rms()"
         )
     lost = "a mask" if getattr(getattr(direction, "body", None), "mask", None) is not None else None
-    lost = "a look at all leaves at once" if m.global_scalars is not None else lost
+    lost = "a look at all leaves at once" if m.global_scalars is not None or sigma.global_scalars is not None else lost
     lost = "an event schedule" if m.event is not None and isinstance(m.hyper[m.event], Event) else lost
     if lost is not None:
         raise ValueError(

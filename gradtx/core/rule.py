@@ -39,7 +39,7 @@ class Rule:
         needs_params: whether `update` reads `p` (else it is None).
         event: the name of the one hyperparameter that may be an event schedule, else None.
         global_scalars: `(k, leaves) -> dict`, further scalars of the step that need all gradients at once, such as
-            their global norm; None where the rule works leaf by leaf.
+            their global norm, a mask or not; only for `leafwise`. None where the rule works leaf by leaf.
     """
 
     name: str

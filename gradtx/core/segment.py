@@ -41,6 +41,7 @@ class Segment:
         """Compile nothing yet; the functions made here keep their traces for the life of the transform."""
         self.members = members
         self.looks_at_all = members[0].rule.global_scalars is not None  # no other member may: see `Chain.runs`
+        self.has_mask = any(member.mask is not None for member in members)
         self.needs_params = any(member.rule.needs_params for member in members)
         self.events = {
             member.rule.hyper[member.rule.event].argument: member.name
@@ -75,11 +76,11 @@ class Segment:
         """
         measured = self.measurements(extra)
         arguments = (grads, list(states), params, measured)
-        if few_arrays(arguments):
+        if not self.has_mask and few_arrays(arguments):  # a mask may read numbers, or change between steps
             try:
                 out: tuple[Any, list[LeafState]] = self.at_once(*arguments)
                 return out
-            except (TypeError, ValueError):  # several devices, a mask that reads numbers, a mistake that must be named
+            except (TypeError, ValueError):  # leaves on several devices, or a mistake, which the other way names best
                 pass
         return self.leaf_by_leaf(*arguments)
 

@@ -80,7 +80,7 @@ def shrunk_norm(
 def plain_norm(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
     """Return the norm over `bound` from plain sums of squares, and from shrunk ones where those leave float32's range.
 
-    For XLA:CPU: its library for sums squares in one pass, but writes a scalar out, as large as the leaf.
+    For XLA:CPU and one device: its library for sums squares in one pass, but writes a scalar out, as large as a leaf.
     """
     leaves = merge_small(leaves)
     squared = total([square(g) for g in leaves], bound.dtype)
@@ -91,9 +91,11 @@ def plain_norm(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
 
 
 def norm_over(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
-    """Return the global norm of the leaves over `bound`, in float32 or wider."""
+    """Return the global norm of the leaves over `bound`, in float32 or wider; NaN where the bound is not positive."""
     dtype = functools.reduce(wider, (real(accumulator(g.dtype)) for g in leaves), jnp.float32)
-    bound = lax.convert_element_type(bound, dtype)
+    bound = lax.convert_element_type(jnp.where(bound > 0, bound, jnp.nan), dtype)
+    if jax.device_count() > 1 or not jax.sharding.get_abstract_mesh().empty:
+        return shrunk_norm(leaves, bound)  # joining and slicing leaves would gather what is sharded
     norm: jax.Array = lax.platform_dependent(leaves, bound, cpu=plain_norm, default=shrunk_norm)
     return norm
 

@@ -93,7 +93,7 @@ def linear_response(body: Leafwise, state: Any) -> Response | None:
     hyper = {name: number_or_array(h, state.count, state.event) for name, h in rule.hyper.items()}
     k = thaw(freeze({**hyper, **rule.scalars(SimpleNamespace(**hyper), late)}), dtype)
     k_sigma = thaw(freeze(sigma.at(late)), dtype) if sigma else None
-    if len(own) > 1:
+    if len(own) > 1 or rule.global_scalars is not None:
         return None
 
     def respond(s: float, g: float) -> tuple[float, float]:

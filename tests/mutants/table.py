@@ -451,11 +451,11 @@ MUTANTS: list[Mutant] = [
         identity("a_chain_within_a_chain_keeps_its_own_state"),
     ),
     Mutant(
-        "outside jit: masks are traced only",
+        "outside jit: masks are traced",
         SEGMENT,
-        "except (TypeError, ValueError):",
-        "except ValueError:",
-        speed("a_mask_may_look_at_the_numbers_outside_jit"),
+        "if not self.has_mask and few_arrays(arguments):",
+        "if few_arrays(arguments):",
+        speed("a_mask_may_look_at_the_numbers_and_change_outside_jit"),
     ),
     Mutant(
         "outside jit: one device only",
@@ -467,7 +467,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "outside jit: a dispatch for each leaf",
         SEGMENT,
-        "if few_arrays(arguments):",
+        "if not self.has_mask and few_arrays(arguments):",
         "if False:",
         speed("outside_jit_an_update_is_one_program[adam]"),
     ),
