@@ -199,7 +199,7 @@ MUTANTS: list[Mutant] = [
         NORM,
         "abs_sq(lax.convert_element_type(lax.opt",
         "jnp.abs(lax.convert_element_type(lax.opt",
-        row("clip_by_global_norm"),
+        law("clip_takes_every_leaf[plain_norm]"),
     ),
     Mutant(
         "clip: part of a step that is infinite",
