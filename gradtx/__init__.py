@@ -4,23 +4,31 @@ A direction m, a scale sigma and a schedule eta; what joins them, what bounds th
 """
 
 from gradtx import schedules
-from gradtx.core.apply import apply_updates
-from gradtx.core.compose import chain, identity, named_chain
-from gradtx.core.hyperparams import hyperparams
-from gradtx.core.leafwise import divide_by, leafwise, ratio
-from gradtx.core.rule import LeafState, Rule
-from gradtx.core.transform import Transform
-from gradtx.direction.ema import ema
-from gradtx.direction.momentum import trace
-from gradtx.direction.weight_decay import add_decayed_weights
-from gradtx.limit.clip import clip_by_global_norm
-from gradtx.limit.norm import global_norm
-from gradtx.optimizers import adagrad, adam, adamw, amsgrad, nadam, nadamw, radam, rmsprop, sgd
-from gradtx.scale.adagrad import scale_by_adagrad, scale_by_rss
-from gradtx.scale.adam import scale_by_adam
-from gradtx.scale.amsgrad import scale_by_amsgrad
-from gradtx.scale.radam import scale_by_radam
-from gradtx.scale.rms import scale_by_rms, scale_by_stddev
+from gradtx._core.arguments.hyperparams import hyperparams
+from gradtx._core.arrays.norm import global_norm
+from gradtx._core.contract.transform import Transform
+from gradtx._core.engine.apply import apply_updates
+from gradtx._core.engine.chain import chain, identity, named_chain
+from gradtx._core.engine.leafwise import divide_by, leafwise, ratio
+from gradtx._core.engine.rule import LeafState, Rule
+from gradtx.diagnosis.diagnose import diagnose
+from gradtx.diagnosis.probing.probe import probe
+from gradtx.diagnosis.probing.probed import Probe
+from gradtx.diagnosis.read.evidence import metrics
+from gradtx.diagnosis.record.monitor import WatchState, watch
+from gradtx.diagnosis.show.report import Report
+from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
+from gradtx.factors.ema import ema
+from gradtx.factors.momentum import trace
+from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.clip import clip_by_global_norm
+from gradtx.methods.adagrad import adagrad
+from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
+from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.radam import radam, scale_by_radam
+from gradtx.methods.rmsprop import rmsprop
+from gradtx.methods.sgd import sgd
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -38,12 +46,6 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
-from gradtx.watch.diagnose import diagnose
-from gradtx.watch.evidence import metrics
-from gradtx.watch.monitor import WatchState, watch
-from gradtx.watch.probe import probe
-from gradtx.watch.probed import Probe
-from gradtx.watch.report import Report
 
 __version__ = "0.1.0"
 

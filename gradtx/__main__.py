@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from gradtx.watch.diagnose import judge
-from gradtx.watch.logs import from_columns, load
+from gradtx.diagnosis.diagnose import judge
+from gradtx.diagnosis.read.logs import from_columns, load
 
 
 def main(arguments: list[str] | None = None) -> int:

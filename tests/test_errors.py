@@ -18,7 +18,7 @@ import optax
 import pytest
 
 import gradtx
-from gradtx.core.hyperparams import ANY_FINITE, RANGES
+from gradtx._core.arguments.hyperparams import ANY_FINITE, RANGES
 
 PACKAGE = Path(gradtx.__file__).parent
 LONGEST = 600
@@ -498,8 +498,8 @@ def test_every_raise_is_provoked() -> None:
             call()
         except Exception as error:
             hit |= {(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(error.__traceback__)}
-    rooms = ["core", "direction", "scale", "limit", "optimizers"]  # the other rooms' errors stand beside their values
-    statements = [found for room in rooms for path in (PACKAGE / room).glob("*.py") for found in raises_of(path)]
+    rooms = ["_core", "factors", "methods", "limits"]  # the other rooms' errors stand beside their values
+    statements = [found for room in rooms for path in (PACKAGE / room).rglob("*.py") for found in raises_of(path)]
     assert statements
     missed = [
         f"{path.relative_to(PACKAGE)}:{lines.start}"

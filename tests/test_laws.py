@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 
 import gradtx
-from gradtx.limit.norm import SMALL, plain_norm, shrunk_norm
+from gradtx._core.arrays.norm import SMALL, plain_norm, shrunk_norm
 from tests.registry import ROWS, Row
 
 FEW = settings(max_examples=10, derandomize=True, deadline=None, database=None)

@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from gradtx.core.compose import identity
-from gradtx.core.hyperparams import Hyper
-from gradtx.core.leafwise import leafwise
-from gradtx.core.rule import Rule, Slots
-from gradtx.core.transform import Transform, factory
+from gradtx._core.arguments.hyperparams import Hyper
+from gradtx._core.contract.transform import Transform, factory
+from gradtx._core.engine.chain import identity
+from gradtx._core.engine.leafwise import leafwise
+from gradtx._core.engine.rule import Rule, Slots
 
 
 def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx.core.hyperparams import Event
-from gradtx.core.numerics import INT32_MAX, scalar_dtype
-from gradtx.core.transform import written
+from gradtx._core.arguments.hyperparams import Event
+from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
+from gradtx._core.contract.transform import written
 from gradtx.schedules.check import check_argument, is_plain
 
 P = ParamSpec("P")

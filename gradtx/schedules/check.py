@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx.core.hyperparams import is_number
-from gradtx.core.numerics import INT32_MAX
+from gradtx._core.arguments.hyperparams import is_number
+from gradtx._core.arrays.numerics import INT32_MAX
 
 
 @dataclasses.dataclass(frozen=True)

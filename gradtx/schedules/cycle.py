@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.core.numerics import INT32_MAX
+from gradtx._core.arrays.numerics import INT32_MAX
 from gradtx.schedules.base import (
     At,
     Curve,

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import jax
 import jax.numpy as jnp
 
-from gradtx.core.numerics import scalar_dtype
+from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx.schedules.base import Schedule, Value, as_at, bind, number
 
 P = ParamSpec("P")

@@ -32,8 +32,8 @@ def scheduled(name: str) -> tuple[str, ...]:
 
 
 def watch(file: str, *names: str) -> tuple[str, ...]:
-    """Return these tests of a file of tests/watch."""
-    return tuple(f"watch/test_{file}.py::test_{name}" for name in names)
+    """Return these tests of a file of tests/diagnosis."""
+    return tuple(f"diagnosis/test_{file}.py::test_{name}" for name in names)
 
 
 def identity(name: str) -> tuple[str, ...]:
@@ -51,12 +51,17 @@ def law(name: str) -> tuple[str, ...]:
     return (f"test_laws.py::test_{name}",)
 
 
-EMA, TRACE, DECAY = "direction/ema.py", "direction/momentum.py", "direction/weight_decay.py"
-ADAGRAD, RMS, ADAM = "scale/adagrad.py", "scale/rms.py", "scale/adam.py"
-AMSGRAD, RADAM, CLIP, APPLY = "scale/amsgrad.py", "scale/radam.py", "limit/clip.py", "schedules/apply.py"
-KERNEL, NORM = "core/kernel.py", "limit/norm.py"
-NUMERICS, SEGMENT, LEAFWISE, COMPOSE = "core/numerics.py", "core/segment.py", "core/leafwise.py", "core/compose.py"
-PLAIN, ADAMS, VARIANTS = "optimizers/plain.py", "optimizers/adam.py", "optimizers/adam_variants.py"
+EMA, TRACE, DECAY = "factors/ema.py", "factors/momentum.py", "factors/weight_decay.py"
+ADAGRAD, RMS, ADAM = "factors/adagrad.py", "factors/rms.py", "methods/adam.py"
+AMSGRAD, RADAM, CLIP, APPLY = "methods/amsgrad.py", "methods/radam.py", "limits/clip.py", "schedules/apply.py"
+KERNEL, NORM = "_core/engine/kernel.py", "_core/arrays/norm.py"
+NUMERICS, SEGMENT, LEAFWISE, COMPOSE = (
+    "_core/arrays/numerics.py",
+    "_core/engine/segment.py",
+    "_core/engine/leafwise.py",
+    "_core/engine/chain.py",
+)
+SGD, RMSPROP = "methods/sgd.py", "methods/rmsprop.py"
 
 NEW_MEAN = 'm = k.decay * slots["mu"] + (1 - k.decay) * g'
 MEAN_VALUE = 'return k.unbias * m, {"mu": m}'
@@ -308,28 +313,28 @@ MUTANTS: list[Mutant] = [
     # the core
     Mutant(
         "apply_updates: rounds twice",
-        "core/apply.py",
+        "_core/engine/apply.py",
         "+ lax.convert_element_type(u, dtype)",
         "+ lax.convert_element_type(lax.convert_element_type(u, p.dtype), dtype)",
         law("apply_updates_keeps_small_steps_that_rounding_first_would_lose"),
     ),
     Mutant(
         "apply_updates: None for a frozen leaf",
-        "core/apply.py",
+        "_core/engine/apply.py",
         "[p if u is None",
         "[u if u is None",
         law("apply_updates_adds_in_the_wider_dtype"),
     ),
     Mutant(
         "schedule: sees the next count",
-        "core/hyperparams.py",
+        "_core/arguments/hyperparams.py",
         "value = hyper(count)",
         "value = hyper(count + 1)",
         identity("the_first_update_sees_count_zero_and_the_count_saturates"),
     ),
     Mutant(
         "params: missing passes",
-        "core/tree.py",
+        "_core/arrays/tree.py",
         "        if needs_params:\n            fix",
         "        if not needs_params:\n            fix",
         identity("weight_decay_needs_the_parameters"),
@@ -379,14 +384,14 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "errors: any number passes",
-        "core/hyperparams.py",
+        "_core/arguments/hyperparams.py",
         "if not (above and below):",
         "if False:",
         ("test_errors.py::test_number_out_of_range[trace(decay)]",),
     ),
     Mutant(
         "errors: any shape passes",
-        "core/tree.py",
+        "_core/arrays/tree.py",
         "if found == shape:",
         "if True:",
         ("test_errors.py::test_bad_update[scale: a wrong shape-eager]",),
@@ -481,37 +486,37 @@ MUTANTS: list[Mutant] = [
     # the optimizers
     Mutant(
         "sgd: nesterov ignored",
-        PLAIN,
+        SGD,
         "trace(momentum, nesterov, acc",
         "trace(momentum, False, acc",
         row("sgd[nesterov]"),
     ),
     Mutant(
         "rmsprop: centered inverted",
-        PLAIN,
+        RMSPROP,
         "scale_by_stddev if centered",
         "scale_by_stddev if not centered",
         row("rmsprop"),
     ),
     Mutant(
         "rmsprop: rate after momentum",
-        PLAIN,
+        RMSPROP,
         "scale_by_learning_rate(learning_rate), after)",
         "after, scale_by_learning_rate(learning_rate))",
         scheduled("rmsprop"),
     ),
     Mutant(
         "adamw: decay after the rate",
-        ADAMS,
+        ADAM,
         "add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)",
         "scale_by_learning_rate(learning_rate), add_decayed_weights(weight_decay, mask)",
         row("adamw"),
     ),
-    Mutant("nadam: plain adam", ADAMS, "eps_root, mu_dtype, nesterov=True)", "eps_root, mu_dtype)", row("nadam")),
-    Mutant("nadamw: plain adamw", ADAMS, "mask, nesterov=True)", "mask)", row("nadamw")),
+    Mutant("nadam: plain adam", ADAM, "eps_root, mu_dtype, nesterov=True)", "eps_root, mu_dtype)", row("nadam")),
+    Mutant("nadamw: plain adamw", ADAM, "mask, nesterov=True)", "mask)", row("nadamw")),
     Mutant(
         "radam: threshold not passed on",
-        VARIANTS,
+        RADAM,
         "eps_root, threshold, nesterov=nesterov)",
         "eps_root, nesterov=nesterov)",
         ("test_reference.py::test_optax[radam, b2, threshold, nesterov]",),
@@ -519,84 +524,84 @@ MUTANTS: list[Mutant] = [
     # the record
     Mutant(
         "watch: ring does not wrap",
-        "watch/record.py",
+        "diagnosis/record/record.py",
         "ring=record.ring.at[i % RING].set(row)",
         "ring=record.ring.at[jnp.minimum(i, RING - 1)].set(row)",
         watch("record", "ring_keeps_the_last_256"),
     ),
     Mutant(
         "watch: a halved block keeps its length",
-        "watch/record.py",
+        "diagnosis/record/record.py",
         "jnp.where(full, record.block * 2, record.block)",
         "record.block",
         watch("record", "history_adds_up_after_halvings"),
     ),
     Mutant(
         "watch: halving keeps the first block only",
-        "watch/record.py",
+        "diagnosis/record/record.py",
         "summed, larger, smaller = a + b,",
         "summed, larger, smaller = a + a,",
         watch("record", "history_adds_up_after_halvings"),
     ),
     Mutant(
         "watch: end slope of this update",
-        "watch/measure.py",
+        "diagnosis/record/measure.py",
         "jnp.vdot(gs - along * record.g1, record.u1)",
         "jnp.vdot(gs - along * record.g1, us)",
         watch("record", "columns[momentum]"),
     ),
     Mutant(
         "watch: start slope of this step",
-        "watch/measure.py",
+        "diagnosis/record/measure.py",
         'jnp.where(follows, column(last, "gu"), jnp.nan)',
         "jnp.where(follows, gu, jnp.nan)",
         watch("record", "columns[momentum]"),
     ),
     Mutant(
         "watch: pairs across a gap",
-        "watch/measure.py",
+        "diagnosis/record/measure.py",
         'follows2 = follows & (column(before, "step") == step - 2)',
         'follows2 = column(last, "step") >= 1',
         watch("record", "every_measures_runs_of_three_and_no_pair_across_a_gap"),
     ),
     Mutant(
         "watch: clip factor above 1",
-        "watch/measure.py",
+        "diagnosis/record/measure.py",
         "jnp.minimum(1.0, bound / jnp.sqrt(gg))",
         "bound / jnp.sqrt(gg)",
         watch("evidence", "metrics_of_a_clip"),
     ),
     Mutant(
         "watch: straightness a step late",
-        "watch/measure.py",
+        "diagnosis/record/measure.py",
         "steps >= STRAIGHT",
         "steps > STRAIGHT",
         watch("record", "columns[momentum]"),
     ),
     Mutant(
         "watch: sample not scaled to the whole",
-        "watch/sample.py",
+        "diagnosis/record/sample.py",
         "part * math.sqrt(x.size / part.size)",
         "part",
         watch("record", "large_model_is_estimated"),
     ),
     Mutant(
         "watch: records the step that is not finite",
-        "watch/monitor.py",
+        "diagnosis/record/monitor.py",
         "due & finite, alive & ~bad)",
         "due & finite, alive)",
         watch("record", "freezes_inside_a_block"),
     ),
     Mutant(
         "watch: drops the update",
-        "watch/monitor.py",
+        "diagnosis/record/monitor.py",
         "jnp.where(measured, x, jnp.zeros_like(x))",
         "jnp.where(measured, jnp.zeros_like(x), x)",
         watch("watch", "transforms_of_optax_are_exact[clip + momentum]"),
     ),
     Mutant(
         "watch: measures 4 steps in a run",
-        "watch/monitor.py",
+        "diagnosis/record/monitor.py",
         "t % meta.every < meta.run",
         "t % meta.every <= meta.run",
         watch("record", "every_measures_runs_of_three_and_no_pair_across_a_gap"),
@@ -604,42 +609,42 @@ MUTANTS: list[Mutant] = [
     # what is read from it
     Mutant(
         "watch: rows in the order of the ring",
-        "watch/evidence.py",
+        "diagnosis/read/evidence.py",
         "np.arange(max(rows - RING, 0), rows) % RING",
         "np.arange(min(rows, RING))",
         watch("record", "ring_keeps_the_last_256"),
     ),
     Mutant(
         "watch: every step counts as clipped",
-        "watch/evidence.py",
+        "diagnosis/read/evidence.py",
         "known < 1.0",
         "known <= 1.0",
         watch("evidence", "metrics_of_a_clip"),
     ),
     Mutant(
         "watch: some zeros make a group dead",
-        "watch/extract.py",
+        "diagnosis/read/extract.py",
         "zeros > 0.99",
         "zeros > 0.2",
         watch("evidence", "dead_groups_are_named"),
     ),
     Mutant(
         "watch: bounce mended by 1 / -rho",
-        "watch/verdicts.py",
+        "diagnosis/judge/verdicts.py",
         'factor = over(1, 1 - f.rho)\n    return Finding(\n        "oscillating"',
         'factor = over(1, -f.rho)\n    return Finding(\n        "oscillating"',
         watch("verdicts", "a_bounce_names_the_rate_that_lands_on_the_line_minimum"),
     ),
     Mutant(
         "watch: NaN of a log is a blank",
-        "watch/logs.py",
+        "diagnosis/read/logs.py",
         "out.append(math.inf if",
         "out.append(math.nan if",
         watch("logs", "blank_cells_are_unknown_and_nan_cells_are_not_finite"),
     ),
     Mutant(
         "watch: NaN in the JSON",
-        "watch/report.py",
+        "diagnosis/show/report.py",
         "float(value) if math.isfinite(value) else None",
         "float(value)",
         watch("report", "short_runs_are_drawn[20]"),

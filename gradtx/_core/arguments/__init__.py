@@ -1,0 +1,1 @@
+"""Hyperparameters: ranges, checks and what the next update will use."""

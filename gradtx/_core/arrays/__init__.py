@@ -1,0 +1,1 @@
+"""Arithmetic on one array and on trees of them."""

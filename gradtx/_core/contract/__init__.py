@@ -1,0 +1,1 @@
+"""What a transform is: its pair of functions, its text and its errors."""

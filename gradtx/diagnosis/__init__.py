@@ -1,0 +1,1 @@
+"""Why training is stuck: record it, read the record, judge it, show it."""

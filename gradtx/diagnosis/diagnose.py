@@ -1,0 +1,153 @@
+"""`diagnose`: from the record in a state, and a probe where there is one, to a verdict with its evidence."""
+
+import dataclasses
+from typing import Any
+
+from gradtx.diagnosis.judge.ended import blew_up
+from gradtx.diagnosis.judge.finding import Finding, number, percent, progress_line, slope_lines
+from gradtx.diagnosis.judge.sharpen import sharpen
+from gradtx.diagnosis.judge.verdicts import RULES
+from gradtx.diagnosis.read.evidence import FEWEST, Evidence, read
+from gradtx.diagnosis.read.extract import features
+from gradtx.diagnosis.read.features import Features
+from gradtx.diagnosis.show.report import Report
+
+MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup"}
+AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # no second finding beside those
+
+UNDECIDED = Finding(
+    "undecided",
+    "the evidence does not decide.",
+    ("no rule fires on what was recorded",),
+    "train on under watch, pass value=loss and params to update, or probe()",
+)
+
+
+def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, loss_floor: float = 0.0) -> Report:
+    """Say why training is stuck, with evidence that can be checked by hand.
+
+    Reads the record that `watch` kept: rho = sum g_t.u_{t-1} / sum g_{t-1}.u_{t-1} over the window, the cosines of
+    consecutive gradients, actual over predicted fall of the loss, straightness of 64 steps, what is left to gain if the
+    present decay of -g.u goes on, the history of the loss and of eta/sigma, clips, zeros and non-finite steps. The
+    first rule that fires is the verdict; the others that fire are named beside it.
+
+    Units: ratios throughout, so that no threshold depends on the scale of the loss or of the parameters.
+
+    Args:
+        state: the state of a watched transform, or one that holds it. Host side only.
+        probe: result of `probe`, which tells a minimum from a saddle and a noise floor from a crawl.
+        full_batch: whether every step saw the same data; None finds out from the record.
+        loss_floor: the least loss that can be reached; a constant in the loss hides how far there is to go.
+
+    Returns:
+        A `Report`: print it, `to_dict()`, `plot(path)`, or show it in a notebook.
+
+    Raises:
+        TypeError: the state was never watched.
+        ValueError: the state is traced or batched.
+
+    Cost: one copy of about 300 kB to the host.
+
+    References:
+        Cohen et al. 2021 (edge of stability), https://arxiv.org/abs/2103.00065
+        Pesme, Dieuleveut & Flammarion 2020 (distance-based tests), https://arxiv.org/abs/2007.00534
+
+    Examples:
+        >>> import gradtx, jax, jax.numpy as jnp
+        >>> tx = gradtx.watch(gradtx.sgd(0.01999))
+        >>> def step(carry, _):
+        ...     p, state = carry
+        ...     value, g = jax.value_and_grad(lambda p: 50 * p[0] ** 2 + 1e-4 * p[1] ** 2)(p)
+        ...     updates, state = tx.update(g, state, p, value=value)
+        ...     return (gradtx.apply_updates(p, updates), state), None
+        >>> p = jnp.array([1.0, 1.0])
+        >>> (p, state), _ = jax.lax.scan(step, (p, tx.init(p)), length=100)
+        >>> gradtx.diagnose(state).verdict
+        'oscillating'
+    """
+    return judge(read(state, loss_floor), probe, full_batch)
+
+
+def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> Report:
+    """Return the report on a run."""
+    f = features(run, full_batch)
+    ended = blew_up(f, run.bad_step, dict(run.bad))
+    if ended is not None:
+        return report([ended], f, run, probe)
+    if run.steps < FEWEST:
+        few = f"{run.steps} steps were recorded, and fewer than {FEWEST} say nothing"
+        return report(
+            [Finding("undecided", few + ".", (), f"train at least {FEWEST} steps under watch")], f, run, probe
+        )
+    found = [finding for rule in RULES if (finding := rule(f)) is not None]
+    if probe is not None:
+        found = sharpen(found, f, probe)
+    seen = dataclasses.replace(UNDECIDED, evidence=(progress_line(f), *slope_lines(f)))
+    return report(found or [seen], f, run, probe)
+
+
+def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Report:
+    """Return the report whose verdict is the first finding."""
+    first = found[0]
+    fired = {finding.verdict for finding in found}
+    quiet = {"converged_minimum"} if first.verdict == "saddle_plateau" else set()
+    quiet |= {first.verdict, "healthy", *(AT_REST if first.verdict in MOVING else ())}
+    also = tuple(finding for finding in found[1:] if finding.verdict not in quiet)
+    return Report(
+        verdict=first.verdict,
+        headline=first.headline,
+        evidence=first.evidence,
+        action=first.action,
+        doubt=first.doubt,
+        also=also,
+        ruled_out={} if run.steps < FEWEST else {k: why for k, why in reasons(f, run).items() if k not in fired},
+        missing=missing(f, run),
+        features=f,
+        run=run,
+        probe=probe,
+    )
+
+
+def reasons(f: Features, run: Evidence) -> dict[str, str]:
+    """Return the number that rules each verdict out, where it does."""
+    out = {
+        "non_finite": f"{sum(run.bad.values())} non-finite entries" if run.bad_step < 0 else "",
+        "diverging": f"loss {number(f.loss_first)} at the start, {number(f.loss_last)} at the end",
+        "always_clipped": f"clipped {percent(f.clipped)} of the steps" if f.clipped == f.clipped else "",
+        "oscillating": f"cos(g_t, g_t-1) = {number(f.cos1)}, actual/predicted fall {number(f.gain)}",
+        "sigma_burst": "no sigma in this chain"
+        if f.scaled is False
+        else f"largest late loss is {number(f.peak_late)} medians",
+        "needs_warmup": f"the loss rose to no more than {number(f.peak_early)} times its start within 64 steps",
+        "vanishing_dead": "" if f.dead or run.meta is None else "every group gets a gradient",
+        "noise_floor": "every step sees the same batch" if f.one_loss else "",
+    }
+    return {name: why for name, why in out.items() if why and "unknown" not in why}
+
+
+def missing(f: Features, run: Evidence) -> tuple[str, ...]:
+    """Return what the record lacks and what that costs."""
+    if run.meta is None:
+        return (
+            "a log holds no two gradients together: no rho, cosines, straightness or eta/sigma, so a bounce, a crawl, "
+            "a minimum, a saddle and a noise floor look alike; train under gradtx.watch to tell them apart",
+        )
+    lines = []
+    if not run.history["losses"].any():
+        lines.append("no loss was passed (update(..., value=loss)): no verdict that rests on its course")
+    if f.rows and run.rows["pp"][-1] != run.rows["pp"][-1]:
+        lines.append(
+            "no params were passed to update: no |u|/|p|, no straightness, so noise and slow progress look alike"
+        )
+    if run.meta is not None and f.learning_rate != f.learning_rate:
+        lines.append("the chain does not say its learning rate: watch(tx, learning_rate=...)")
+    if run.meta is not None and run.meta.sampled < run.meta.total:
+        lines.append(
+            f"products between steps are estimated from {run.meta.sampled:,} of {run.meta.total:,} parameters, "
+            + (
+                "at every step"
+                if run.meta.every == 1
+                else f"measured in {run.meta.run} of every {run.meta.every} steps"
+            )
+        )
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""Measurements at one point of the loss."""

@@ -1,0 +1,112 @@
+"""The edge of stability of a chain: how far its effective rate times the curvature may go before it diverges.
+
+A direction that is linear in the gradient is a filter of first order; the edge follows from how the filter answers a
+gradient that flips its sign at each step. It is measured on the rule itself, so a user's direction has one too.
+"""
+
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx._core.arguments.hyperparams import number_or_array
+from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
+from gradtx._core.engine.kernel import freeze, thaw
+from gradtx._core.engine.leafwise import Leafwise
+from gradtx.diagnosis.record.rates import NEUTRAL, is_factor, is_named, links, slot_names
+
+PROBES = ((0.0, 0.0), (-0.7, 1.9), (1.3, 0.4))  # (slot, gradient) at which a filter must answer linearly
+ROUNDING = 1e-4
+
+
+class Response(NamedTuple):
+    """A direction as a filter: s' = a s + b g, u = c s + d g."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+
+    @property
+    def remembers(self) -> bool:
+        """Say whether past gradients are in u."""
+        return self.b * self.c != 0.0
+
+
+def stability_edge(tx: Any, state: Any) -> float | None:
+    """Return the largest effective rate times curvature at which the chain is stable on a quadratic.
+
+    With x_{t+1} = x_t - rate u_t and a linear direction s' = A s + B g, u = C s + D g on the gradient g = c x, the
+    characteristic polynomial is (z - 1)(z - A) + a (D z - A D + B C), a = rate c. Its roots stay inside the unit
+    circle while a < 2 / M(-1), M(-1) = D - B C / (1 + A) being the gain for a gradient that flips at each step, and
+    while a (B C - A D) < 1 - A. So: 2 for plain descent, 2 (1 + b) for `trace(b)`, (2 + 2b) / (1 + 2b) with nesterov,
+    (2 + 2b) / (1 - b) for `ema(b)` (38 at 0.9). Sigma is taken as frozen, bias corrections as over.
+
+    Units: dimensionless.
+
+    Args:
+        tx: the transform.
+        state: its state, concrete.
+
+    Returns:
+        The edge, or None where a direction is not linear, holds more than one slot or is not the only one with memory.
+
+    References:
+        Cohen et al. 2021, https://arxiv.org/abs/2103.00065; Cohen et al. 2022, https://arxiv.org/abs/2207.14484
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> from gradtx.diagnosis.probing.edge import stability_edge
+        >>> tx = gradtx.adam(1e-3)
+        >>> stability_edge(tx, tx.init(jnp.zeros(2)))
+        38.0
+    """
+    gain = 1.0
+    memory: Response | None = None
+    for link, link_state in links(tx, state):
+        body: Any = getattr(link, "body", None)
+        if is_factor(body) or is_named(link, NEUTRAL):
+            continue
+        response = linear_response(body, link_state) if isinstance(body, Leafwise) else None
+        if response is None or (response.remembers and memory is not None):
+            return None
+        if response.remembers:
+            memory = response
+        else:
+            gain *= response.d
+    a, b, c, d = memory or Response(0.0, 0.0, 0.0, 1.0)
+    flip, turn = gain * (d - b * c / (1.0 + a)), gain * (b * c - a * d)
+    edges = ([2.0 / flip] if flip > 0 else []) + ([(1.0 - a) / turn] if turn > 0 else [])
+    return float(f"{min(edges):.6g}") if edges else None
+
+
+def linear_response(body: Leafwise, state: Any) -> Response | None:
+    """Return the direction of a leafwise transform as a filter, None where it is not linear in one slot.
+
+    The direction of a ratio is the ratio's value times sigma. Hyperparameters are those of the next update; what
+    a rule computes from the count is taken late, where it no longer changes.
+    """
+    rule, sigma, dtype, late = body.rule, body.sigma, scalar_dtype(), jnp.asarray(INT32_MAX, jnp.int32)
+    below = slot_names(sigma) if sigma else []
+    own = [name for name in slot_names(rule) if name not in below]
+    hyper = {name: number_or_array(h, state.count, state.event) for name, h in rule.hyper.items()}
+    k = thaw(freeze({**hyper, **rule.scalars(SimpleNamespace(**hyper), late)}), dtype)
+    k_sigma = thaw(freeze(sigma.at(late)), dtype) if sigma else None
+    if len(own) > 1 or rule.global_scalars is not None:
+        return None
+
+    def respond(s: float, g: float) -> tuple[float, float]:
+        slots = {name: jnp.asarray(s if name in own else 1.0, dtype) for name in [*own, *below]}
+        x, zero = jnp.asarray(g, dtype), jnp.zeros((), dtype)
+        u, new = rule.update(x, slots, zero, k)
+        if sigma:
+            u = u * sigma.update(x, {name: slots[name] for name in below}, zero, k_sigma)[0]
+        return float(new[own[0]]) if own else 0.0, float(u)
+
+    (a, c), (b, d) = respond(1.0, 0.0), respond(0.0, 1.0)
+    c = c if own else 0.0
+    for s, g in PROBES:
+        if not np.allclose(respond(s, g), (a * s + b * g, c * s + d * g), ROUNDING, ROUNDING):
+            return None
+    return Response(a, b, c, d)

@@ -1,0 +1,113 @@
+"""What a batch says along a direction, without the spectrum: losses on the line, slope, curvature, gradient noise."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx.diagnosis.probing.curvature import Objective, Tree, hessian_product, inner, vector_dtype
+
+SCALES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4)
+
+
+class Line(NamedTuple):
+    """The loss along p + s u.
+
+    Attributes:
+        losses: at `SCALES`; may be infinite or NaN.
+        slope: g.u, the loss's first derivative at s = 0.
+        curvature: u.Hu, its second.
+        best_scale: the scale of the lowest loss, 0 where none is below the loss at s = 0.
+        best_fall: the fall of the loss there, as a share of the size of the loss (of 1 where the loss is 0).
+    """
+
+    losses: tuple[float, ...]
+    slope: float
+    curvature: float
+    best_scale: float
+    best_fall: float
+
+
+class Noise(NamedTuple):
+    """How much of a minibatch's gradient is signal.
+
+    Attributes:
+        signal: S, the share of E|g_i|^2 that is |E g_i|^2: 1 without noise, 0 where noise is all.
+        error: its standard error, by the jackknife.
+    """
+
+    signal: float
+    error: float
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def value_and_grad(objective: Objective, params: Tree, batch: Any) -> tuple[jax.Array, Tree]:
+    """Return the loss and its gradient."""
+    return jax.value_and_grad(objective)(params, batch)
+
+
+@functools.partial(jax.jit, static_argnames="objective")
+def along(objective: Objective, params: Tree, batch: Any, grads: Tree, u: Tree) -> tuple[jax.Array, ...]:
+    """Return the losses at `SCALES`, one after another, the slope and the curvature along u."""
+
+    def loss_at(s: jax.Array) -> jax.Array:
+        moved = jax.tree.map(lambda p, x: p + lax.convert_element_type(s * x, p.dtype), params, u)
+        return objective(moved, batch)
+
+    losses = lax.map(loss_at, jnp.asarray(SCALES, vector_dtype(params)))
+    wide = jax.tree.map(lambda g, x: lax.convert_element_type(g, x.dtype), grads, u)
+    return losses, inner(wide, u), inner(u, hessian_product(objective, params, batch, u))
+
+
+def line_probe(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, u: Tree) -> Line:
+    """Return what the loss does along u."""
+    losses, slope, curvature = along(objective, params, batch, grads, u)
+    values = tuple(float(x) for x in losses)
+    best, scale = min([(loss, 0.0), *((x, s) for x, s in zip(values, SCALES, strict=True) if math.isfinite(x))])
+    return Line(values, float(slope), float(curvature), scale, (loss - best) / (abs(loss) or 1.0))
+
+
+def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -> Noise:
+    """Return the share of signal in the gradients g_i of n minibatches.
+
+    S = (n |mean g|^2 / mean |g_i|^2 - 1) / (n - 1), which is unbiased in its numerator and denominator; with S, the
+    batch at which noise equals signal (B_simple) is (1 - S) / S minibatches.
+
+    Cost: 2 gradients a minibatch, so that none need be kept but the sum.
+
+    References:
+        McCandlish et al. 2018, appendix A, https://arxiv.org/abs/1812.06162
+    """
+    n = len(batches)
+    total, squares = None, []
+    for batch in batches:
+        g = value_and_grad(objective, params, batch)[1]
+        squares.append(float(product(g, g)))
+        total = g if total is None else jax.tree.map(jnp.add, total, g)
+    both = float(product(total, total))
+    overlaps = [float(product(total, value_and_grad(objective, params, batch)[1])) for batch in batches]
+    signal = share(both, sum(squares), n)
+    without = [
+        share(both - 2.0 * c + q, sum(squares) - q, n - 1) if n > 2 else signal  # a pair at least
+        for c, q in zip(overlaps, squares, strict=True)
+    ]
+    mean = sum(without) / n
+    error = math.sqrt((n - 1) / n * sum((x - mean) ** 2 for x in without)) if n > 2 else 1.0
+    return Noise(signal, error)
+
+
+def share(sum_squared: float, squares: float, n: int) -> float:
+    """Return S from |sum of n gradients|^2 and the sum of |g_i|^2; 0 where all are 0."""
+    return (sum_squared / squares - 1.0) / (n - 1) if squares > 0 else 0.0
+
+
+@jax.jit
+def product(a: Tree, b: Tree) -> jax.Array:
+    """Return the inner product of two gradients in the widest of their dtypes."""
+    dtype = vector_dtype(a)
+    wide = [jax.tree.map(lambda x: lax.convert_element_type(x, dtype), tree) for tree in (a, b)]
+    return inner(*wide)

@@ -1,0 +1,1 @@
+"""Evidence and features from a record or a log."""

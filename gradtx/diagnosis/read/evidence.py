@@ -1,0 +1,176 @@
+"""What a record (or a log) says, as NumPy arrays on the host, and the numbers that verdicts are drawn from."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, GROUP_COLUMNS, HISTORY, RING, Meta, Record
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+FEWEST = 20  # steps below which nothing is said
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """A run as it was recorded.
+
+    Attributes:
+        steps: updates seen.
+        rows: the last measured steps, by column.
+        early: the first measured steps, by column.
+        losses: the last losses, one a step.
+        early_losses: the first losses, one a step.
+        history: the whole run in blocks, by column; `step` is where a block begins.
+        groups: name to its columns over the last measured steps.
+        group_peak: name to its largest |g|^2 ever.
+        sizes: name to its number of parameters.
+        bad_step: first step that was not finite, -1 if none.
+        bad: name to its non-finite gradient entries at that step.
+        meta: what the record is about; None for a log.
+        floor: the least loss that can be reached, as far as is known.
+    """
+
+    steps: int
+    rows: Mapping[str, Array]
+    early: Mapping[str, Array]
+    losses: Array
+    early_losses: Array
+    history: Mapping[str, Array]
+    groups: Mapping[str, Mapping[str, Array]]
+    group_peak: Mapping[str, float]
+    sizes: Mapping[str, int]
+    bad_step: int
+    bad: Mapping[str, int]
+    meta: Meta | None
+    floor: float = 0.0
+
+
+def find(state: Any) -> Record:
+    """Return the record in a state, wherever `watch` stands in the chain.
+
+    Raises:
+        TypeError: there is none.
+        ValueError: there is more than one, or it is traced or batched.
+    """
+    found = [x for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, Record)) if isinstance(x, Record)]
+    if not found:
+        raise TypeError(
+            f"diagnose: state is {type(state).__name__} without a record, expected the state of a watched transform; "
+            "wrap it before training, tx = gradtx.watch(tx)"
+        )
+    if len(found) > 1:
+        raise ValueError(f"diagnose: state has {len(found)} records, expected one; pass the part of the state you mean")
+    record = found[0]
+    if isinstance(record.step, jax.core.Tracer):
+        raise ValueError("diagnose: state is traced, expected concrete arrays; call it outside jit")
+    if np.ndim(record.step):
+        raise ValueError(
+            f"diagnose: state is a batch of shape {np.shape(record.step)}, expected one run; "
+            "take one, jax.tree.map(lambda x: x[i], state)"
+        )
+    return record
+
+
+def read(state: Any, floor: float = 0.0) -> Evidence:
+    """Return the evidence in the state of a watched transform."""
+    record = find(state)
+    arrays = jax.device_get(record)
+    meta = record.meta
+    rows, steps, bad_step = int(arrays.rows), int(arrays.step), int(arrays.bad_step)
+    seen = steps if bad_step < 0 else bad_step
+    order = np.arange(max(rows - RING, 0), rows) % RING
+    block = int(arrays.block)
+    used = min(-(-seen // block), BLOCKS) if seen else 0
+    history = {name: column for name, column in zip(HISTORY, arrays.history[:used].T.astype(float), strict=True)}
+    history["step"] = np.arange(used) * float(block)
+    ring, groups = arrays.ring[order].astype(float), arrays.groups[order].astype(float)
+    return Evidence(
+        steps=seen,
+        rows=dict(zip(COLUMNS, ring.T, strict=True)),
+        early=dict(zip(COLUMNS, arrays.early[: min(rows, EARLY)].T.astype(float), strict=True)),
+        losses=arrays.losses[np.arange(max(seen - RING, 0), seen) % RING].astype(float),
+        early_losses=arrays.early_losses[: min(seen, EARLY)].astype(float),
+        history=history,
+        groups={n: dict(zip(GROUP_COLUMNS, groups[:, i].T, strict=True)) for i, n in enumerate(meta.groups)},
+        group_peak={n: float(arrays.group_peak[i]) for i, n in enumerate(meta.groups)},
+        sizes=dict(zip(meta.groups, meta.sizes, strict=True)),
+        bad_step=bad_step,
+        bad={n: int(arrays.bad[i]) for i, n in enumerate(meta.groups) if arrays.bad[i]},
+        meta=meta,
+        floor=floor,
+    )
+
+
+def metrics(state: Any) -> dict[str, float]:
+    """Read the latest measured step as a flat dict of floats, to log or to print.
+
+    Units: those of the quantities; ratios, cosines and rho have none.
+
+    Args:
+        state: the state of a watched transform, or one that holds it.
+
+    Returns:
+        `step`, `loss`, `grad_norm`, `update_norm`, `param_norm`, `update_ratio` = |u|/|p|, `rho` = g_t.u_{t-1} /
+        g_{t-1}.u_{t-1}, `cosine` of g_t and g_{t-1}, `learning_rate`, `rate_min`, `rate_mean`, `rate_max` of eta/sigma,
+        `clip` (factor of the latest step) and `clipped` (share of the last measured steps that were clipped), `zeros`,
+        `nonfinite` (gradient entries not finite at the first bad step), and per group `grad_norm/NAME`,
+        `update_norm/NAME`, `update_ratio/NAME`. What is not known is NaN.
+
+    Raises:
+        TypeError: the state was never watched.
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.watch(gradtx.sgd(0.5))
+        >>> p = jnp.array([3.0, 4.0])
+        >>> _, state = tx.update(p, tx.init(p), p, value=12.5)
+        >>> gradtx.metrics(state)["update_norm"]
+        2.5
+    """
+    run = read(state)
+    blank = dict.fromkeys(COLUMNS, np.nan)
+    last = {name: float(xs[-1]) for name, xs in run.rows.items()} if len(run.rows["step"]) else blank
+    clip = run.rows["clip"]
+    known = clip[np.isfinite(clip)]
+    out = {
+        "step": last["step"],
+        "loss": float(run.losses[-1]) if len(run.losses) else np.nan,
+        **norms(last, ""),
+        "rho": last["end"] / last["start"] if last["start"] else np.nan,
+        "cosine": last["cos1"],
+        "learning_rate": last["learning_rate"],
+        "rate_min": last["rate_min"],
+        "rate_mean": last["rate_mean"],
+        "rate_max": last["rate_max"],
+        "clip": last["clip"],
+        "clipped": float(np.mean(known < 1.0)) if len(known) else np.nan,
+        "zeros": last["zeros"],
+        "nonfinite": float(sum(run.bad.values())),
+    }
+    for name, columns in run.groups.items():
+        latest = {key: float(xs[-1]) if len(xs) else np.nan for key, xs in columns.items()}
+        out |= norms(latest, f"/{name}")
+    return out
+
+
+def norms(row: Mapping[str, float], suffix: str) -> dict[str, float]:
+    """Return the norms of a row under their public names."""
+    g, u, p = (float(np.sqrt(row[key])) for key in ("gg", "uu", "pp"))
+    ratio = u / p if p > 0 else np.nan
+    return {
+        f"grad_norm{suffix}": g,
+        f"update_norm{suffix}": u,
+        f"param_norm{suffix}": p,
+        f"update_ratio{suffix}": ratio,
+    }
+
+
+def block_means(run: Evidence) -> tuple[Array, Array]:
+    """Return the middle step and the mean loss of each block of the run that has losses."""
+    counts = run.history["losses"]
+    used = counts > 0
+    means = run.history["loss_sum"][used] / counts[used]
+    return run.history["step"][used] + counts[used] / 2, means

@@ -1,0 +1,160 @@
+"""The effective rate eta / sigma of each parameter: a chain read as factors (eta), scales (sigma), directions (m)."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx._core.arguments.hyperparams import EVENTS
+from gradtx._core.arrays.numerics import abs_sq, accumulator, divide, real, scalar_dtype
+from gradtx._core.arrays.tree import align, flatten, resolve_mask
+from gradtx._core.engine.kernel import apply, freeze
+from gradtx._core.engine.leafwise import Leafwise
+from gradtx._core.engine.rule import Rule
+
+NEUTRAL = {"identity", "clip_by_global_norm"}  # neither eta nor sigma nor m
+LIMITS = {"clip_by_global_norm"}  # multiply the whole gradient by one number
+
+
+def links(tx: Any, state: Any) -> Iterator[tuple[Any, Any]]:
+    """Give each transform of a chain with its state, in order; a wrapper with `inner` is looked through."""
+    body: Any = getattr(tx, "body", None)
+    if hasattr(body, "inner") and hasattr(state, "inner"):
+        yield from links(body.inner, state.inner)
+    elif hasattr(body, "members"):
+        for (_, member), member_state in zip(body.members, body.states(state), strict=True):
+            yield from links(member, member_state)
+    else:
+        yield tx, state
+
+
+def is_factor(body: Any) -> bool:
+    """Say whether a leafwise transform multiplies by one number: `scale`, `scale_by_learning_rate`, ..."""
+    return isinstance(body, Leafwise) and body.rule.event in EVENTS
+
+
+def factor(body: Leafwise, state: Any) -> Any:
+    """Return the size of what a factor multiplies by at the next update."""
+    k = body.rule.at(state.count, state.event)
+    return abs(k.get("step", k[cast(str, body.rule.event)]))
+
+
+def learning_rate(tx: Any, state: Any) -> Any:
+    """Return eta, the product of all factors of the chain at the next update; None where it has none."""
+    eta: Any = None
+    for link, link_state in links(tx, state):
+        body: Any = getattr(link, "body", None)
+        if is_factor(body):
+            eta = factor(body, link_state) * (1.0 if eta is None else eta)
+    return eta
+
+
+def effective_rate(
+    tx: Any, state: Any, grads: Any, params: Any = None, *, clip: Any = None, limits: bool = False, **extra: Any
+) -> Any:
+    """Return eta / sigma, what the next update multiplies each parameter's direction by.
+
+    eta is the product of the chain's factors, sigma what its scales make of `grads` at the next update; 0 where sigma
+    is 0, since nothing moves there. A sigma that follows a momentum or a clip sees what they pass on.
+
+    Units: those of p over those of m.
+
+    Args:
+        tx: the transform; `watch` round it is looked through.
+        state: its state, before the update.
+        grads: gradients that the next update is given.
+        params: parameters that the next update is given; needed where the chain needs them.
+        clip: factor of the global clip, where `grads` are a sample and their norm is not the one to clip; None
+            computes it.
+        limits: whether eta counts the factor of the global clip, 1 where it does not clip.
+        **extra: extra arguments of `update`.
+
+    Returns:
+        A tree like the gradients, or a scalar where the chain has no sigma, or None where it holds a transform that
+        is neither direction, scale, factor nor global clip, such as one of optax's.
+
+    Cost: one pass over the gradients for each scale, and one for what stands before the last scale.
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> from gradtx.diagnosis.record.rates import effective_rate
+        >>> tx = gradtx.adagrad(0.5, initial_accumulator_value=0.0, eps=0.0)
+        >>> g = jnp.array([2.0, 8.0])
+        >>> effective_rate(tx, tx.init(g), g).tolist()
+        [0.25, 0.0625]
+    """
+    chain: list[Any] = [(link, link_state, getattr(link, "body", None)) for link, link_state in links(tx, state)]
+    if not all(isinstance(body, Leafwise) or is_named(link, NEUTRAL) for link, _, body in chain):
+        return None
+    eta: Any = 1.0
+    rate: Any = None
+    last = max((i for i, (link, _, body) in enumerate(chain) if reads(link, body, limits)), default=-1)
+    for i, (link, link_state, body) in enumerate(chain):
+        if is_factor(body):
+            eta = factor(body, link_state) * eta
+        elif getattr(body, "sigma", None) is not None:
+            own = one_over_sigma(body, link_state, grads, params)
+            rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
+        if i <= last:
+            before = grads
+            if clip is not None and is_named(link, LIMITS):
+                grads = jax.tree.map(lambda g: g * lax.convert_element_type(clip, g.dtype), grads)
+            else:
+                grads, _ = link.update(grads, link_state, params, **extra)
+            if limits and is_named(link, LIMITS):
+                eta = (shrunk(before, grads) if clip is None else clip) * eta
+    return eta if rate is None else jax.tree.map(lambda x: x * jnp.asarray(eta, x.dtype), rate)
+
+
+def is_named(link: Any, names: set[str]) -> bool:
+    """Say whether a transform of gradtx's goes by one of the names."""
+    return hasattr(link, "settings") and link.name in names
+
+
+def reads(link: Any, body: Any, limits: bool) -> bool:
+    """Say whether the rate needs the gradient as it reaches this link."""
+    return getattr(body, "sigma", None) is not None or (limits and is_named(link, LIMITS))
+
+
+def one_over_sigma(body: Leafwise, state: Any, grads: Any, params: Any) -> Any:
+    """Return 1 / sigma of a scale for the next update, as a tree like the gradients; 0 where sigma is 0."""
+    rule = cast(Rule, body.sigma)
+    leaves, treedef = flatten(grads)
+
+    def aligned(root: str, tree: Any) -> list[Any]:
+        return align(body.name, "grads", grads, treedef, root, tree)
+
+    slots = {key: aligned(f"state.slots['{key}']", state.slots[key]) for key in slot_names(rule)}
+    p_leaves = aligned("params", params) if rule.needs_params else [None] * len(leaves)
+    mask = resolve_mask(body.name, body.mask, grads if params is None else params, "params")
+    k = freeze(rule.at(state.count, state.event))
+    out: list[Any] = []
+    for i, (g, p, active) in enumerate(zip(leaves, p_leaves, mask, strict=True)):
+        if g is None:
+            out.append(None)
+        elif not active:
+            out.append(jnp.ones(g.shape, real(accumulator(g.dtype))))
+        else:
+            sigma, _ = apply(rule, g, {key: xs[i] for key, xs in slots.items()}, p, k)
+            out.append(divide(jnp.ones_like(sigma), sigma))
+    return treedef.unflatten(out)
+
+
+def slot_names(rule: Rule) -> list[str]:
+    """Return the names of a rule's slots."""
+    return list(jax.eval_shape(rule.init, jax.ShapeDtypeStruct((), jnp.float32)))
+
+
+def shrunk(before: Any, after: Any) -> jax.Array:
+    """Return |after| / |before| of two trees, 1 where the first is 0."""
+    was, now = norm(before), norm(after)
+    return jnp.where(was > 0, now / jnp.where(was > 0, was, 1.0), 1.0)
+
+
+def norm(tree: Any) -> jax.Array:
+    """Return the Euclidean norm of a tree, its squares summed in float32 or wider."""
+    squares = [jnp.sum(abs_sq(lax.convert_element_type(x, accumulator(x.dtype)))) for x in jax.tree.leaves(tree)]
+    wide = [lax.convert_element_type(s, scalar_dtype()) for s in squares]
+    return jnp.sqrt(sum(wide, jnp.zeros((), scalar_dtype())))

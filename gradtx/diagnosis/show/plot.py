@@ -1,0 +1,100 @@
+"""Draw a report: the lecture's figure from any run."""
+
+from typing import Any
+
+import numpy as np
+
+from gradtx.diagnosis.read.evidence import block_means
+
+LOSS, GRADIENT, BAND = "#1f77b4", "#d62728", "#2ca02c"
+
+
+def draw(report: Any, path: Any = None) -> Any:
+    """Draw loss and |g| on one time axis, eta/sigma as a band, and the strip of rho and the cosine.
+
+    Args:
+        report: a `Report`.
+        path: where to write the picture; None writes nothing.
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('report.plot: needs matplotlib, expected the extra; pip install "gradtx[plot]"') from error
+    run, rows = report.run, report.run.rows
+    banded = bool(np.isfinite(rows["rate_max"]).any())
+    paired = bool(np.isfinite(rows["end"]).any())
+    panels = 1 + banded + paired
+    figure = Figure(figsize=(9, 3.4 + 2.2 * (panels - 1)), layout="constrained")
+    axes = figure.subplots(panels, 1, squeeze=False, gridspec_kw={"height_ratios": [1.7] + [1.0] * (panels - 1)})[:, 0]
+    figure.suptitle(f"{report.verdict}: {report.headline}", fontsize=11, wrap=True)
+    courses(axes[0], run)
+    if banded:
+        bands(axes[1], run)
+    if paired:
+        strip(axes[-1], rows)
+    for axis in axes:
+        axis.grid(alpha=0.25)
+    axes[-1].set_xlabel("update")
+    if path is not None:
+        figure.savefig(path, dpi=120)
+    return figure
+
+
+def courses(axis: Any, run: Any) -> None:
+    """Draw the loss over the whole run, with its range in each block, and |g| on a second scale."""
+    history = run.history
+    steps, means = block_means(run)
+    used = history["losses"] > 0
+    right = axis.twinx()
+    if len(means):
+        axis.fill_between(
+            steps, history["loss_min"][used], history["loss_max"][used], color=LOSS, alpha=0.2, linewidth=0
+        )
+        axis.plot(steps, means, color=LOSS, label="loss (mean and range)")
+    norms = np.sqrt(np.where(np.isfinite(history["gg_max"]), history["gg_max"], np.nan))
+    known = np.isfinite(norms)
+    right.plot(history["step"][known], norms[known], color=GRADIENT, alpha=0.85, linewidth=1.0, label="|g| (largest)")
+    for side, name, values, color in ((axis, "loss", means, LOSS), (right, "|g|", norms[known], GRADIENT)):
+        side.set_ylabel(name, color=color)
+        side.tick_params(axis="y", colors=color)
+        if len(values) and np.all(values > 0) and np.max(values) > 10 * np.min(values):
+            side.set_yscale("log")
+    if run.bad_step >= 0:
+        axis.axvline(run.bad_step, color="black", linestyle=":", label=f"first non-finite step, {run.bad_step:,}")
+    handles = [x.get_legend_handles_labels() for x in (axis, right)]
+    axis.legend(handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="upper right", fontsize=9)
+
+
+def bands(axis: Any, run: Any) -> None:
+    """Draw the smallest and largest eta/sigma of each block, and the geometric mean of the last steps."""
+    low, high = run.history["rate_min"], run.history["rate_max"]
+    known = np.isfinite(low) & np.isfinite(high)
+    steps = run.history["step"][known]
+    axis.fill_between(steps, low[known], high[known], color=BAND, alpha=0.3, linewidth=0.8, label="smallest to largest")
+    axis.plot(run.rows["step"], run.rows["rate_mean"], color=BAND, label="geometric mean, last steps")
+    if np.all(low[known] > 0):
+        axis.set_yscale("log")
+        least, most = float(np.min(low[known])), float(np.max(high[known]))
+        axis.set_ylim(least / 2, most * 2)
+        axis.yaxis.set_minor_formatter(lambda value, position: "")
+    axis.set_ylabel("eta / sigma")
+    axis.legend(loc="best", fontsize=9)
+
+
+def strip(axis: Any, rows: Any) -> None:
+    """Draw rho and the cosine of consecutive gradients over the last measured steps."""
+    with np.errstate(all="ignore"):
+        rho = rows["end"] / rows["start"]
+    axis.plot(rows["step"], np.clip(rho, -2, 2), ".", markersize=3, color="#444444", label="rho (clipped to 2)")
+    axis.plot(rows["step"], rows["cos1"], ".", markersize=3, color="#ff7f0e", label="cos(g_t, g_t-1)")
+    for level in (-1, 0, 1):
+        axis.axhline(level, color="black", linewidth=0.6, alpha=0.5)
+    axis.set_ylim(-2.1, 2.1)
+    axis.set_ylabel("last steps")
+    axis.legend(loc="best", fontsize=9, ncols=2)

@@ -1,1 +1,0 @@
-"""Directions m: which way, from past gradients."""

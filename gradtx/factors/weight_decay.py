@@ -1,0 +1,54 @@
+"""Decoupled weight decay: add a share of the parameter to the update."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+
+from gradtx._core.arguments.hyperparams import Hyper
+from gradtx._core.contract.transform import Transform, factory
+from gradtx._core.engine.leafwise import leafwise
+from gradtx._core.engine.rule import Rule, Slots
+
+
+@factory
+def add_decayed_weights(weight_decay: Hyper = 0.0, mask: Any = None) -> Transform:
+    """Add the parameter times the weight decay.
+
+    u_t = g_t + weight_decay p_t where the mask is True, u_t = g_t elsewhere. After an adaptive scale this is AdamW's
+    decoupled decay (times the learning rate that follows); before it, L2 regularisation.
+
+    Units: weight_decay has those of g over those of p.
+    Equivalent to: optax's `add_decayed_weights`.
+
+    Args:
+        weight_decay: >= 0; 0 turns it off.
+        mask: tree of bools, like the params or a prefix of them, or a function of the params that returns one; None
+            decays everything.
+
+    State:
+        no slots; the count alone.
+
+    Raises:
+        ValueError: weight_decay < 0; a mask that does not fit the params; at update, params missing.
+        TypeError: a leaf of the mask is no bool.
+
+    Cost: no array; one pass.
+
+    References:
+        Loshchilov & Hutter 2019, Algorithm 2, https://arxiv.org/abs/1711.05101
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.add_decayed_weights(0.1, mask={"w": True, "b": False})
+        >>> params = {"w": jnp.array(2.0), "b": jnp.array(2.0)}
+        >>> updates, _ = tx.update({"w": jnp.array(1.0), "b": jnp.array(1.0)}, tx.init(params), params)
+        >>> round(updates["w"].item(), 4), updates["b"].item()
+        (1.2, 1.0)
+    """
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        return g + k.weight_decay * p, slots
+
+    rule = Rule("add_decayed_weights", update, hyper={"weight_decay": weight_decay}, needs_params=True)
+    return leafwise(rule, mask=mask)

@@ -1,1 +1,0 @@
-"""Limits: bound an update."""

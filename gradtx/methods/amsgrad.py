@@ -1,0 +1,131 @@
+"""AMSGrad: Adam whose sigma never shrinks."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from gradtx._core.arguments.hyperparams import Hyper
+from gradtx._core.arrays.numerics import abs_sq, root, steps, unbias, zeros
+from gradtx._core.contract.transform import Transform, factory
+from gradtx._core.engine.chain import chain
+from gradtx._core.engine.leafwise import ratio
+from gradtx._core.engine.rule import Rule, Slots
+from gradtx.factors.ema import ema
+from gradtx.schedules.apply import scale_by_learning_rate
+
+
+@factory
+def scale_by_amsgrad(
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    eps_root: Hyper = 0.0,
+    mu_dtype: DTypeLike | None = None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+) -> Transform:
+    """Scale as Adam does, by the largest second moment seen so far.
+
+    m_t = b1 m_{t-1} + (1-b1) g_t, m_0 = 0; v_t = b2 v_{t-1} + (1-b2) g_t^2, v_0 = 0;
+    w_t = max(w_{t-1}, v_t / (1-b2^t)), w_0 = 0; u_t = (m_t / (1-b1^t)) / (sqrt(w_t + eps_root) + eps).
+    The corrections 1-b1^t and 1-b2^t are 1 where `bias_correction_mu` or `bias_correction_nu` is False.
+
+    Units: dimensionless (invariant to g -> c g when eps = eps_root = 0); eps has the units of g.
+    Differs from: the paper, which corrects neither moment (set both to False); PyTorch takes the maximum before
+    the correction.
+
+    Args:
+        b1: decay of the mean of g, in [0, 1).
+        b2: decay of the mean of g^2, in [0, 1).
+        eps: added outside the root, >= 0.
+        eps_root: added inside the root, >= 0.
+        mu_dtype: dtype m is stored in; None is the parameter's, float32 or wider.
+        bias_correction_mu: whether to debias m.
+        bias_correction_nu: whether to debias v before the maximum.
+
+    State:
+        mu, nu, nu_max: like params, float32 or wider (mu in mu_dtype); nu and nu_max real.
+
+    Raises:
+        ValueError: b1 or b2 outside [0, 1), eps or eps_root < 0.
+
+    Cost: 3 arrays per parameter; one pass.
+
+    References:
+        Reddi, Kale & Kumar 2018, Algorithm 2, https://arxiv.org/abs/1904.09237
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_amsgrad(b1=0.0)
+        >>> u, state = tx.update(jnp.array(4.0), tx.init(jnp.array(0.0)))
+        >>> u, state = tx.update(jnp.array(1.0), state)
+        >>> round(float(u), 4)
+        0.25
+    """
+
+    def init(p: jax.Array) -> Slots:
+        return {"nu": zeros(p, magnitude=True), "nu_max": zeros(p, magnitude=True)}
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        return {"unbias": unbias(k.b2, steps(count)) if bias_correction_nu else 1.0}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        nu = k.b2 * slots["nu"] + (1 - k.b2) * abs_sq(g)
+        nu_max = jnp.maximum(slots["nu_max"], nu * k.unbias)
+        return root(nu_max + k.eps_root) + k.eps, {"nu": nu, "nu_max": nu_max}
+
+    sigma = Rule("amsgrad", update, init, {"b2": b2, "eps": eps, "eps_root": eps_root}, scalars)
+    return ratio(ema(b1, bias_correction_mu, mu_dtype), sigma)
+
+
+@factory
+def amsgrad(
+    learning_rate: Hyper,
+    b1: Hyper = 0.9,
+    b2: Hyper = 0.999,
+    eps: Hyper = 1e-8,
+    eps_root: Hyper = 0.0,
+    mu_dtype: DTypeLike | None = None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+) -> Transform:
+    """Descend as Adam does, with a sigma that never shrinks.
+
+    u_t = -eta_t (m_t / (1-b1^t)) / (sqrt(w_t + eps_root) + eps), w_t = max(w_{t-1}, v_t / (1-b2^t)), w_0 = 0.
+
+    Units: eta has the units of p; eps those of g.
+    Equivalent to: optax's `amsgrad`.
+
+    Args:
+        learning_rate: eta, >= 0; number, array, schedule or event schedule.
+        b1: decay of the mean of g, in [0, 1).
+        b2: decay of the mean of g^2, in [0, 1).
+        eps: added outside the root, >= 0.
+        eps_root: added inside the root, >= 0.
+        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
+        bias_correction_mu: whether to debias the mean of g.
+        bias_correction_nu: whether to debias the mean of g^2 before the maximum.
+
+    State:
+        a tuple: of `scale_by_amsgrad` (mu, nu, nu_max, like params) and of the rate.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range.
+
+    Cost: 3 arrays per parameter; one pass.
+
+    References:
+        Reddi, Kale & Kumar 2018, Algorithm 2, https://arxiv.org/abs/1904.09237
+
+    Examples:
+        >>> import gradtx
+        >>> gradtx.amsgrad(1e-3).name
+        'amsgrad'
+    """
+    scaled = scale_by_amsgrad(b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu)
+    return chain(scaled, scale_by_learning_rate(learning_rate))

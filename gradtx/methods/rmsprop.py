@@ -1,0 +1,61 @@
+"""Gradient descent with each parameter scaled by the root of the moving mean of its squared gradients."""
+
+from gradtx._core.arguments.hyperparams import Hyper
+from gradtx._core.contract.transform import Transform, factory
+from gradtx._core.engine.chain import chain, identity
+from gradtx.factors.momentum import trace
+from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.schedules.apply import scale_by_learning_rate
+
+
+@factory
+def rmsprop(
+    learning_rate: Hyper,
+    decay: Hyper = 0.9,
+    eps: Hyper = 1e-8,
+    initial_scale: Hyper = 0.0,
+    eps_in_sqrt: bool = True,
+    centered: bool = False,
+    momentum: Hyper | None = None,
+    nesterov: bool = False,
+    bias_correction: bool = False,
+) -> Transform:
+    """Descend with each parameter scaled by the root of the moving mean of its squared gradients.
+
+    v_t = decay v_{t-1} + (1-decay) g_t^2, v_0 = initial_scale; s_t = -eta_t g_t / sqrt(v_t + eps); u_t = s_t, or with
+    `momentum` the sum u_t = momentum u_{t-1} + s_t. `centered` takes the square of the mean gradient off v_t.
+
+    Units: eta has the units of p.
+    Equivalent to: optax's `rmsprop`.
+
+    Args:
+        learning_rate: eta, >= 0; number, array, schedule or event schedule.
+        decay: decay of the mean of g^2, in [0, 1).
+        eps: added inside or outside the root, >= 0.
+        initial_scale: mean of g^2 at the start, >= 0.
+        eps_in_sqrt: whether eps is added inside the root.
+        centered: whether sigma is the standard deviation, about the mean gradient.
+        momentum: decay of the sum of past steps, in [0, 1); None keeps no sum.
+        nesterov: whether momentum looks one step ahead.
+        bias_correction: whether to divide the means by the sum of their weights so far.
+
+    State:
+        a tuple: of the scale (nu; mu where centered; like params), of the rate and of the momentum.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range.
+
+    Cost: 1 array per parameter, 1 more where centered, 1 more with momentum; one pass.
+
+    References:
+        Tieleman & Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf; Graves 2013, https://arxiv.org/abs/1308.0850
+
+    Examples:
+        >>> import gradtx
+        >>> gradtx.rmsprop(0.1)
+        chain(scale_by_rms(decay=0.9, eps=1e-08), scale_by_learning_rate(0.1), identity())
+    """
+    sigma = scale_by_stddev if centered else scale_by_rms
+    scaled = sigma(decay, eps, initial_scale, eps_in_sqrt, bias_correction)
+    after = identity() if momentum is None else trace(momentum, nesterov)
+    return chain(scaled, scale_by_learning_rate(learning_rate), after)

@@ -1,1 +1,0 @@
-"""Scales sigma: how far each parameter may move, from past magnitudes."""

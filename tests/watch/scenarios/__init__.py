@@ -1,9 +1,0 @@
-"""Training runs whose cause of being stuck is proved, one family of models a file."""
-
-from tests.watch.scenarios import deep, images, lecture, linear, logistic, relu, sequences, surfaces, tanh
-from tests.watch.scenarios.base import CAUSES, Run, Scenario, resume, run_scenario
-
-FAMILIES = (surfaces, lecture, linear, logistic, relu, tanh, deep, images, sequences)
-SCENARIOS: list[Scenario] = [scenario for family in FAMILIES for scenario in family.SCENARIOS]
-
-__all__ = ["CAUSES", "SCENARIOS", "Run", "Scenario", "resume", "run_scenario"]
