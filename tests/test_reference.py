@@ -26,7 +26,8 @@ from tests.registry import ROWS, Row
 
 STEPS = 8
 SHAPES = {"gain": (), "bias": (4,), "kernel": (3, 2)}
-TOLERANCE = {"float64": 1e-10, "float32": 5e-5, "bfloat16": 5e-5, "float16": 5e-5}
+# an update of half-precision gradients and params is rounded once, when it leaves the transform
+TOLERANCE = {"float64": 1e-10, "float32": 5e-5, "bfloat16": 2**-6, "float16": 2**-9}
 
 
 class Reference(NamedTuple):
@@ -160,10 +161,11 @@ def run(tx: Any, grads: list[Tree], params: Tree, *, jit: bool = True, **extra: 
 
 def compare(got: list[Any], wanted: list[Any], tolerance: float, first: int = 1) -> None:
     """Hold the updates of each step to the wanted ones."""
+    smallest = 1e-7 if tolerance > 1e-3 else 0.0  # float16 has fewer digits below 6e-5
     for t, (u, r) in enumerate(zip(got, wanted, strict=True), start=1):
         for name in SHAPES if t >= first else ():
             np.testing.assert_allclose(
-                np.asarray(u[name], np.float64), r[name], rtol=tolerance, atol=0, err_msg=f"step {t}, {name}"
+                np.asarray(u[name], np.float64), r[name], rtol=tolerance, atol=smallest, err_msg=f"step {t}, {name}"
             )
 
 

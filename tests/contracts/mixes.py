@@ -73,8 +73,16 @@ def is_half(dtype: Any) -> bool:
 
 
 def tolerance(state: Any, mix: str, exact: float = 1e-5) -> float:
-    """Return the relative tolerance for a mix: wide only where the user asked for a half-precision slot."""
-    return 3e-2 if any(is_half(leaf.dtype) for _, leaf in state_leaves(state, mix)) else exact
+    """Return the relative tolerance for a mix: wide where a slot, or the update that leaves, is of half precision."""
+    if any(is_half(leaf.dtype) for _, leaf in state_leaves(state, mix)):
+        return 3e-2
+    return max(exact, float(jnp.finfo(update_dtype(mix)).eps) if is_half(update_dtype(mix)) else 0.0)
+
+
+def update_dtype(mix: str) -> Any:
+    """Return the dtype of an update: the wider of gradient and parameter, as optax's."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(*MIXES[mix])
 
 
 @dataclasses.dataclass

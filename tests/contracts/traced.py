@@ -14,7 +14,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 import gradtx
-from gradtx._core.arguments.hyperparams import is_number
+from gradtx._core.arguments.ranges import is_number
 from tests.contracts.mixes import MIXES, PARAMS, Cell, grads_of_all, is_half, mix_of, params_of_all, structs, transform
 from tests.registry import Row
 
