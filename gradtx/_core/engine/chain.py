@@ -144,9 +144,10 @@ class Chain:
         for i, (run, positions) in enumerate(runs):
             if isinstance(run, Segment):
                 # neighbours pass the accumulator's dtype on; the last of them rounds to the dtype that optax gives
-                if i == 0 or not isinstance(runs[i - 1][0], Segment):
-                    final = dtypes_of(updates, params)
+                follows = i > 0 and isinstance(runs[i - 1][0], Segment)
                 followed = i + 1 < len(runs) and isinstance(runs[i + 1][0], Segment)
+                if not follows:
+                    final = dtypes_of(updates, params) if followed else []
                 dtypes = [d and accumulator(d) for d in final] if followed else final
                 updates, new = run.update(updates, [states[j] for j in positions], params, extra, dtypes)
             else:

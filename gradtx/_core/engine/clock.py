@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from gradtx._core.arguments.ranges import Event
 from gradtx._core.arguments.reading import as_argument, is_live, read
 from gradtx._core.arrays.numerics import increment
+from gradtx._core.arrays.tree import check_slots
 from gradtx._core.contract.errors import message
+from gradtx._core.contract.state import LeafState
 from gradtx._core.engine.kernel import freeze
 from gradtx._core.engine.rule import Rule, Tree
 
@@ -20,6 +22,7 @@ class Clock:
     Attributes:
         rules: (name in errors, rule) in order.
         arguments: the extra arguments of `update` that each needs, by its name.
+        outside: the hyperparameters that are read outside everything compiled: (rule, name, name in errors, value).
         is_ours: whether all functions are gradtx's, so that they may be compiled once for good.
     """
 
@@ -31,23 +34,26 @@ class Clock:
         for name, event in events:
             if event is not None:
                 self.arguments[name] = (*self.arguments.get(name, ()), event.argument)
+        self.outside = [
+            (i, key, f"{name}: {key.split('.')[-1]}", hyper)
+            for i, (name, rule) in enumerate(rules)
+            for key, hyper in rule.hyper.items()
+            if as_argument(hyper)
+        ]
         live = any(event is not None and is_live(event) for _, event in events)
         self.is_ours = all(rule.is_ours for _, rule in rules) and not live
 
-    def given(self, counts: Sequence[Any]) -> list[dict[str, Any]]:
+    def given(self, states: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the hyperparameters of each rule that are arrays or live functions, read at its count.
 
         They are read outside everything compiled: an array is then found by whoever looks for it, and a function gives
         what it gives now.
         """
-        return [
-            {
-                key: read(hyper, count, None, f"{name}: {key.split('.')[-1]}")
-                for key, hyper in rule.hyper.items()
-                if as_argument(hyper)
-            }
-            for (name, rule), count in zip(self.rules, counts, strict=True)
-        ]
+        found: list[dict[str, Any]] = [{} for _ in self.rules]
+        for i, key, where, hyper in self.outside:
+            check_slots(self.rules[i][0], states[i], LeafState, self.rules[i][1].slots)
+            found[i][key] = read(hyper, states[i].count, None, where)
+        return found
 
     def measurements(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """Return the extra arguments that event schedules wait for and rules need.

@@ -139,6 +139,8 @@ class Segment:
         self.members = members
         self.looks_at_all = members[0].rule.whole_tree is not None  # no other member may: see `Chain.runs`
         self.needs_params = any(member.rule.needs_params for member in members)
+        self.has_mask = any(member.mask is not None for member in members)
+        self.no_masks = (None,) * len(members)
         self.clock = Clock([(member.name, member.rule) for member in members])
         self.at_once = jax.jit(lambda *args: self.leaf_by_leaf(*args), static_argnums=5)
         self.plain = self.clock.tick, make_kernel([member.rule for member in members])
@@ -166,11 +168,9 @@ class Segment:
             ValueError: trees, shapes or states that do not match, params or an extra argument missing.
             TypeError: a gradient that is not of a floating or complex dtype.
         """
-        for member, state in zip(self.members, states, strict=True):
-            check_slots(member.name, state, LeafState, member.rule.slots)
         measured = self.clock.measurements(extra)
-        given = self.clock.given([state.count for state in states])
-        masks = self.masks(grads, params)
+        given = self.clock.given(states)
+        masks = self.masks(grads, params) if self.has_mask else self.no_masks
         arguments = (grads, list(states), params, measured, given)
         static = (masks, tuple(dtypes))
         if not self.clock.is_ours:  # a user's functions may read what has changed since they were traced
@@ -253,6 +253,7 @@ class Segment:
     ) -> dict[str, list[Any]]:
         """Return each slot's arrays at the leaves of the gradients, checked against what the rule's init makes."""
         rule = member.rule
+        check_slots(member.name, state, LeafState, rule.slots)
         for i, g in enumerate(leaves):
             if has_gradient(g) and (mask is None or mask[i]):
                 check_dimensions(member.name, "grads", grads, i, g.shape, rule.ndims)
