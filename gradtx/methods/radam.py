@@ -114,17 +114,17 @@ def scale_by_radam(
         end = jnp.where(trusted, rho_inf, 5.0)  # rho_inf may be 4 where it is never trusted
         squared = (safe - 4.0) * (safe - 2.0) * end / ((end - 4.0) * (end - 2.0) * safe)
         # r multiplies u, so 1 / r multiplies sigma; before it is trusted sigma is 1
+        per_r = 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0))
         return {
             "unbias": unbias(k.b2, t),
-            "trusted": trusted,
-            "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0)),
+            "slope": jnp.where(trusted, per_r, 0.0),
+            "start": jnp.where(trusted, k.eps * per_r, 1.0),
         }
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
         nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(g))
-        sigma = (root(nu * k.unbias + k.eps_root) + k.eps) * k.per_r
-        return jnp.where(k.trusted, sigma, 1.0), {"nu": nu}
+        return root(nu * k.unbias + k.eps_root) * k.slope + k.start, {"nu": nu}
 
     hyper = {"b2": b2, "eps": eps, "eps_root": eps_root, "threshold": threshold}
     return ratio(ema(b1, nesterov=nesterov), Rule("radam", update, init, ("nu",), hyper, scalars=scalars))

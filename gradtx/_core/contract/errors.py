@@ -1,4 +1,4 @@
-"""Say what went wrong in one form: transform, pytree path, what was got, what was expected, how to fix it.
+"""Messages in one form: transform, pytree path, what was got, what was expected, how to fix it.
 
 Paths are looked up only here, when an error is certain, so a correct program never pays for them.
 """
@@ -10,7 +10,7 @@ import jax
 
 
 def none_is_leaf(x: Any) -> bool:
-    """Tell `jax.tree` functions to keep None where it stands instead of dropping it."""
+    """Return True for None: `jax.tree` functions that are given this keep None instead of dropping it."""
     return x is None
 
 
@@ -44,7 +44,7 @@ def paths(root: str, tree: Any) -> list[str]:
 
 
 def describe(x: Any) -> str:
-    """Say what a value is in a few words, never its numbers."""
+    """Return what a value is in a few words, never its numbers."""
     if x is None:
         return "None"
     if hasattr(x, "shape") and hasattr(x, "dtype"):

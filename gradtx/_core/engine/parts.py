@@ -27,7 +27,7 @@ class Link(NamedTuple):
 
 
 def walk(tx: Any, state: Any, labels: tuple[str, ...] = ()) -> Iterator[Link]:
-    """Give each transform that holds no other, with its state, in the order in which they run."""
+    """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
     if not found:
         yield Link(tx, state, labels)

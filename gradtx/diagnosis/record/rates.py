@@ -16,7 +16,7 @@ from gradtx._core.engine.rule import Rule
 
 
 def links(tx: Any, state: Any) -> Iterator[tuple[Any, Any]]:
-    """Give each transform that holds no other, with its state, in the order in which they run."""
+    """Yield each transform that holds no other, with its state, in the order in which they run."""
     for link in walk(tx, state):
         yield link.tx, link.state
 
