@@ -11,7 +11,9 @@ import optax
 import pytest
 
 import gradtx
-from tests.test_reference import halving, inputs, number, run
+from tests.batteries.mixes import UPDATES_IN_OPTAX_DTYPE
+from tests.batteries.test_reference import inputs, run
+from tests.registry.numbers import halving, number
 
 GRADS, PARAMS = inputs()
 EXACT = 1e-12
@@ -324,12 +326,12 @@ def test_accumulators_of_half_precision_are_float32() -> None:
     tx = gradtx.scale_by_adam()
     state = tx.init(p)
     u, after = tx.update(p, state, p)
-    assert u.dtype == jnp.float32
+    assert u.dtype == (jnp.bfloat16 if UPDATES_IN_OPTAX_DTYPE else jnp.float32)
     chex.assert_trees_all_equal_shapes_and_dtypes(state, after)
     assert {slot.dtype.name for slot in state.slots.values()} == {"float32"}
     tiny = jnp.full(300, 0.01, jnp.bfloat16)
     clipped, _ = gradtx.clip_by_global_norm(1e9).update(tiny, gradtx.clip_by_global_norm(1e9).init(tiny))
-    assert clipped.dtype == jnp.float32
+    assert clipped.dtype == (jnp.bfloat16 if UPDATES_IN_OPTAX_DTYPE else jnp.float32)
 
 
 def test_narrow_gradients_of_wide_parameters_are_computed_wide() -> None:
