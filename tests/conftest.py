@@ -3,41 +3,51 @@
 The environment is set before jax is imported; the devices do not exist otherwise.
 """
 
-import importlib.metadata
 import os
 
-FLAGS = [
-    "--xla_force_host_platform_device_count=8",
-    "--xla_cpu_multi_thread_eigen=false",
-    # compiling is most of the suite: these cut it to a third, and change no rule
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
-]
-if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
-    FLAGS.append("--xla_cpu_use_fusion_emitters=false")  # a later XLA ends the process at a flag that it does not know
+from tests.flags import FLAGS
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
 
-import hypothesis  # noqa: E402  # after the environment is set
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import hypothesis  # after the environment is set
+import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
-hypothesis.settings.load_profile("fixed")
+for profile, examples in {"quick": 5, "exhaustive": 25}.items():
+    hypothesis.settings.register_profile(profile, max_examples=examples, derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("quick")  # before the tests are imported, for their `settings` inherit from it
 
 CELLS = pytest.StashKey[dict[tuple[str, int], tuple[int, int]]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--exhaustive`: what CI runs once, and a person before a release."""
+    text = "contracts in all 16 dtype mixes for every row, references of every dtype in every leaf shape"
+    parser.addoption("--exhaustive", action="store_true", help=text)
+
+
+@pytest.fixture(scope="session")
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Return True if the run tests everything rather than a part that covers it."""
+    return bool(request.config.getoption("exhaustive"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the table of contracts."""
+    """Make room for the table of contracts; keep what shares a subprocess on one worker."""
+    if config.option.exhaustive:
+        hypothesis.settings.load_profile("exhaustive")
     config.stash[CELLS] = {}
     config.pluginmanager.register(Collector(config), "contract-table")
+    config.addinivalue_line(
+        "markers", "xdist_group(name): run these on one worker, since they share what is slow to make"
+    )
+    if getattr(config.option, "dist", "no") == "load":  # what `-n` gives
+        config.option.dist = "loadgroup"
 
 
 class Collector:
@@ -62,15 +72,16 @@ class Collector:
         selected = options.keyword or options.markexpr or any("::" in str(arg) for arg in self.config.args)
         stopped = session.shouldstop or session.shouldfail or options.maxfail
         if cells and not (selected or stopped or hasattr(self.config, "workerinput")):
-            from tests.contracts.table import gaps
+            from tests.batteries.table import gaps
 
-            if gaps(cells):
+            if gaps(cells, exhaustive=options.exhaustive):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of contracts."""
         if self.config.stash[CELLS]:
-            from tests.contracts.table import table
+            from tests.batteries.table import table
 
-            terminalreporter.section("contracts: dtype mixes that hold, of 16")
-            terminalreporter.write_line(table(self.config.stash[CELLS]))
+            terminalreporter.section("contracts: dtype mixes that hold, of those that this run tests")
+            exhaustive = self.config.option.exhaustive
+            terminalreporter.write_line(table(self.config.stash[CELLS], exhaustive=exhaustive))

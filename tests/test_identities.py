@@ -11,7 +11,8 @@ import optax
 import pytest
 
 import gradtx
-from tests.test_reference import halving, inputs, number, run
+from tests.batteries.test_reference import inputs, run
+from tests.registry.numbers import halving, number
 
 GRADS, PARAMS = inputs()
 EXACT = 1e-12

@@ -14,23 +14,21 @@ import optax
 import pytest
 
 import gradtx
-from tests.contracts.watched import units
+from tests.batteries.watched import units
 from tests.diagnosis.runs import feed, gradients, plain, start
+from tests.flags import QUICK
 from tests.registry import ROWS
 
 ROOT = Path(__file__).parents[2]
 NO_FMA = "--xla_cpu_max_isa=AVX"  # the last x86 instruction set without a fused multiply-add
-QUICK = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
-)
 
 MIXED = """
 import sys
 import jax
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-from tests.contracts.mixes import MIXES
-from tests.contracts.watched import differences
+from tests.batteries.mixes import MIXES
+from tests.batteries.watched import differences
 from tests.registry import ROWS
 rows = [row for row in ROWS if row.fused]
 print(len(rows), max(x for row in rows for xs in differences(row, list(MIXES), jit=True).values() for x in xs))
@@ -38,7 +36,7 @@ print(len(rows), max(x for row in rows for xs in differences(row, list(MIXES), j
 
 FLOAT32 = """
 import jax
-from tests.contracts.watched import units
+from tests.batteries.watched import units
 from tests.registry import ROWS
 from tests.diagnosis.test_watch import bare_and_watched, same_bits
 rows = [row for row in ROWS if row.name in ("sgd[nesterov]", "chain")]
@@ -76,7 +74,7 @@ def same_bits(a: Any, b: Any) -> None:
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors have no set without it")
 def test_rows_that_may_round_otherwise_are_exact_without_fused_multiply_add():
-    rows, most = printed(MIXED, f"{QUICK} {NO_FMA}")
+    rows, most = printed(MIXED, " ".join([*QUICK, NO_FMA]))
     assert rows == sum(bool(row.fused) for row in ROWS) > 0
     assert most == 0.0
 

@@ -4,7 +4,6 @@ Each mutant is a copy of the package in a temporary folder with one text changed
 pytest on it. The parent has imported jax but started no backend, so that forking is safe and costs no start-up.
 """
 
-import importlib.metadata
 import os
 import shutil
 import signal
@@ -14,24 +13,19 @@ import time
 import traceback
 from pathlib import Path
 
-# Compiling is most of a job: these passes only make the code faster.
-QUICK = [
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
-]
-if tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11):
-    QUICK.append("--xla_cpu_use_fusion_emitters=false")  # a later XLA ends the process at a flag that it does not know
+from tests.flags import QUICK
+
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join(QUICK)
 os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # xdist and hypothesis's plugin take time and are not needed
 
-import chex  # noqa: E402, F401  # imported once for all jobs, after the environment is set
-import hypothesis.extra.numpy  # noqa: E402, F401
-import optax  # noqa: E402, F401
-import pytest  # noqa: E402
+import chex  # noqa: F401  # imported once for all jobs, after the environment is set
+import hypothesis.extra.numpy  # noqa: F401
+import optax  # noqa: F401
+import pytest
 
-from tests.mutants.table import MUTANTS, Mutant  # noqa: E402
+from tests.mutants.table import MUTANTS
+from tests.registry.base import Mutant
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2

@@ -1,34 +1,10 @@
-"""The wrong lines: file, right text, wrong text, and the tests of which one must fail."""
+"""The wrong lines of the core, of schedules and of the record; those of a method stand in its registry file."""
 
-from typing import NamedTuple
+from tests.registry import MUTANTS as OF_METHODS
+from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
 
-
-class Mutant(NamedTuple):
-    """One wrong line.
-
-    Attributes:
-        name: what goes wrong.
-        file: file inside `gradtx`.
-        old: the right text, which stands there exactly once.
-        new: the wrong text.
-        tests: test ids inside `tests`; at least one must fail.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
-
-def row(*names: str, dtype: str = "float64") -> tuple[str, ...]:
-    """Return the reference tests of these rows."""
-    return tuple(f"test_reference.py::test_row[{name}-{dtype}]" for name in names)
-
-
-def scheduled(name: str) -> tuple[str, ...]:
-    """Return the reference test of this optimizer under schedules."""
-    return (f"test_reference.py::test_schedule_as_hyperparameter[{name}]",)
+KERNEL, NUMERICS, SEGMENT = "_core/engine/kernel.py", "_core/arrays/numerics.py", "_core/engine/lift.py"
+LEAFWISE, COMPOSE, CLOCK = "_core/engine/lifts.py", "_core/engine/chain.py", "_core/engine/clock.py"
 
 
 def watch(file: str, *names: str) -> tuple[str, ...]:
@@ -36,224 +12,8 @@ def watch(file: str, *names: str) -> tuple[str, ...]:
     return tuple(f"diagnosis/test_{file}.py::test_{name}" for name in names)
 
 
-def identity(name: str) -> tuple[str, ...]:
-    """Return this test of the identities."""
-    return (f"test_identities.py::test_{name}",)
-
-
-def speed(name: str) -> tuple[str, ...]:
-    """Return this test of speed without a clock."""
-    return (f"test_speed.py::test_{name}",)
-
-
-def law(name: str) -> tuple[str, ...]:
-    """Return this test of the laws."""
-    return (f"test_laws.py::test_{name}",)
-
-
-EMA, TRACE, DECAY = "factors/ema.py", "factors/momentum.py", "factors/weight_decay.py"
-ADAGRAD, RMS, ADAM = "factors/adagrad.py", "factors/rms.py", "methods/adam.py"
-AMSGRAD, RADAM, CLIP, APPLY = "methods/amsgrad.py", "methods/radam.py", "limits/clip.py", "schedules/apply.py"
-KERNEL, NORM = "_core/engine/kernel.py", "_core/arrays/norm.py"
-NUMERICS, SEGMENT, CLOCK, LEAFWISE, COMPOSE = (
-    "_core/arrays/numerics.py",
-    "_core/engine/lift.py",
-    "_core/engine/clock.py",
-    "_core/engine/lifts.py",
-    "_core/engine/chain.py",
-)
-SGD, RMSPROP = "methods/sgd.py", "methods/rmsprop.py"
-
-NEW_MEAN = 'm = k.decay * slots["mu"] + (1 - k.decay) * g'
-MEAN_VALUE = 'return k.unbias * m, {"mu": m}'
-WITH_CORRECTION = "unbias(k.decay, steps(count)) if debias else 1.0"
-CLIP_FACTOR = "jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)"
-
 MUTANTS: list[Mutant] = [
-    # directions
-    Mutant(
-        "ema: decay and 1 - decay swapped", EMA, NEW_MEAN, 'm = (1 - k.decay) * slots["mu"] + k.decay * g', row("ema")
-    ),
-    Mutant("ema: a sum, not a mean", EMA, NEW_MEAN, 'm = k.decay * slots["mu"] + g', row("ema")),
-    Mutant("ema: no correction", EMA, MEAN_VALUE, 'return m, {"mu": m}', row("ema")),
-    Mutant("ema: keeps the corrected mean", EMA, MEAN_VALUE, 'return k.unbias * m, {"mu": k.unbias * m}', row("ema")),
-    Mutant("ema: debias inverted", EMA, "if not debias:", "if debias:", row("ema[biased]")),
-    Mutant("ema: looks ahead with t", EMA, "k.decay, t + 1.0)", "k.decay, t)", row("ema[nesterov]")),
-    Mutant(
-        "trace: looks ahead the wrong way", TRACE, "g + k.decay * m if", "m + k.decay * g if", row("trace[nesterov]")
-    ),
-    Mutant("trace: a mean, not a sum", TRACE, "m = g +", "m = (1 - k.decay) * g +", row("trace")),
-    Mutant("weight decay: sign", DECAY, "g + k.weight_decay * p", "g - k.weight_decay * p", row("add_decayed_weights")),
-    Mutant(
-        "weight decay: of the gradient", DECAY, "k.weight_decay * p", "k.weight_decay * g", row("add_decayed_weights")
-    ),
-    # scales
-    Mutant("adagrad: not squared", ADAGRAD, "+ held(abs_sq(g))", "+ abs(g)", row("scale_by_adagrad")),
-    Mutant(
-        "adagrad: eps outside the root",
-        ADAGRAD,
-        "root((s + k.eps) * k.share)",
-        "root(s * k.share) + k.eps",
-        row("scale_by_adagrad"),
-    ),
-    Mutant(
-        "adagrad: sum for mean", ADAGRAD, "1.0 / steps(count) if mean", "1.0 if mean", row("scale_by_adagrad[mean]")
-    ),
-    Mutant("adagrad: starts at 0", ADAGRAD, "full(p, initial_accumulator_value,", "full(p, 0.0,", row("scale_by_rss")),
-    Mutant("rms: not squared", RMS, "k.add * held(abs_sq(g))", "k.add * abs(g)", row("scale_by_rms")),
-    Mutant(
-        "rms: eps on the wrong side",
-        RMS,
-        "if eps_in_sqrt else (0.0, eps)\n    rule",
-        "if not eps_in_sqrt else (0.0, eps)\n    rule",
-        row("scale_by_rms", "scale_by_rms[eps outside]"),
-    ),
-    Mutant("rms: never corrected", RMS, WITH_CORRECTION, "1.0", row("scale_by_rms[corrected]")),
-    Mutant(
-        "rms: starts at 0",
-        RMS,
-        'return {"nu": full(p, initial_scale,',
-        'return {"nu": full(p, 0.0,',
-        row("scale_by_rms[eps outside]"),
-    ),
-    Mutant(
-        "rms: first gradient one step late",
-        RMS,
-        "jnp.where(count == 0, 0.0, k.decay)",
-        "jnp.where(count == 1, 0.0, k.decay)",
-        row("scale_by_rms[first gradient]"),
-    ),
-    Mutant(
-        "rms: first gradient weighted by 1 - decay",
-        RMS,
-        "jnp.where(count == 0, 1.0, 1 - k.decay)",
-        "1 - k.decay",
-        identity("the_first_gradient_is_the_first_sigma"),
-    ),
-    Mutant(
-        "rms: two starts pass",
-        RMS,
-        "if first_gradient and (",
-        "if False and first_gradient and (",
-        identity("one_start_only"),
-    ),
-    Mutant(
-        "stddev: mean not corrected",
-        RMS,
-        '{"new": 1.0 - rest,',
-        '{"new": 1 - k.decay,',
-        row("scale_by_stddev[corrected]"),
-    ),
-    Mutant("stddev: about 0", RMS, "held(abs_sq(g - mu))", "held(abs_sq(g))", row("scale_by_stddev")),
-    Mutant(
-        "stddev: about the old mean",
-        RMS,
-        "k.away * held(abs_sq(g - mu))",
-        "k.new * held(abs_sq(g - mu))",
-        identity("a_steady_gradient_has_no_variance_and_no_nan"),
-    ),
-    Mutant("adam: b1 is b2", ADAM, "ema(b1, True,", "ema(b2, True,", row("scale_by_adam")),
-    Mutant("adam: sigma not corrected", ADAM, ", debias=True)", ", debias=False)", row("scale_by_adam")),
-    Mutant(
-        "adam: eps inside the root",
-        ADAM,
-        "rms(b2, eps, eps_root=eps_root",
-        "rms(b2, eps_root, eps_root=eps",
-        row("scale_by_adam"),
-    ),
-    Mutant("adam: mu_dtype ignored", ADAM, "True, mu_dtype,", "True, None,", row("scale_by_adam[bfloat16 mu]")),
-    Mutant("amsgrad: minimum", AMSGRAD, "jnp.maximum(", "jnp.minimum(", row("scale_by_amsgrad")),
-    Mutant(
-        "amsgrad: maximum before the correction",
-        AMSGRAD,
-        'jnp.maximum(slots["nu_max"], nu * k.unbias)',
-        'jnp.maximum(slots["nu_max"], nu) * k.unbias',
-        row("scale_by_amsgrad"),
-    ),
-    Mutant(
-        "amsgrad: remembers the maximum only",
-        AMSGRAD,
-        '{"nu": nu, "nu_max"',
-        '{"nu": nu_max, "nu_max"',
-        row("scale_by_amsgrad[paper]"),
-    ),
-    Mutant(
-        "amsgrad: mean always corrected",
-        AMSGRAD,
-        "ema(b1, bias_correction_mu,",
-        "ema(b1, True,",
-        row("scale_by_amsgrad[paper]"),
-    ),
-    Mutant("radam: threshold 4", RADAM, "rho >= k.threshold", "rho >= 4.0", row("scale_by_radam")),
-    Mutant("radam: threshold 6", RADAM, "rho >= k.threshold", "rho >= k.threshold + 1.0", row("scale_by_radam")),
-    Mutant("radam: r for 1 / r", RADAM, "per_r = 1.0 / jnp.sqrt(", "per_r = jnp.sqrt(", row("scale_by_radam")),
-    Mutant("radam: a factor of r missing", RADAM, "(safe - 4.0) * (safe - 2.0)", "(safe - 4.0)", row("scale_by_radam")),
-    Mutant(
-        "radam: never trusted",
-        RADAM,
-        "jnp.where(trusted, per_r, 0.0)",
-        "jnp.where(trusted, 0.0, 0.0)",
-        row("scale_by_radam"),
-    ),
-    # limits and rates
-    Mutant(
-        "clip: scales small gradients up",
-        CLIP,
-        "1.0 / jnp.maximum(excess, 1.0)",
-        "1.0 / excess",
-        row("clip_by_global_norm"),
-    ),
-    Mutant("clip: first leaf only", NORM, "for s in squares)", "for s in squares[:1])", law("clip_takes_every_leaf")),
-    Mutant(
-        "clip: not squared",
-        NORM,
-        "abs_sq(lax.convert_element_type(lax.opt",
-        "jnp.abs(lax.convert_element_type(lax.opt",
-        law("clip_takes_every_leaf[plain_norm]"),
-    ),
-    Mutant(
-        "clip: part of a step that is infinite",
-        CLIP,
-        CLIP_FACTOR,
-        "1.0 / jnp.maximum(excess, 1.0)",
-        law("clip_applies_no_part_of_a_step_that_is_not_finite"),
-    ),
-    Mutant("clip: overflows", NORM, "2.0**-40", "2.0**-4", law("clip_is_right_beyond_the_range_of_squares")),
-    Mutant(
-        "clip: trusts what overflows",
-        NORM,
-        "& (squared < jnp.inf)",
-        "",
-        law("clip_is_right_beyond_the_range_of_squares"),
-    ),
-    Mutant(
-        "clip: trusts what vanishes", NORM, "(squared > EXACT) &", "", law("clip_is_right_beyond_the_range_of_squares")
-    ),
-    Mutant(
-        "clip: counts the overlap of blocks twice",
-        NORM,
-        "jnp.where(new, abs_sq(",
-        "jnp.where(True, abs_sq(",
-        law("clip_is_right_beyond_the_range_of_squares"),
-    ),
-    Mutant(
-        "clip: forgets the large leaves",
-        NORM,
-        "if g.size > SMALL]",
-        "if g.size > 2 * SMALL]",
-        law("clip_takes_every_leaf"),
-    ),
-    Mutant(
-        "clip: elsewhere than on a CPU, not shrunk back",
-        NORM,
-        "* (1.0 / SHRINK)",
-        "",
-        law("clip_is_right_beyond_the_range_of_squares"),
-    ),
-    Mutant(
-        "rate: sign", APPLY, "-1.0 if flip_sign else 1.0", "1.0 if flip_sign else -1.0", row("scale_by_learning_rate")
-    ),
-    Mutant("rate: always descends", APPLY, "-1.0 if flip_sign else 1.0", "-1.0", row("scale_by_learning_rate[ascent]")),
+    *OF_METHODS,
     # the arithmetic of rules
     Mutant(
         "unbias: loses digits",
@@ -267,7 +27,7 @@ MUTANTS: list[Mutant] = [
         NUMERICS,
         "half = jnp.log(decay) / 2",
         "half = jnp.log(decay)",
-        scheduled("adam"),
+        case_of("adam[schedules]"),
     ),
     Mutant(
         "count: wraps round",
@@ -276,7 +36,7 @@ MUTANTS: list[Mutant] = [
         "(count + 1)",
         identity("the_first_update_sees_count_zero_and_the_count_saturates"),
     ),
-    Mutant("steps: from 0", NUMERICS, "scalar_dtype()) + 1.0", "scalar_dtype())", row("ema")),
+    Mutant("steps: from 0", NUMERICS, "scalar_dtype()) + 1.0", "scalar_dtype())", reference_of("ema")),
     Mutant(
         "abs_sq: of a complex number",
         NUMERICS,
@@ -313,7 +73,7 @@ MUTANTS: list[Mutant] = [
         NUMERICS,
         "np.promote_types(accumulator(a), accumulator(b))",
         "np.promote_types(a, b)",
-        row("scale_by_learning_rate", dtype="bfloat16"),
+        reference_of("scale_by_learning_rate", dtype="bfloat16"),
     ),
     # the core
     Mutant(
@@ -321,14 +81,14 @@ MUTANTS: list[Mutant] = [
         "_core/engine/apply.py",
         "+ lax.convert_element_type(u, dtype)",
         "+ lax.convert_element_type(lax.convert_element_type(u, p.dtype), dtype)",
-        law("apply_updates_keeps_small_steps_that_rounding_first_would_lose"),
+        updates("apply_updates_keeps_small_steps_that_rounding_first_would_lose"),
     ),
     Mutant(
         "apply_updates: None for a frozen leaf",
         "_core/engine/apply.py",
         "if has_gradient(u) else p for",
         "if has_gradient(u) else u for",
-        law("apply_updates_adds_in_the_wider_dtype"),
+        updates("apply_updates_adds_in_the_wider_dtype"),
     ),
     Mutant(
         "schedule: sees the next count",
@@ -344,7 +104,7 @@ MUTANTS: list[Mutant] = [
         "        if not needs_params:\n            fix",
         identity("weight_decay_needs_the_parameters"),
     ),
-    Mutant("count: stands still", CLOCK, "[increment(count) for count in counts]", "list(counts)", row("ema")),
+    Mutant("count: stands still", CLOCK, "[increment(count) for count in counts]", "list(counts)", reference_of("ema")),
     Mutant(
         "event: comes again",
         CLOCK,
@@ -378,7 +138,7 @@ MUTANTS: list[Mutant] = [
         SEGMENT,
         "zip(new_slots, new, strict=True)",
         "zip(new_slots, old, strict=True)",
-        row("trace"),
+        reference_of("trace"),
     ),
     Mutant(
         "dtype: a wide slot made narrow",
@@ -407,9 +167,15 @@ MUTANTS: list[Mutant] = [
         LEAFWISE,
         "with_value(rule, divide)",
         "with_value(rule, lambda g, sigma: divide(sigma, g))",
-        row("divide_by"),
+        reference_of("divide_by"),
     ),
-    Mutant("ratio: sigma of the direction", LEAFWISE, "sigma.update(g,", "sigma.update(above,", row("scale_by_adam")),
+    Mutant(
+        "ratio: sigma of the direction",
+        LEAFWISE,
+        "sigma.update(g,",
+        "sigma.update(above,",
+        reference_of("scale_by_adam"),
+    ),
     Mutant(
         "ratio: one slot for two",
         LEAFWISE,
@@ -429,7 +195,7 @@ MUTANTS: list[Mutant] = [
         COMPOSE,
         "for j in positions], params, extra,",
         "for j in positions], None, extra,",
-        row("chain"),
+        reference_of("chain"),
     ),
     Mutant(
         "chain: members side by side",
@@ -467,18 +233,18 @@ MUTANTS: list[Mutant] = [
         identity("a_chain_within_a_chain_keeps_its_own_state"),
     ),
     Mutant(
-        "mask: looked up once for good",
+        "outside jit: a mask is resolved once",
         SEGMENT,
-        "masks = self.masks(grads, params) if self.has_mask else self.no_masks",
-        "masks = self.no_masks = self.masks(grads, params) if None in self.no_masks else self.no_masks",
-        speed("a_mask_may_look_at_the_numbers_and_change_outside_jit"),
+        "if self.has_mask else self.no_masks",
+        "if self.has_mask and self.kept is None else self.kept or self.no_masks",
+        outside_jit("a_mask_may_look_at_the_numbers_and_change_outside_jit"),
     ),
     Mutant(
         "outside jit: one device only",
         SEGMENT,
         "except (TypeError, ValueError):",
         "except TypeError:",
-        speed("leaves_may_live_on_devices_of_their_own_outside_jit"),
+        outside_jit("leaves_may_live_on_devices_of_their_own_outside_jit"),
     ),
     Mutant(
         "outside jit: a dispatch for each leaf",
@@ -493,44 +259,6 @@ MUTANTS: list[Mutant] = [
         "one = lax.optimization_barrier(one)",
         "pass",
         speed("with_xlas_flag_each_byte_is_moved_once[adam]"),
-    ),
-    # the optimizers
-    Mutant(
-        "sgd: nesterov ignored",
-        SGD,
-        "trace(momentum, nesterov, acc",
-        "trace(momentum, False, acc",
-        row("sgd[nesterov]"),
-    ),
-    Mutant(
-        "rmsprop: centered inverted",
-        RMSPROP,
-        "scale_by_stddev if centered",
-        "scale_by_stddev if not centered",
-        row("rmsprop"),
-    ),
-    Mutant(
-        "rmsprop: rate after momentum",
-        RMSPROP,
-        "scale_by_learning_rate(learning_rate), after)",
-        "after, scale_by_learning_rate(learning_rate))",
-        scheduled("rmsprop"),
-    ),
-    Mutant(
-        "adamw: decay after the rate",
-        ADAM,
-        "add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate)",
-        "scale_by_learning_rate(learning_rate), add_decayed_weights(weight_decay, mask)",
-        row("adamw"),
-    ),
-    Mutant("nadam: plain adam", ADAM, "eps_root, mu_dtype, nesterov=True)", "eps_root, mu_dtype)", row("nadam")),
-    Mutant("nadamw: plain adamw", ADAM, "mask, nesterov=True)", "mask)", row("nadamw")),
-    Mutant(
-        "radam: threshold not passed on",
-        RADAM,
-        "eps_root, threshold, nesterov=nesterov)",
-        "eps_root, nesterov=nesterov)",
-        ("test_reference.py::test_optax[radam, b2, threshold, nesterov]",),
     ),
     # the record
     Mutant(

@@ -1,0 +1,173 @@
+"""Speed without a clock: temporary memory, bytes moved, traces and equations, which say the same on every machine.
+
+The suite's flags change what XLA generates, so compiled steps are measured in a process of their own, with XLA as a
+user has it: `python -m tests.batteries.test_speed`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import gradtx
+from tests.registry import CASES, ROWS
+
+LEAVES, LEAF = 16, 1_000_000
+KIB = 1024
+
+
+STEPS = {row.name: row for row in [*ROWS, *CASES] if row.speed is not None}
+TOGETHER = pytest.mark.xdist_group("compiled steps")  # one worker compiles them
+SCALARS = 2 * KIB  # room for scalars when XLA changes; far below a leaf
+
+
+def shapes(tx: gradtx.Transform, leaves: int, leaf: int) -> tuple[Any, Any]:
+    """Return the params and the state of a step as shapes."""
+    params = {f"w{i:03d}": jax.ShapeDtypeStruct((leaf,), jnp.float32) for i in range(leaves)}
+    return params, jax.eval_shape(tx.init, params)
+
+
+def step(tx: gradtx.Transform) -> Callable[..., tuple[Any, Any]]:
+    """Return the step that everybody writes."""
+
+    def one(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
+        updates, state = tx.update(grads, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    return one
+
+
+def measured() -> dict[str, dict[str, float]]:
+    """Compile every step and return what XLA says of its memory."""
+    out = {}
+    for name, row in STEPS.items():
+        tx = row.make()
+        params, state = shapes(tx, LEAVES, LEAF)
+        compiled = jax.jit(step(tx), donate_argnums=(0, 1)).lower(params, state, params).compile()
+        slots = sum(x.size for x in jax.tree.leaves(state)) / (LEAVES * LEAF)
+        floor = 4 * LEAVES * LEAF * (3 + 2 * slots)
+        memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+        out[name] = {"temporary": memory.temp_size_in_bytes, "moved": cost["bytes accessed"] / floor, "w": after(tx)}
+    return out
+
+
+def after(tx: gradtx.Transform) -> float:
+    """Return where three steps at one gradient take a parameter."""
+    params, grads = (
+        {"w000": jnp.full(100, 0.5), "w001": jnp.ones(3)},
+        {"w000": jnp.full(100, 0.25), "w001": jnp.ones(3)},
+    )
+    state = tx.init(params)
+    for _ in range(3):
+        params, state = jax.jit(step(tx))(params, state, grads)
+    return params["w000"][7].item()
+
+
+def in_a_process(flags: str) -> dict[str, dict[str, float]]:
+    """Return what a process of its own measures, with XLA as a user has it but for these flags."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
+    env = {**clean, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    command, root = [sys.executable, "-m", "tests.batteries.test_speed"], Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, dict[str, float]]:
+    return in_a_process("")
+
+
+@pytest.fixture(scope="module")
+def fused() -> dict[str, dict[str, float]]:
+    return in_a_process("--xla_backend_extra_options=xla_cpu_use_multi_output_fusion")
+
+
+@TOGETHER
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_writes_no_temporary_array(name: str, compiled: dict[str, dict[str, float]]):
+    assert compiled[name]["temporary"] <= max(STEPS[name].speed.temporary, SCALARS)
+
+
+@TOGETHER
+def test_a_plain_slot_needs_no_temporary_byte(compiled: dict[str, dict[str, float]]):
+    zero = [name for name, row in STEPS.items() if row.speed.temporary == 0]
+    assert {name: compiled[name]["temporary"] for name in zero} == dict.fromkeys(zero, 0)
+
+
+@TOGETHER
+@pytest.mark.parametrize("name", STEPS)
+def test_bytes_moved_stay_near_the_floor(name: str, compiled: dict[str, dict[str, float]]):
+    assert compiled[name]["moved"] <= 1.01 * STEPS[name].speed.moved
+
+
+@TOGETHER
+@pytest.mark.parametrize("name", STEPS)
+def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled: Any):
+    """XLA writes p and all slots in one loop."""
+    assert fused[name]["moved"] <= STEPS[name].speed.fused + 0.01
+    assert fused[name]["temporary"] <= max(STEPS[name].speed.temporary, SCALARS)
+    assert fused[name]["w"] == pytest.approx(compiled[name]["w"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, row in STEPS.items() if "mask" not in row.settings])
+def test_outside_jit_an_update_is_one_program(name: str):
+    tx = STEPS[name].make()
+    params = {key: jnp.ones(shape) for key, shape in SHAPES.items()}
+    state = tx.init(params)
+    tx.update(params, state, params)
+    assert [run.at_once._cache_size() for run, _ in tx.body.runs if run is not None] == [1]
+
+
+def calls(tx: gradtx.Transform, leaves: dict[str, tuple[int, ...]]) -> list[Any]:
+    """Return the equations of a step over leaves of these shapes."""
+    params = {key: jax.ShapeDtypeStruct(shape, jnp.float32) for key, shape in leaves.items()}
+    state = jax.eval_shape(tx.init, params)
+    return jax.make_jaxpr(step(tx))(params, state, params).jaxpr.eqns
+
+
+SHAPES = {f"w{i}": ((4, 3), (7,), ())[i % 3] for i in range(12)}
+
+
+def test_a_rule_is_traced_once_per_distinct_leaf_shape():
+    traced = []
+
+    def update(g: Any, slots: Any, p: Any, k: Any) -> tuple[Any, Any]:
+        traced.append(g.shape)
+        return 0.5 * g, slots
+
+    counted = gradtx.leafwise(gradtx.Rule("counted", update))
+    calls(gradtx.chain(counted, gradtx.trace(0.9), gradtx.scale_by_learning_rate(0.1)), SHAPES)
+    assert sorted(traced) == sorted(set(SHAPES.values()))
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_has_one_jaxpr_per_function_and_leaf_shape(name: str):
+    inner: dict[str, set[int]] = {}
+    equations = [e for e in calls(STEPS[name].make(), SHAPES) if "jaxpr" in e.params]
+    per_leaf = {e.params["name"] for e in equations if sum(f.params["name"] == e.params["name"] for f in equations) > 1}
+    for equation in equations:
+        inner.setdefault(equation.params["name"], set()).add(id(equation.params["jaxpr"]))
+    masks = 2 if "mask" in STEPS[name].settings else 1  # a masked leaf is another function of the same shape
+    assert per_leaf
+    assert all(len(inner[function]) <= masks * len(set(SHAPES.values())) for function in per_leaf)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_equations_grow_by_one_call_and_one_sum_per_leaf(name: str):
+    """All transforms of a chain are one call, and the update is added in one equation."""
+    tx = STEPS[name].make()
+    few, many = (calls(tx, {f"w{i:02d}": (3,) for i in range(leaves)}) for leaves in (10, 30))
+    assert len(many) - len(few) == 2 * 20
+    assert len(few) - 2 * 10 == 1  # the scalars of the step
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured()))

@@ -1,0 +1,86 @@
+"""The contract that watching changes nothing: 10 (a watched run gives the same bits, under jit and eagerly)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gradtx
+from tests.batteries.mixes import (
+    GRADS,
+    MIXES,
+    Cell,
+    grads_of,
+    jitted,
+    mixes_of,
+    params_of,
+    state_leaves,
+    stepping,
+    transform,
+)
+from tests.registry import Row
+
+STEPS = 5
+
+
+def run(row: Row, tx: gradtx.Transform, mixes: Any, jit: bool) -> dict[str, list[Any]]:
+    """Return, by mix and for the rest of the state, all updates, the last params and the transform's own last state."""
+    bare = tx is transform(row)
+    step = stepping(row, tx)
+    if jit:  # the bare step is the one that other contracts have compiled
+        step = jitted(row) if bare else jax.jit(step, donate_argnums=(0, 1))
+    params = params_of(row, mixes)
+    state, updates = tx.init(params), []
+    for t in range(STEPS):
+        params, state, new = step(params, state, grads_of(row, mixes, t % len(GRADS)))
+        updates.append(new)
+    inner = state
+    while isinstance(inner, gradtx.WatchState):  # a row may be a watch itself
+        inner = inner.inner
+    found = {mix: [*(u[mix] for u in updates), params[mix], *(x for _, x in state_leaves(inner, mix))] for mix in mixes}
+    found["rest"] = [x for path, x in jax.tree_util.tree_flatten_with_path(inner)[0] if not named(path)]
+    return jax.tree.map(np.asarray, found)
+
+
+def named(path: Any) -> bool:
+    """Return True if a leaf belongs to a mix."""
+    return any(getattr(key, "key", None) in MIXES for key in path)
+
+
+def units(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the largest difference of two arrays in units in the last place, infinite where they have other dtypes."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return np.inf
+    if a.tobytes() == b.tobytes():
+        return 0.0
+    if not jnp.issubdtype(a.dtype, jnp.floating):
+        return np.inf
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    last = float(jnp.finfo(a.dtype).eps) * 2.0 ** np.floor(np.log2(np.maximum(np.abs(x), np.abs(y))))
+    return float(np.max(np.abs(x - y) / last))
+
+
+def differences(row: Row, mixes: Any, jit: bool) -> dict[str, list[float]]:
+    """Return how far the watched run is from the bare one, in units in the last place."""
+    spy = gradtx.watch(transform(row), groups=lambda path: "all")  # one group compiles sooner than one a leaf
+    bare, watched = (run(row, tx, mixes, jit) for tx in (transform(row), spy))
+    return {mix: [units(a, b) for a, b in zip(bare[mix], watched[mix], strict=True)] for mix in bare}
+
+
+def watched(row: Row, cell: Cell) -> None:
+    """10: updates, params and inner state of a watched run are those of the bare one, bit for bit.
+
+    A row that declares `fused` is held, under jit, to one unit in the last place a step; `test_watch.py` shows that it
+    too is exact where the processor has no fused multiply-add.
+    """
+    with cell.all_mixes():
+        if cell.exhaustive or row.kind in ("combinator", "wrapper"):  # the code that differs is theirs
+            eager = differences(row, mixes_of(row, exhaustive=False), jit=False)
+            assert not any(any(far) for far in eager.values()), f"eager: {eager} units in the last place"
+        compiled = differences(row, cell.mixes, jit=True)
+        assert not any(compiled.pop("rest"))
+    for mix, far in compiled.items():
+        with cell.mix(mix):
+            allowed = [*range(1, STEPS + 1), *[STEPS] * (len(far) - STEPS)] if row.fused else [0] * len(far)
+            assert all(a <= b for a, b in zip(far, allowed, strict=True)), f"jit: {far} units in the last place"

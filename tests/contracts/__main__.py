@@ -1,8 +1,0 @@
-"""Run the contracts and print the table of row x contract."""
-
-import sys
-from pathlib import Path
-
-import pytest
-
-sys.exit(pytest.main([str(Path(__file__).parent), "-q", "--no-header", *sys.argv[1:]]))

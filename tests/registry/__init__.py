@@ -1,0 +1,31 @@
+"""One file a method: its rows, its NumPy reference, further cases, its mutants.
+
+To add a method, add a file here: the package gathers `ROWS`, `CASES` and `MUTANTS` of its files by itself. A row says
+what it is, with the reason; a battery asks the row and never its name.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from tests.registry.base import Mutant, Row
+
+SHARED = ("base", "numbers")  # what the files of the methods use
+FILES: list[ModuleType] = [
+    importlib.import_module(f"{__name__}.{file.name}")
+    for file in pkgutil.iter_modules(__path__)
+    if file.name not in SHARED
+]
+
+
+def gathered(name: str) -> list[Any]:
+    """Return the entries of this list in all files."""
+    return [entry for file in FILES for entry in getattr(file, name, [])]
+
+
+ROWS: list[Row] = gathered("ROWS")  # through every battery
+CASES: list[Row] = gathered("CASES")  # further settings, held to what they declare: a reference, optax, a power, a cost
+MUTANTS: list[Mutant] = gathered("MUTANTS")
+
+__all__ = ["CASES", "FILES", "MUTANTS", "ROWS", "Mutant", "Row"]

@@ -1,0 +1,46 @@
+"""Add a share of the parameter: the decoupled decay of Loshchilov & Hutter 2019, line 12 of Algorithm 2."""
+
+from tests.registry.base import Mutant, reference_of, row
+from tests.registry.numbers import Hyper, Store, Tree, at, copy, elements, like
+
+
+def add_decayed_weights(
+    grads: list[Tree], params: Tree, *, weight_decay: Hyper = 0.0, store: Store = float
+) -> list[Tree]:
+    """u_t = g_t + weight_decay p_t; `store` rounds the parameter after each step."""
+    p = copy(params)
+    updates = []
+    for t, g in enumerate(grads, start=1):
+        u = like(params)
+        for name, i in elements(params):
+            u[name][i] = g[name][i] + at(weight_decay, t) * p[name][i]
+            p[name][i] = store(p[name][i] + u[name][i])
+        updates.append(u)
+    return updates
+
+
+ROWS = [
+    row(
+        "add_decayed_weights",
+        traits={"reference": add_decayed_weights, "hyper": "weight_decay", "optax": True},
+        weight_decay=0.1,
+    ),
+]
+
+FILE = "factors/weight_decay.py"
+MUTANTS = [
+    Mutant(
+        "weight decay: sign",
+        FILE,
+        "g + k.weight_decay * p",
+        "g - k.weight_decay * p",
+        reference_of("add_decayed_weights"),
+    ),
+    Mutant(
+        "weight decay: of the gradient",
+        FILE,
+        "k.weight_decay * p",
+        "k.weight_decay * g",
+        reference_of("add_decayed_weights"),
+    ),
+]
