@@ -36,6 +36,7 @@ class Evidence:
         bad: name to its non-finite gradient entries at that step.
         meta: what the record is about; None for a log.
         floor: the least loss that can be reached, as far as is known.
+        notes: how a log was read: the columns taken, what was left out.
     """
 
     steps: int
@@ -51,6 +52,7 @@ class Evidence:
     bad: Mapping[str, int]
     meta: Meta | None
     floor: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def find(state: Any, caller: str = "diagnose") -> Record:

@@ -48,17 +48,18 @@ def losses(run: Evidence) -> Mapping[str, object]:
     half = at > 0.5
     typical = float(np.median(means[half])) if half.any() else last
     highest = run.history["loss_max"][run.history["losses"] > 0][half]
-    quarter = max(len(run.losses) // 4, 1)
+    first, known = (xs[np.isfinite(xs)] for xs in (run.early_losses, run.losses))  # a loss may be given now and then
+    quarter = max(len(known) // 4, 1)
     return {
-        "loss_first": float(run.early_losses[0]),
+        "loss_first": float(first[0]) if len(first) else NAN,
         "loss_middle": float(np.mean(middle)),
         "loss_last": last,
         "loss_least": float(np.min(means)),
         "progress": float(np.mean(middle) - last) / scale,
         "certainty": ratio(float(np.mean(middle) - last), float(error)),
         "recent": float(np.mean(late) - last) / scale,
-        "rising": ratio(float(np.median(run.losses[-quarter:])), float(np.median(run.losses[:quarter]))),
-        "peak_early": ratio(float(np.max(run.early_losses)), float(run.early_losses[0])),
+        "rising": ratio(float(np.median(known[-quarter:])), float(np.median(known[:quarter]))),
+        "peak_early": ratio(float(np.max(first)), float(first[0])) if len(first) else NAN,
         "peak_late": ratio(float(np.max(highest)), typical) if len(highest) else NAN,
         "spikes": int(np.sum(highest > 3 * typical)),
     }

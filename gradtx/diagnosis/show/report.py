@@ -54,6 +54,7 @@ class Report:
             f"gradtx diagnosis   {'rows' if meta is None else 'steps'} 1..{self.run.steps:,}   "
             f"window: last {f.rows} measured   {data}",
             f"  {what}",
+            *(f"  {note}" for note in self.run.notes),
             f"VERDICT  {self.verdict}: {self.headline}",
             *(["EVIDENCE (check by hand)"] if self.evidence else []),
             *(f"  {line}" for line in self.evidence),
@@ -111,6 +112,7 @@ class Report:
             "also": [{"verdict": x.verdict, "headline": x.headline, "evidence": list(x.evidence)} for x in self.also],
             "ruled_out": dict(self.ruled_out),
             "missing": list(self.missing),
+            "notes": list(self.run.notes),
             "steps": self.run.steps,
             "features": plain(dataclasses.asdict(self.features)),
             "groups": plain(self.group_rows()),
