@@ -1,12 +1,17 @@
 """`diagnose`: from the record in a state, and a probe where there is one, to a verdict with its evidence."""
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
+
+from gradtx._core.contract.errors import describe, message
 from gradtx.diagnosis.judge.ended import blew_up
 from gradtx.diagnosis.judge.finding import Finding, number, percent, progress_line, slope_lines
 from gradtx.diagnosis.judge.sharpen import sharpen
 from gradtx.diagnosis.judge.verdicts import RULES
+from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.evidence import FEWEST, Evidence, read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
@@ -43,8 +48,8 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         A `Report`: print it, `to_dict()`, `plot(path)`, or show it in a notebook.
 
     Raises:
-        TypeError: the state was never watched.
-        ValueError: the state is traced or batched.
+        TypeError: the state was never watched, or an argument is of the wrong kind.
+        ValueError: the state is traced or batched, or `loss_floor` is not a finite number.
 
     Cost: one copy of about 300 kB to the host.
 
@@ -65,7 +70,26 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         >>> gradtx.diagnose(state).verdict
         'oscillating'
     """
-    return judge(read(state, loss_floor), probe, full_batch)
+    check_arguments(probe, full_batch, loss_floor)
+    return judge(read(state, float(loss_floor)), probe, full_batch)
+
+
+def check_arguments(probe: Any, full_batch: Any, loss_floor: Any) -> None:
+    """Raise for an argument of the wrong kind."""
+    if not (probe is None or isinstance(probe, Probe)):
+        fix = "pass what gradtx.probe(loss_fn, params, batch) returned"
+        raise TypeError(message("diagnose", "probe", f"is {describe(probe)}", "the result of a probe", fix))
+    if not (full_batch is None or isinstance(full_batch, (bool, np.bool_))):
+        fix = "True if every step sees the same data, None if the record shall tell"
+        raise TypeError(message("diagnose", "full_batch", f"is {describe(full_batch)}", "True, False or None", fix))
+    try:
+        known = math.isfinite(loss_floor)
+    except TypeError:
+        known = False
+    if not known:
+        got = describe(loss_floor) if not isinstance(loss_floor, float) else repr(loss_floor)
+        fix = "the least loss that can be reached, 0.0 for most losses"
+        raise ValueError(message("diagnose", "loss_floor", f"is {got}", "a finite number", fix))
 
 
 def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> Report:

@@ -87,6 +87,8 @@ def missing_record(state: Any, caller: str) -> TypeError:
         got, fix = "is the transform itself", "pass the state that tx.init returned and tx.update carried on"
     elif isinstance(state, (str, os.PathLike)):
         got, fix = f"is the path {os.fspath(state)!r}", "for a log of a run: python -m gradtx watch LOG"
+    elif hasattr(state, "verdict"):
+        got, fix = "is a report already", "print it, or pass the state of the optimizer"
     elif state is None:
         got, fix = "is None", "pass the state that tx.update returned"
     elif has_lost_record(state):

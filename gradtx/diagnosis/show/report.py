@@ -45,6 +45,10 @@ class Report:
     run: Evidence
     probe: Any = None
 
+    def __repr__(self) -> str:
+        """Return one line for the interpreter; the whole report is what `print` shows."""
+        return f"<Report {self.verdict}: {self.headline} {self.run.steps:,} steps; print() shows the evidence>"
+
     def __str__(self) -> str:
         """Print as a page that a person reads from top to bottom."""
         f, meta = self.features, self.run.meta
