@@ -1,4 +1,4 @@
-"""Ask the loss itself why training is stuck: curvature, sharpness against the edge, and the loss along the update."""
+"""Measure the loss itself: curvature, sharpness relative to the edge of stability, and the loss along the update."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -48,16 +48,16 @@ def probe(
     Args:
         loss_fn: `(params, batch) -> scalar loss`, twice differentiable; the same function object is compiled once.
         params: tree of real floating arrays; None leaves pass.
-        batch: second argument of `loss_fn`, large and fixed: on a small one the eigenvalues are noise.
-        tx: the optimizer, for its update, effective rate and edge; optax's give the update alone.
+        batch: second argument of `loss_fn`, large and fixed: on a small batch the eigenvalues are noise.
+        tx: the optimizer, for its update, effective rate and edge; of optax's only the update is known.
         state: its state.
-        learning_rate: eta; without tx, u = -learning_rate g, beside tx it is only reported, in place of tx's.
+        learning_rate: eta; without tx, u = -learning_rate g; with tx it is only reported, in place of tx's.
         rate: D itself, a tree like the params or a number >= 0; None reads it from tx. Without tx, u = -rate g.
         update: the direction u to probe; None is tx's, else minus rate or learning_rate times g, else -g.
         steps: Lanczos steps, >= 1; 10 resolve lambda_max, 20 mostly lambda_min.
         key: random key of the start; None is `jax.random.key(0)`.
         has_aux: whether `loss_fn` returns (loss, aux).
-        batches: minibatches, 2 at least, to tell signal from noise in the gradient.
+        batches: list of 2 minibatches or more, to measure how much of the gradient is noise.
         directions: further directions to take the loss along, by name, each like the params.
         extra: extra arguments of `tx.update`; `value`, the loss, is given anyway.
         memory: elements the Lanczos basis may hold; above it power iteration takes over, with 2 vectors.

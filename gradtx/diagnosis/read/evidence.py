@@ -1,4 +1,4 @@
-"""What a record (or a log) says, as NumPy arrays on the host, and the numbers that verdicts are drawn from."""
+"""The contents of a record (or of a log) as NumPy arrays on the host, and `metrics`, the latest of them."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from gradtx.diagnosis.read.names import group_names
 from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, GROUP_COLUMNS, HISTORY, RING, Meta, Record
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-FEWEST = 20  # steps below which nothing is said
+FEWEST = 20  # with fewer steps there is no verdict
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Draw a report: the lecture's figure from any run."""
+"""Draw a report: loss and gradient norm on one time axis, effective learning rates, rho and cosines."""
 
 import os
 from typing import Any
@@ -12,7 +12,7 @@ LOSS, GRADIENT, BAND = "#1f77b4", "#d62728", "#2ca02c"
 
 
 def draw(report: Any, path: Any = None) -> Any:
-    """Draw loss and |g| on one time axis, eta/sigma as a band, and the strip of rho and the cosine.
+    """Draw loss and |g| on one time axis, eta/sigma as a band, and rho and the cosine below.
 
     Args:
         report: a `Report`.
