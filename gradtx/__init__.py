@@ -3,14 +3,16 @@
 A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
 """
 
-from gradtx import schedules
-from gradtx._core.arguments.hyperparams import hyperparams
+from gradtx import rules, schedules
 from gradtx._core.arrays.norm import global_norm
+from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Transform
 from gradtx._core.engine.apply import apply_updates
-from gradtx._core.engine.chain import chain, identity, named_chain
-from gradtx._core.engine.leafwise import divide_by, leafwise, ratio
-from gradtx._core.engine.rule import LeafState, Rule
+from gradtx._core.engine.chain import chain, named_chain
+from gradtx._core.engine.hyperparams import hyperparams
+from gradtx._core.engine.identity import identity
+from gradtx._core.engine.lifts import divide_by, leafwise, quotient, ratio
+from gradtx._core.engine.rule import Rule
 from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
@@ -61,7 +63,9 @@ __all__ = [
     "identity",
     "leafwise",
     "named_chain",
+    "quotient",
     "ratio",
+    "rules",
     # direction m
     "add_decayed_weights",
     "ema",

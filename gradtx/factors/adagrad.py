@@ -6,15 +6,13 @@ from typing import Any
 
 import jax
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import abs_sq, full, root, steps
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import divide_by
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx.rules import NonNegative, Rule, Slots, Transform, abs_sq, divide_by, factory, full, held, root, steps
 
 
 @factory
-def scale_by_adagrad(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7, *, mean: bool = False) -> Transform:
+def scale_by_adagrad(
+    initial_accumulator_value: NonNegative = 0.1, eps: NonNegative = 1e-7, *, mean: bool = False
+) -> Transform:
     """Divide by the root of the sum of all past squared gradients.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; sigma_t = sqrt(s_t + eps), or with `mean` the lecture's
@@ -59,14 +57,14 @@ def scale_by_adagrad(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7, 
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        s = slots["sum_of_squares"] + abs_sq(g)
+        s = held(slots["sum_of_squares"]) + held(abs_sq(g))
         return root((s + k.eps) * k.share), {"sum_of_squares": s}
 
-    return divide_by(Rule("scale_by_adagrad", update, init, {"eps": eps}, scalars))
+    return divide_by(Rule("scale_by_adagrad", update, init, ("sum_of_squares",), {"eps": eps}, scalars=scalars))
 
 
 @factory
-def scale_by_rss(initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7) -> Transform:
+def scale_by_rss(initial_accumulator_value: NonNegative = 0.1, eps: NonNegative = 1e-7) -> Transform:
     """Divide by the root of the sum of squares: optax's name for `scale_by_adagrad` in the sum form.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; u_t = g_t / sqrt(s_t + eps).

@@ -7,16 +7,12 @@ from typing import Any
 import jax
 from jax.typing import DTypeLike
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import steps, unbias, zeros
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import leafwise
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx.rules import Decay, Rule, Slots, Transform, factory, leafwise, steps, unbias, zeros
 
 
 @factory
 def ema(
-    decay: Hyper, debias: bool = True, accumulator_dtype: DTypeLike | None = None, *, nesterov: bool = False
+    decay: Decay, debias: bool = True, accumulator_dtype: DTypeLike | None = None, *, nesterov: bool = False
 ) -> Transform:
     """Average past gradients with exponentially decaying weights.
 
@@ -29,7 +25,7 @@ def ema(
     Args:
         decay: weight of the past, in [0, 1); 0 gives u = g.
         debias: whether to divide by the sum of the weights so far, which makes the mean unbiased from the start.
-        accumulator_dtype: dtype m is stored in; None is the parameter's, float32 or wider.
+        {accumulator_dtype}
         nesterov: whether to look one step ahead, as NAdam does.
 
     State:
@@ -69,4 +65,4 @@ def ema(
             return (k.decay * k.unbias_next) * m + ((1 - k.decay) * k.unbias) * g, {"mu": m}
         return k.unbias * m, {"mu": m}
 
-    return leafwise(Rule("ema", update, init, {"decay": decay}, scalars))
+    return leafwise(Rule("ema", update, init, ("mu",), {"decay": decay}, scalars=scalars, role="direction"))

@@ -5,15 +5,11 @@ from types import SimpleNamespace
 import jax
 from jax.typing import DTypeLike
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import zeros
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import leafwise
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx.rules import Momentum, Rule, Slots, Transform, factory, leafwise, zeros
 
 
 @factory
-def trace(decay: Hyper, nesterov: bool = False, accumulator_dtype: DTypeLike | None = None) -> Transform:
+def trace(decay: Momentum, nesterov: bool = False, accumulator_dtype: DTypeLike | None = None) -> Transform:
     """Sum past gradients with decaying weights.
 
     m_t = decay m_{t-1} + g_t, m_0 = 0; u_t = m_t, or with `nesterov` u_t = g_t + decay m_t.
@@ -22,15 +18,15 @@ def trace(decay: Hyper, nesterov: bool = False, accumulator_dtype: DTypeLike | N
     Equivalent to: PyTorch's SGD momentum with dampening 0.
 
     Args:
-        decay: weight of the past, in [0, 1); 0 gives u = g.
+        decay: weight of the past, in [0, 1]; 0 gives u = g, 1 a plain sum.
         nesterov: whether to look ahead, as Sutskever et al. write Nesterov's method.
-        accumulator_dtype: dtype m is stored in; None is the parameter's, float32 or wider.
+        {accumulator_dtype}
 
     State:
         trace: like params.
 
     Raises:
-        ValueError: decay outside [0, 1).
+        ValueError: decay outside [0, 1].
 
     Cost: 1 array per parameter; one pass.
 
@@ -55,4 +51,4 @@ def trace(decay: Hyper, nesterov: bool = False, accumulator_dtype: DTypeLike | N
         m = g + k.decay * slots["trace"]
         return (g + k.decay * m if nesterov else m), {"trace": m}
 
-    return leafwise(Rule("trace", update, init, {"decay": decay}))
+    return leafwise(Rule("trace", update, init, ("trace",), {"decay": decay}, role="direction"))

@@ -7,11 +7,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import abs_sq, full, root, steps, unbias, zeros
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import divide_by
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx._core.arguments.reading import read
+from gradtx.rules import (
+    Decay,
+    Hyper,
+    NonNegative,
+    Rule,
+    Slots,
+    Transform,
+    abs_sq,
+    divide_by,
+    factory,
+    full,
+    held,
+    root,
+    steps,
+    unbias,
+    zeros,
+)
 
 
 def rms(
@@ -36,18 +49,18 @@ def rms(
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        nu = k.keep * slots["nu"] + k.add * abs_sq(g)
+        nu = k.keep * slots["nu"] + k.add * held(abs_sq(g))
         return root(nu * k.unbias + k.eps_root) + k.eps, {"nu": nu}
 
     hyper = {"decay": decay, "eps": eps, "eps_root": eps_root}
-    return Rule("rms", update, init, hyper, scalars)
+    return Rule("rms", update, init, ("nu",), hyper, scalars=scalars)
 
 
 @factory
 def scale_by_rms(
-    decay: Hyper = 0.9,
-    eps: Hyper = 1e-8,
-    initial_scale: Hyper = 0.0,
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
     *,
@@ -99,11 +112,18 @@ def scale_by_rms(
     return divide_by(rule)
 
 
+def per(part: Any, rest: Any) -> Any:
+    """Return part / rest, 0 where rest is 0."""
+    if isinstance(rest, float):
+        return part / rest if rest else 0.0
+    return jnp.where(rest == 0, 0.0, part / jnp.where(rest == 0, 1.0, rest))
+
+
 @factory
 def scale_by_stddev(
-    decay: Hyper = 0.9,
-    eps: Hyper = 1e-8,
-    initial_scale: Hyper = 0.0,
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> Transform:
@@ -111,9 +131,14 @@ def scale_by_stddev(
 
     mu_t = decay mu_{t-1} + (1 - decay) g_t, mu_0 = 0; nu_t = decay nu_{t-1} + (1 - decay) g_t^2, nu_0 = initial_scale;
     with `bias_correction` both are first divided by 1 - decay^t; sigma_t = sqrt(nu_t - mu_t^2 + eps), or
-    sqrt(nu_t - mu_t^2) + eps with `eps_in_sqrt=False`; u_t = g_t / sigma_t. Rounding cannot make the variance
-    negative here: it is taken as 0 then. With `bias_correction` the first variance is 0 by this formula, whatever g is,
-    so the first step is g / sqrt(eps): start it with an `initial_scale`, or a warm-up.
+    sqrt(nu_t - mu_t^2) + eps with `eps_in_sqrt=False`; u_t = g_t / sigma_t.
+
+    The variance v_t = nu_t - mu_t^2 itself is stored, since the difference loses all digits where the mean is much
+    larger than the deviation:
+    v_t = (1 - a_t) (v_{t-1} + a_t (g_t - mu_{t-1})^2), mu_t = mu_{t-1} + a_t (g_t - mu_{t-1})
+    where a_t = 1 - decay, or with `bias_correction` (1 - decay) / (1 - decay^t), which gives the debiased moments. The
+    numbers are the same and never negative. With `bias_correction` the first variance is 0, whatever g is, so the
+    first step is g / sqrt(eps): start it with an `initial_scale`, or a warm-up.
 
     Units: dimensionless (invariant to g -> c g when eps = 0); eps has the units of g^2 inside the root, of g outside.
 
@@ -125,7 +150,7 @@ def scale_by_stddev(
         bias_correction: whether to divide by the sum of the weights so far.
 
     State:
-        mu, nu: like params, float32 or wider; nu real.
+        mu, variance: like params, float32 or wider; variance real.
 
     Raises:
         ValueError: decay outside [0, 1), eps or initial_scale < 0.
@@ -145,17 +170,23 @@ def scale_by_stddev(
     inside, outside = (eps, 0.0) if eps_in_sqrt else (0.0, eps)
 
     def init(p: jax.Array) -> Slots:
-        return {"mu": zeros(p), "nu": full(p, initial_scale, magnitude=True)}
+        return {"mu": zeros(p), "variance": full(p, 0.0 if bias_correction else initial_scale, magnitude=True)}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-        return {"unbias": unbias(k.decay, steps(count)) if bias_correction else 1.0}
+        if not bias_correction:
+            return {"new": 1 - k.decay, "rest": k.decay, "away": per(1 - k.decay, k.decay), "start": 0.0}
+        t = steps(count)
+        corrected, before = unbias(k.decay, t), unbias(k.decay, jnp.maximum(t - 1.0, 1.0))
+        rest = jnp.where(count == 0, 0.0, k.decay * corrected / before)  # (1 - decay^(t-1)) decay / (1 - decay^t)
+        start = read(initial_scale, jnp.zeros((), jnp.int32)) * (corrected - 1.0)  # what is left of nu_0, corrected
+        return {"new": 1.0 - rest, "rest": rest, "away": per(1.0 - rest, rest), "start": start}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        mu = k.decay * slots["mu"] + (1 - k.decay) * g
-        nu = k.decay * slots["nu"] + (1 - k.decay) * abs_sq(g)
-        variance = jnp.maximum(nu * k.unbias - abs_sq(mu * k.unbias), 0.0)
-        return root(variance + k.eps_root) + k.eps, {"mu": mu, "nu": nu}
+        mu = slots["mu"] + k.new * (g - slots["mu"])
+        # (1 - a) a (g - mu_{t-1})^2 by the new mean, g - mu_t = (1 - a) (g - mu_{t-1}): the old one would be copied
+        variance = k.rest * slots["variance"] + k.away * held(abs_sq(g - mu))
+        return root(variance + k.start + k.eps_root) + k.eps, {"mu": mu, "variance": variance}
 
     hyper = {"decay": decay, "eps": outside, "eps_root": inside}
-    return divide_by(Rule("scale_by_stddev", update, init, hyper, scalars))
+    return divide_by(Rule("scale_by_stddev", update, init, ("mu", "variance"), hyper, scalars=scalars))

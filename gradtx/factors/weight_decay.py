@@ -5,14 +5,11 @@ from typing import Any
 
 import jax
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import leafwise
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx.rules import Finite, Rule, Slots, Transform, factory, leafwise
 
 
 @factory
-def add_decayed_weights(weight_decay: Hyper = 0.0, mask: Any = None) -> Transform:
+def add_decayed_weights(weight_decay: Finite = 0.0, mask: Any = None) -> Transform:
     """Add the parameter times the weight decay.
 
     u_t = g_t + weight_decay p_t where the mask is True, u_t = g_t elsewhere. After an adaptive scale this is AdamW's
@@ -22,7 +19,7 @@ def add_decayed_weights(weight_decay: Hyper = 0.0, mask: Any = None) -> Transfor
     Equivalent to: optax's `add_decayed_weights`.
 
     Args:
-        weight_decay: >= 0; 0 turns it off.
+        weight_decay: finite; 0 turns it off, a negative one makes the parameters grow.
         mask: tree of bools, like the params or a prefix of them, or a function of the params that returns one; None
             decays everything.
 
@@ -30,7 +27,7 @@ def add_decayed_weights(weight_decay: Hyper = 0.0, mask: Any = None) -> Transfor
         no slots; the count alone.
 
     Raises:
-        ValueError: weight_decay < 0; a mask that does not fit the params; at update, params missing.
+        ValueError: weight_decay is NaN or infinite; a mask that does not fit the params; at update, params missing.
         TypeError: a leaf of the mask is no bool.
 
     Cost: no array; one pass.
@@ -50,5 +47,6 @@ def add_decayed_weights(weight_decay: Hyper = 0.0, mask: Any = None) -> Transfor
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         return g + k.weight_decay * p, slots
 
-    rule = Rule("add_decayed_weights", update, hyper={"weight_decay": weight_decay}, needs_params=True)
+    hyper = {"weight_decay": weight_decay}
+    rule = Rule("add_decayed_weights", update, hyper=hyper, needs_params=True, role="decay")
     return leafwise(rule, mask=mask)

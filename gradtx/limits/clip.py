@@ -1,30 +1,27 @@
 """Bound the whole gradient: scale it down where its global norm is too large."""
 
+import functools
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.norm import norm_over
-from gradtx._core.arrays.numerics import scalar_dtype
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import leafwise
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
+from gradtx.rules import Hyper, Range, Rule, Slots, Transform, Tree, factory, leafwise, scalar_dtype
 
 
-@jax.jit
-def clip_factor(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=2)
+def clip_factor(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = None) -> jax.Array:
     """Return what to multiply all leaves by: 1 within the bound, NaN where the norm is not finite."""
-    excess = norm_over(leaves, bound)
+    excess = norm_over(leaves, bound, axis_name)
     return jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)
 
 
 @factory
-def clip_by_global_norm(max_norm: Hyper) -> Transform:
+def clip_by_global_norm(max_norm: Annotated[Hyper, Range("(0, inf]")], *, axis_name: AxisName = None) -> Transform:
     """Scale all gradients down together where their global norm exceeds a bound.
 
     n_t = sqrt(sum over all leaves of |g_t|^2); u_t = g_t min(1, max_norm / n_t).
@@ -40,12 +37,14 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
 
     Args:
         max_norm: > 0, the largest norm that passes; infinity never clips.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the norm is that of all
+            shards together. None is no axis.
 
     State:
         no slots; the count alone.
 
     Raises:
-        ValueError: max_norm <= 0 or NaN.
+        ValueError: max_norm <= 0 or NaN; a leaf that varies over a manual axis that axis_name does not name.
 
     Cost: no array; one pass to sum, and one multiplication inside the transforms that follow.
 
@@ -61,12 +60,15 @@ def clip_by_global_norm(max_norm: Hyper) -> Transform:
         (0.6, 0.8)
     """
 
-    def global_scalars(k: SimpleNamespace, leaves: list[jax.Array]) -> Mapping[str, Any]:
-        return {"factor": clip_factor(leaves, jnp.asarray(k.max_norm, scalar_dtype()))}
+    def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        check_axes(tree.grads, axis_name)
+        return {"factor": clip_factor(tree.grads, jnp.asarray(k.max_norm, scalar_dtype()), axis_name)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
         return g * lax.convert_element_type(k.factor, g.dtype), slots
 
-    hyper = {"max_norm": max_norm}
-    return leafwise(Rule("clip_by_global_norm", update, hyper=hyper, global_scalars=global_scalars))
+    hyper, ranges = {"max_norm": max_norm}, {"max_norm": Range("(0, inf]")}
+    return leafwise(
+        Rule("clip_by_global_norm", update, hyper=hyper, ranges=ranges, whole_tree=whole_tree, role="limit")
+    )

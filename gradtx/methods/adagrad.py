@@ -1,14 +1,14 @@
 """Gradient descent with each parameter scaled by the root of its summed squared gradients."""
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain
 from gradtx.factors.adagrad import scale_by_adagrad
+from gradtx.rules import LearningRate, NonNegative, Transform, chain, factory
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
-def adagrad(learning_rate: Hyper, initial_accumulator_value: Hyper = 0.1, eps: Hyper = 1e-7) -> Transform:
+def adagrad(
+    learning_rate: LearningRate, initial_accumulator_value: NonNegative = 0.1, eps: NonNegative = 1e-7
+) -> Transform:
     """Descend with each parameter scaled by the root of its summed squared gradients.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; u_t = -eta_t g_t / sqrt(s_t + eps).
@@ -17,7 +17,7 @@ def adagrad(learning_rate: Hyper, initial_accumulator_value: Hyper = 0.1, eps: H
     Equivalent to: optax's `adagrad`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
+        {learning_rate}
         initial_accumulator_value: sum of squares at the start, >= 0.
         eps: added inside the root, >= 0.
 

@@ -4,22 +4,19 @@ from typing import Any
 
 from jax.typing import DTypeLike
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain
-from gradtx._core.engine.leafwise import ratio
 from gradtx.factors.ema import ema
 from gradtx.factors.rms import rms
 from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.rules import Decay, Finite, LearningRate, NonNegative, Transform, chain, factory, ratio
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
 def scale_by_adam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
@@ -35,10 +32,10 @@ def scale_by_adam(
 
     Args:
         b1: decay of the mean of g, in [0, 1); 0 turns momentum off, which leaves RMSProp with correction.
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype m is stored in; None is the parameter's, float32 or wider.
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
         nesterov: whether to look one step ahead.
 
     State:
@@ -65,11 +62,11 @@ def scale_by_adam(
 
 @factory
 def adam(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
@@ -83,13 +80,13 @@ def adam(
     Equivalent to: optax's `adam`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
-        nesterov: whether momentum looks one step ahead.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
+        {nesterov}
 
     State:
         a tuple: of `scale_by_adam` (mu, nu, like params) and of the rate.
@@ -113,13 +110,13 @@ def adam(
 
 @factory
 def adamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
-    weight_decay: Hyper = 1e-4,
+    weight_decay: Finite = 1e-4,
     mask: Any = None,
     *,
     nesterov: bool = False,
@@ -132,15 +129,15 @@ def adamw(
     Equivalent to: optax's `adamw`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
-        weight_decay: decoupled decay, >= 0; each step takes eta weight_decay p off p.
-        mask: tree of bools, or a function of the params that returns one, True where p decays; None is everywhere.
-        nesterov: whether momentum looks one step ahead.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
+        {weight_decay}
+        {mask}
+        {nesterov}
 
     State:
         a tuple: of `scale_by_adam` (mu, nu, like params), of the decay and of the rate.
@@ -164,11 +161,11 @@ def adamw(
 
 @factory
 def nadam(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
 ) -> Transform:
     """Descend as Adam does, looking one step ahead.
@@ -179,12 +176,12 @@ def nadam(
     Equivalent to: optax's `nadam`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
 
     State:
         as `adam`.
@@ -207,13 +204,13 @@ def nadam(
 
 @factory
 def nadamw(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
-    weight_decay: Hyper = 1e-4,
+    weight_decay: Finite = 1e-4,
     mask: Any = None,
 ) -> Transform:
     """Descend as AdamW does, looking one step ahead.
@@ -224,14 +221,14 @@ def nadamw(
     Equivalent to: optax's `nadamw`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
-        weight_decay: decoupled decay, >= 0; each step takes eta weight_decay p off p.
-        mask: tree of bools, or a function of the params that returns one, True where p decays; None is everywhere.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
+        {weight_decay}
+        {mask}
 
     State:
         as `adamw`.

@@ -8,22 +8,33 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import abs_sq, root, steps, unbias, zeros
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain
-from gradtx._core.engine.leafwise import ratio
-from gradtx._core.engine.rule import Rule, Slots
 from gradtx.factors.ema import ema
+from gradtx.rules import (
+    Decay,
+    LearningRate,
+    NonNegative,
+    Rule,
+    Slots,
+    Transform,
+    abs_sq,
+    chain,
+    factory,
+    held,
+    ratio,
+    root,
+    steps,
+    unbias,
+    zeros,
+)
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
 def scale_by_amsgrad(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
@@ -39,11 +50,11 @@ def scale_by_amsgrad(
     the correction.
 
     Args:
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype m is stored in; None is the parameter's, float32 or wider.
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
         bias_correction_mu: whether to debias m.
         bias_correction_nu: whether to debias v before the maximum.
 
@@ -75,21 +86,23 @@ def scale_by_amsgrad(
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        nu = k.b2 * slots["nu"] + (1 - k.b2) * abs_sq(g)
+        nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(g))
         nu_max = jnp.maximum(slots["nu_max"], nu * k.unbias)
         return root(nu_max + k.eps_root) + k.eps, {"nu": nu, "nu_max": nu_max}
 
-    sigma = Rule("amsgrad", update, init, {"b2": b2, "eps": eps, "eps_root": eps_root}, scalars)
+    sigma = Rule(
+        "amsgrad", update, init, ("nu", "nu_max"), {"b2": b2, "eps": eps, "eps_root": eps_root}, scalars=scalars
+    )
     return ratio(ema(b1, bias_correction_mu, mu_dtype), sigma)
 
 
 @factory
 def amsgrad(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
     mu_dtype: DTypeLike | None = None,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
@@ -102,12 +115,12 @@ def amsgrad(
     Equivalent to: optax's `amsgrad`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
-        mu_dtype: dtype the mean of g is stored in; None is the parameter's, float32 or wider.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
+        {mu_dtype}
         bias_correction_mu: whether to debias the mean of g.
         bias_correction_nu: whether to debias the mean of g^2 before the maximum.
 

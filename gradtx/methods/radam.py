@@ -3,18 +3,31 @@
 import math
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.arrays.numerics import abs_sq, root, steps, unbias, zeros
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain
-from gradtx._core.engine.leafwise import ratio
-from gradtx._core.engine.rule import Rule, Slots
 from gradtx.factors.ema import ema
+from gradtx.rules import (
+    Decay,
+    Hyper,
+    LearningRate,
+    NonNegative,
+    Range,
+    Rule,
+    Slots,
+    Transform,
+    abs_sq,
+    chain,
+    factory,
+    held,
+    ratio,
+    root,
+    steps,
+    unbias,
+    zeros,
+)
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
@@ -44,11 +57,11 @@ def average_length(b2: Any, t: jax.Array) -> jax.Array:
 
 @factory
 def scale_by_radam(
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
-    threshold: Hyper = 5.0,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    threshold: Annotated[Hyper, Range("[4, inf)")] = 5.0,
     *,
     nesterov: bool = False,
 ) -> Transform:
@@ -63,10 +76,10 @@ def scale_by_radam(
     Differs from: the paper, whose threshold is 4 and which has no eps; PyTorch's threshold is 5 too.
 
     Args:
-        b1: decay of the mean of g, in [0, 1).
+        {b1}
         b2: decay of the mean of g^2, in [0, 1); where rho_inf < threshold (b2 < 2/3 at 5) it never rectifies.
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
+        {eps}
+        {eps_root}
         threshold: length of the approximated average from which sigma is trusted, >= 4.
         nesterov: whether to look one step ahead, as NAdam does.
 
@@ -98,32 +111,33 @@ def scale_by_radam(
         rho = average_length(k.b2, t)
         trusted = rho >= k.threshold
         safe = jnp.where(trusted, rho, 5.0)
-        squared = (safe - 4.0) * (safe - 2.0) * rho_inf / ((rho_inf - 4.0) * (rho_inf - 2.0) * safe)
+        end = jnp.where(trusted, rho_inf, 5.0)  # rho_inf may be 4 where it is never trusted
+        squared = (safe - 4.0) * (safe - 2.0) * end / ((end - 4.0) * (end - 2.0) * safe)
         # r multiplies u, so 1 / r multiplies sigma; before it is trusted sigma is 1
+        per_r = 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0))
         return {
             "unbias": unbias(k.b2, t),
-            "trusted": trusted,
-            "per_r": 1.0 / jnp.sqrt(jnp.where(trusted, squared, 1.0)),
+            "slope": jnp.where(trusted, per_r, 0.0),
+            "start": jnp.where(trusted, k.eps * per_r, 1.0),
         }
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        nu = k.b2 * slots["nu"] + (1 - k.b2) * abs_sq(g)
-        sigma = (root(nu * k.unbias + k.eps_root) + k.eps) * k.per_r
-        return jnp.where(k.trusted, sigma, 1.0), {"nu": nu}
+        nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(g))
+        return root(nu * k.unbias + k.eps_root) * k.slope + k.start, {"nu": nu}
 
     hyper = {"b2": b2, "eps": eps, "eps_root": eps_root, "threshold": threshold}
-    return ratio(ema(b1, nesterov=nesterov), Rule("radam", update, init, hyper, scalars))
+    return ratio(ema(b1, nesterov=nesterov), Rule("radam", update, init, ("nu",), hyper, scalars=scalars))
 
 
 @factory
 def radam(
-    learning_rate: Hyper,
-    b1: Hyper = 0.9,
-    b2: Hyper = 0.999,
-    eps: Hyper = 1e-8,
-    eps_root: Hyper = 0.0,
-    threshold: Hyper = 5.0,
+    learning_rate: LearningRate,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    threshold: Annotated[Hyper, Range("[4, inf)")] = 5.0,
     *,
     nesterov: bool = False,
 ) -> Transform:
@@ -136,13 +150,13 @@ def radam(
     Equivalent to: optax's `radam`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
-        b1: decay of the mean of g, in [0, 1).
-        b2: decay of the mean of g^2, in [0, 1).
-        eps: added outside the root, >= 0.
-        eps_root: added inside the root, >= 0.
+        {learning_rate}
+        {b1}
+        {b2}
+        {eps}
+        {eps_root}
         threshold: length of the approximated average from which sigma is trusted, >= 4.
-        nesterov: whether momentum looks one step ahead.
+        {nesterov}
 
     State:
         a tuple: of `scale_by_radam` (mu, nu, like params) and of the rate.

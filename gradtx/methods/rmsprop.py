@@ -1,22 +1,20 @@
 """Gradient descent with each parameter scaled by the root of the moving mean of its squared gradients."""
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain, identity
 from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.rules import Decay, LearningRate, Momentum, NonNegative, Transform, chain, factory, identity
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
 def rmsprop(
-    learning_rate: Hyper,
-    decay: Hyper = 0.9,
-    eps: Hyper = 1e-8,
-    initial_scale: Hyper = 0.0,
+    learning_rate: LearningRate,
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: Hyper | None = None,
+    momentum: Momentum | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> Transform:
@@ -29,14 +27,14 @@ def rmsprop(
     Equivalent to: optax's `rmsprop`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
+        {learning_rate}
         decay: decay of the mean of g^2, in [0, 1).
         eps: added inside or outside the root, >= 0.
         initial_scale: mean of g^2 at the start, >= 0.
         eps_in_sqrt: whether eps is added inside the root.
         centered: whether sigma is the standard deviation, about the mean gradient.
         momentum: decay of the sum of past steps, in [0, 1); None keeps no sum.
-        nesterov: whether momentum looks one step ahead.
+        {nesterov}
         bias_correction: whether to divide the means by the sum of their weights so far.
 
     State:

@@ -2,17 +2,15 @@
 
 from jax.typing import DTypeLike
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import chain, identity
 from gradtx.factors.momentum import trace
+from gradtx.rules import LearningRate, Momentum, Transform, chain, factory, identity
 from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
 def sgd(
-    learning_rate: Hyper,
-    momentum: Hyper | None = None,
+    learning_rate: LearningRate,
+    momentum: Momentum | None = None,
     nesterov: bool = False,
     accumulator_dtype: DTypeLike | None = None,
 ) -> Transform:
@@ -24,10 +22,10 @@ def sgd(
     Equivalent to: optax's `sgd`.
 
     Args:
-        learning_rate: eta, >= 0; number, array, schedule or event schedule.
+        {learning_rate}
         momentum: decay of the sum of past gradients, in [0, 1); None keeps no sum.
-        nesterov: whether momentum looks one step ahead.
-        accumulator_dtype: dtype the momentum is stored in; None is the parameter's, float32 or wider.
+        {nesterov}
+        {accumulator_dtype}
 
     State:
         a tuple: of the momentum (trace, like params; empty without) and of the rate.

@@ -1,16 +1,12 @@
 """Apply eta: multiply by a constant, a schedule or minus the learning rate."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import jax
 
-from gradtx._core.arguments.hyperparams import Hyper
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.chain import identity
-from gradtx._core.engine.leafwise import leafwise
-from gradtx._core.engine.rule import Rule, Slots
+from gradtx.rules import Factor, Hyper, LearningRate, Range, Rule, Slots, Transform, factory, identity, leafwise
 
 
 def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:
@@ -24,11 +20,12 @@ def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:
         del p
         return g * k.step, slots
 
-    return leafwise(Rule(name, update, hyper={name: factor}, scalars=scalars, event=name))
+    ranges = {name: Range("(-inf, inf)", event=True)}
+    return leafwise(Rule(name, update, hyper={name: factor}, ranges=ranges, scalars=scalars, event=name, role="rate"))
 
 
 @factory
-def scale(step_size: Hyper) -> Transform:
+def scale(step_size: Factor) -> Transform:
     """Multiply by a number.
 
     u_t = step_size g_t.
@@ -60,7 +57,7 @@ def scale(step_size: Hyper) -> Transform:
 
 
 @factory
-def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> Transform:
+def scale_by_schedule(step_size_fn: Factor) -> Transform:
     """Multiply by what a schedule gives at this count.
 
     u_t = step_size_fn(t - 1) g_t: the first update sees count 0.
@@ -92,7 +89,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> Transform:
 
 
 @factory
-def scale_by_learning_rate(learning_rate: Hyper = None, *, flip_sign: bool = True) -> Transform:
+def scale_by_learning_rate(learning_rate: LearningRate | None = None, *, flip_sign: bool = True) -> Transform:
     """Multiply by minus the learning rate, the last link of a chain that descends.
 
     u_t = -learning_rate_t g_t, or +learning_rate_t g_t with `flip_sign=False`.

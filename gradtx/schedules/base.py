@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx._core.arguments.hyperparams import Event
+from gradtx._core.arguments.ranges import Event
 from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
-from gradtx._core.contract.transform import written
+from gradtx._core.contract.writing import written
 from gradtx.schedules.check import check_argument, is_plain
 
 P = ParamSpec("P")
@@ -32,11 +32,12 @@ class Schedule:
     Attributes:
         at: the value at a count that is int32 and not negative.
         text: the call that made it.
+        pure: whether the same count gives the same value always; False where it is made of a user's function.
     """
 
-    def __init__(self, at: At, text: str = "schedule") -> None:
+    def __init__(self, at: At, text: str = "schedule", pure: bool = True) -> None:
         """Hold the function of the int32 count and its text."""
-        self.at, self.text = at, text
+        self.at, self.text, self.pure = at, text, pure
 
     def __call__(self, count: Count) -> jax.Array:
         """Return the value at `count`; a negative count is taken as 0, an array gives an array of its shape.
@@ -73,9 +74,18 @@ def schedule(make: Callable[P, At]) -> Callable[P, Schedule]:
     @functools.wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> Schedule:
         text, args_, kwargs_ = bind(name, signature, args, kwargs)
-        return Schedule(make(*args_, **kwargs_), text)
+        return Schedule(make(*args_, **kwargs_), text, is_pure((args_, kwargs_)))
 
     return made
+
+
+def is_pure(value: Any) -> bool:
+    """Return True if no user's function is among the arguments of a schedule."""
+    if isinstance(value, Mapping):
+        return all(map(is_pure, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(is_pure, value))
+    return not callable(value) or bool(getattr(value, "pure", False))
 
 
 def bind(

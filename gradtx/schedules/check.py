@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx._core.arguments.hyperparams import is_number
+from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arrays.numerics import INT32_MAX
 
 

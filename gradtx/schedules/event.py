@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arrays.numerics import scalar_dtype
-from gradtx.schedules.base import Schedule, Value, as_at, bind, number
+from gradtx.schedules.base import Schedule, Value, as_at, bind, is_pure, number
 
 P = ParamSpec("P")
 
@@ -27,12 +27,13 @@ class HoldUntil:
         below: the event is a measurement below this.
         argument: the extra argument of `update` that carries the measurement.
         text: the call that made it.
+        pure: whether `then` gives the same value for the same count always; see `Schedule`.
     """
 
     def __init__(self, init_value: Value, then: Any, below: Value, argument: str) -> None:
         """Hold the settings."""
         self.init_value, self.then, self.below, self.argument = init_value, then, below, argument
-        self.text = "hold_until"
+        self.text, self.pure = "hold_until", is_pure([then])
         self.after = as_at("hold_until", "then", then)
 
     def happened(self, measured: jax.Array) -> jax.Array:

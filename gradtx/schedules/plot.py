@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._core.arguments.hyperparams import Event
-from gradtx._core.contract.transform import written
+from gradtx._core.arguments.ranges import Event
+from gradtx._core.contract.writing import written
 from gradtx.schedules.base import number
 from gradtx.schedules.check import check_argument
 

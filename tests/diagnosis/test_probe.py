@@ -11,6 +11,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import gradtx
+from gradtx._core.contract.transform import Part
 from gradtx.diagnosis.probing.curvature import Objective, Spectrum, spectrum
 from gradtx.diagnosis.probing.edge import stability_edge
 from gradtx.diagnosis.probing.probe import Probe, probe
@@ -266,7 +267,13 @@ class Wrapped(NamedTuple):
 
 
 class Wrapper:
-    name = "wrapper"
+    name, role = "wrapper", "container"
+
+    def parts(self, state: Wrapped) -> list[Part]:
+        return [Part(None, self.inner, state.inner)]
+
+    def fits(self, state: Any) -> bool:
+        return isinstance(state, Wrapped)
 
     def __init__(self, inner: Any) -> None:  # noqa: D107  # a stand-in
         self.inner = inner
@@ -274,8 +281,8 @@ class Wrapper:
     def init(self, params: Any) -> Wrapped:
         return Wrapped(self.inner.init(params), jnp.zeros(3))
 
-    def update(self, grads: Any, state: Wrapped, params: Any = None, **extra: Any) -> Any:
-        updates, inner = self.inner.update(grads, state.inner, params, **extra)
+    def update(self, updates: Any, state: Wrapped, params: Any = None, **extra: Any) -> Any:
+        updates, inner = self.inner.update(updates, state.inner, params, **extra)
         return updates, state._replace(inner=inner)
 
 

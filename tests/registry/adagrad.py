@@ -70,7 +70,7 @@ CASES = [
 
 FILE = "factors/adagrad.py"
 MUTANTS = [
-    Mutant("adagrad: not squared", FILE, "+ abs_sq(g)", "+ abs(g)", reference_of("scale_by_adagrad")),
+    Mutant("adagrad: not squared", FILE, "+ held(abs_sq(g))", "+ abs(g)", reference_of("scale_by_adagrad")),
     Mutant(
         "adagrad: eps outside the root",
         FILE,

@@ -57,8 +57,6 @@ class Row:
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
-        sees_params: whether params or slots shaped after them enter the update; without, optax's update has the
-            gradient's dtype whatever the parameter's.
     """
 
     public: str
@@ -80,7 +78,6 @@ class Row:
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
     keeps_dtype: bool = False
-    sees_params: bool = True
 
     @property
     def name(self) -> str:

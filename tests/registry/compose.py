@@ -82,8 +82,8 @@ ROWS = [
         speed=Speed(96 * 1024, 11 / 7, fused=8 / 7),  # a clip reads g once more
     ),
     Row("named_chain", maker=sum_then_rate, reference=summed_and_scaled, kind="combinator"),
-    Row("leafwise", maker=shrink, reference=partial(scale, step_size=0.5), kind="combinator", sees_params=False),
-    Row("divide_by", maker=magnitude, reference=over_magnitude, kind="combinator", sees_params=False),
+    Row("leafwise", maker=shrink, reference=partial(scale, step_size=0.5), kind="combinator"),
+    Row("divide_by", maker=magnitude, reference=over_magnitude, kind="combinator"),
     Row(
         "ratio",
         maker=lambda library: library.ratio(library.trace(0.9), library.scale_by_stddev(0.9)),

@@ -85,9 +85,7 @@ MUTANTS = [
     Mutant(
         "radam: threshold 6", FILE, "rho >= k.threshold", "rho >= k.threshold + 1.0", reference_of("scale_by_radam")
     ),
-    Mutant(
-        "radam: r for 1 / r", FILE, '"per_r": 1.0 / jnp.sqrt(', '"per_r": jnp.sqrt(', reference_of("scale_by_radam")
-    ),
+    Mutant("radam: r for 1 / r", FILE, "per_r = 1.0 / jnp.sqrt(", "per_r = jnp.sqrt(", reference_of("scale_by_radam")),
     Mutant(
         "radam: a factor of r missing",
         FILE,
@@ -98,8 +96,8 @@ MUTANTS = [
     Mutant(
         "radam: never trusted",
         FILE,
-        "jnp.where(k.trusted, sigma, 1.0)",
-        "jnp.ones_like(sigma)",
+        "jnp.where(trusted, per_r, 0.0)",
+        "jnp.where(trusted, 0.0, 0.0)",
         reference_of("scale_by_radam"),
     ),
     Mutant(

@@ -34,25 +34,24 @@ def scale_by_schedule(grads: list[Tree], params: Tree, *, step_size_fn: Hyper) -
     return scale(grads, params, step_size=step_size_fn)
 
 
-BLIND = {"sees_params": False}
 ROWS = [
-    row("identity", traits={**BLIND, "reference": identity, "keeps_dtype": True, "power": 1, "optax": True}),
-    row("scale", traits={**BLIND, "reference": scale, "hyper": "step_size", "power": 1, "optax": True}, step_size=-0.5),
+    row("identity", traits={"reference": identity, "keeps_dtype": True, "power": 1, "optax": True}),
+    row("scale", traits={"reference": scale, "hyper": "step_size", "power": 1, "optax": True}, step_size=-0.5),
     row(
         "scale_by_learning_rate",
-        traits={**BLIND, "reference": scale_by_learning_rate, "hyper": "learning_rate", "power": 1, "optax": True},
+        traits={"reference": scale_by_learning_rate, "hyper": "learning_rate", "power": 1, "optax": True},
         learning_rate=0.1,
     ),
     row(
         "scale_by_learning_rate",
         "ascent",
-        traits={**BLIND, "reference": scale_by_learning_rate, "optax": True},
+        traits={"reference": scale_by_learning_rate, "optax": True},
         learning_rate=0.1,
         flip_sign=False,
     ),
-    row("scale_by_schedule", traits={**BLIND, "reference": scale_by_schedule, "optax": True}, step_size_fn=halving),
+    row("scale_by_schedule", traits={"reference": scale_by_schedule, "optax": True}, step_size_fn=halving),
 ]
-CASES = [row("scale", "schedules", traits={**BLIND, "reference": scale}, step_size=rising)]
+CASES = [row("scale", "schedules", traits={"reference": scale}, step_size=rising)]
 
 FILE = "schedules/apply.py"
 MUTANTS = [

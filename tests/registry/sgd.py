@@ -24,7 +24,7 @@ TRAITS = {"reference": sgd, "kind": "optimizer", "optax": True}
 ROWS = [
     row(
         "sgd",
-        traits={**TRAITS, "hyper": "learning_rate", "speed": Speed(0, 1.0), "sees_params": False},
+        traits={**TRAITS, "hyper": "learning_rate", "speed": Speed(0, 1.0)},
         learning_rate=0.1,
     ),
     row(

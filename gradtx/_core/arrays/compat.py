@@ -32,3 +32,19 @@ def select_by(p: jax.Array, slot: jax.Array) -> jax.Array:
     An elementwise operation on both arrays makes XLA shard them alike; the choice is made once, in `init`.
     """
     return jnp.where(p == p, slot, lax.optimization_barrier(slot))
+
+
+def manual_axes(x: jax.Array) -> set[str]:
+    """Return the mesh axes over which the shards of `x` differ inside `shard_map`; empty where jax does not say."""
+    kind = jax.typeof(x)
+    found = getattr(kind, "vma", None)
+    if found is None:
+        found = getattr(getattr(kind, "manual_axis_type", None), "varying", None)
+    return {str(axis) for axis in found or ()}
+
+
+def explicit_sharding(x: jax.Array) -> tuple[bool, Any]:
+    """Return whether the type of `x` says how it is sharded (an explicit mesh), and how."""
+    sharding = getattr(jax.typeof(x), "sharding", None)
+    types = getattr(getattr(sharding, "mesh", None), "axis_types", None) or ()
+    return any(str(kind).endswith("Explicit") for kind in types), sharding

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.compat import manual_axes
 from gradtx._core.arrays.numerics import INT32_MAX, abs_sq, accumulator, real, root, wider
-from gradtx._core.arrays.tree import float_leaves
+from gradtx._core.arrays.tree import float_leaves, has_gradient
+from gradtx._core.contract.errors import LeafError, paths
 
 SHRINK = 2.0**-40  # squares of gradients from 1e-7 to 1e31 times the bound stay inside float32; a power of two is exact
 EXACT = 2.0**-60  # a plain sum of squares above it has lost no digit to squares too small for float32
 BLOCK = 1024
 SMALL = 64 * BLOCK
+AxisName = str | tuple[str, ...] | None
 
 
 @jax.jit
@@ -70,10 +73,14 @@ def total(squares: list[jax.Array], dtype: Any) -> jax.Array:
 
 
 def shrunk_norm(
-    leaves: list[jax.Array], bound: jax.Array, square_of: Callable[..., jax.Array] = shrunk_square
+    leaves: list[jax.Array],
+    bound: jax.Array,
+    square_of: Callable[..., jax.Array] = shrunk_square,
+    axis_name: AxisName = None,
 ) -> jax.Array:
     """Return the norm over `bound` from sums that neither overflow nor vanish: one pass where a scalar is free."""
-    shrunk: jax.Array = root(total([square_of(g, SHRINK / bound) for g in leaves], bound.dtype))
+    squares = summed_over([square_of(g, SHRINK / bound) for g in leaves], leaves, axis_name)
+    shrunk: jax.Array = root(total(squares, bound.dtype))
     return shrunk * (1.0 / SHRINK)
 
 
@@ -90,17 +97,50 @@ def plain_norm(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
     return norm
 
 
-def norm_over(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
+def axes_of(axis_name: AxisName) -> tuple[str, ...]:
+    """Return the names of axes as a tuple."""
+    return () if axis_name is None else (axis_name,) if isinstance(axis_name, str) else tuple(axis_name)
+
+
+def check_axes(leaves: list[jax.Array], axis_name: AxisName) -> None:
+    """Raise for a leaf of which each shard holds a part, unless its axis is named: its norm would be that of a shard.
+
+    Raises:
+        LeafError: a leaf varies over a manual axis of `shard_map` that is not among `axis_name`.
+    """
+    for i, x in enumerate(leaves):
+        missing = sorted(manual_axes(x) - set(axes_of(axis_name)))
+        if missing:
+            got, expected = f"varies over the mesh axis {missing[0]!r}", "a norm over all shards"
+            raise LeafError(i, got, expected, f"give axis_name={missing[0]!r}, or average the gradients over it first")
+
+
+def summed_over(values: list[jax.Array], leaves: list[jax.Array], axis_name: AxisName) -> list[jax.Array]:
+    """Return a sum for each leaf over the shards; a leaf that is the same on all of them counts once."""
+    axes = axes_of(axis_name)
+    if not axes:
+        return values
+    varying = [manual_axes(x) & set(axes) for x in leaves]
+    if not any(varying):  # not tracked (vmap, or shard_map with check_vma=False): all are taken to vary
+        varying = [set(axes)] * len(leaves)
+    return [
+        lax.psum(v, tuple(a for a in axes if a in own)) if own else v for v, own in zip(values, varying, strict=True)
+    ]
+
+
+def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves over `bound`, in float32 or wider; NaN where the bound is not positive."""
     dtype = functools.reduce(wider, (real(accumulator(g.dtype)) for g in leaves), jnp.float32)
     bound = lax.convert_element_type(jnp.where(bound > 0, bound, jnp.nan), dtype)
+    if axis_name is not None:
+        return shrunk_norm(leaves, bound, axis_name=axis_name)
     if jax.device_count() > 1 or not jax.sharding.get_abstract_mesh().empty:
         return shrunk_norm(leaves, bound)  # joining and slicing leaves would gather what is sharded
     norm: jax.Array = lax.platform_dependent(leaves, bound, cpu=plain_norm, default=shrunk_norm)
     return norm
 
 
-def global_norm(updates: Any) -> jax.Array:
+def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:
     """Measure the Euclidean norm of a whole tree.
 
     n = sqrt(sum over all leaves of |x|^2), accumulated in float32 or wider and divided by the largest entry first, so
@@ -111,12 +151,14 @@ def global_norm(updates: Any) -> jax.Array:
 
     Args:
         updates: tree of arrays; None leaves count nothing.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     Returns:
         A float32 scalar, float64 where a leaf is; NaN or infinity where the tree holds one.
 
     Raises:
         TypeError: a leaf is not of a floating or complex dtype.
+        ValueError: a leaf varies over a manual axis that axis_name does not name.
 
     Cost: no array; two passes.
 
@@ -128,10 +170,17 @@ def global_norm(updates: Any) -> jax.Array:
         >>> f"{gradtx.global_norm({'a': jnp.array([3e30, 0.0]), 'b': jnp.array(4e30)}):.4g}"
         '5e+30'
     """
-    leaves = [x for x in float_leaves("global_norm", updates, root="updates")[0] if x is not None and x.size]
+    found = [(i, x) for i, x in enumerate(float_leaves("global_norm", updates, root="updates")[0]) if has_gradient(x)]
+    try:
+        check_axes([x for _, x in found], axis_name)
+    except LeafError as error:
+        raise error.at("global_norm", paths("updates", updates)[found[error.index][0]]) from None
+    leaves = [x for _, x in found if x.size]
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(x)).astype(dtype) for x in leaves), jnp.zeros((), dtype))
+    largest = lax.pmax(largest, axes_of(axis_name)) if axis_name is not None else largest
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones((), dtype))
     wide = [lax.convert_element_type(x, wider(x.dtype, dtype)) for x in leaves]
     squares = [jnp.sum(abs_sq(x / lax.convert_element_type(unit, x.dtype))).astype(dtype) for x in wide]
+    squares = summed_over(squares, leaves, axis_name)
     return unit * jnp.sqrt(sum(squares, jnp.zeros((), dtype)))

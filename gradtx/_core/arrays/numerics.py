@@ -54,6 +54,8 @@ def full(p: jax.Array, value: Any, dtype: DTypeLike | None = None, *, magnitude:
     """Return a slot like `p` filled with `value`, or with what a schedule gives at count 0; see `zeros`."""
     value = value(0) if callable(value) else value
     dtype = accumulator(p.dtype) if dtype is None else jnp.dtype(dtype)
+    if jnp.iscomplexobj(p) and not magnitude:  # a real slot would drop the imaginary part
+        dtype = jnp.dtype(np.promote_types(dtype, np.complex64) if real(dtype) != jnp.bfloat16 else np.complex64)
     slot = jnp.full_like(p, value, dtype=real(dtype) if magnitude else dtype)
     return sharded_as(p, slot) if isinstance(p, jax.core.Tracer) else slot
 
@@ -63,24 +65,48 @@ def abs_sq(x: jax.Array) -> jax.Array:
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
 
 
+def held(x: jax.Array) -> jax.Array:
+    """Return a mean or sum of squares, at most a quarter of the largest number of its dtype; NaN passes on.
+
+    A float32 gradient above 1.8e19 has a square beyond float32. Without this one such entry would leave infinity in
+    its slot for good, and its parameter would never move again.
+    """
+    return jnp.minimum(x, float(jnp.finfo(x.dtype).max) / 4)
+
+
 @jax.custom_jvp
 def root(x: jax.Array) -> jax.Array:
-    """Return the square root of `x`, with derivative 0 (not infinity) at 0."""
+    """Return the square root of `x`, with all derivatives 0 (not infinite) at 0."""
     return lax.sqrt(x)
 
 
 @root.defjvp
 def root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Return the root and its derivative, `0.5 / root` or 0."""
+    """Return the root and its derivative, `0.5 / root` or 0; made safe before the choice, for derivatives of it."""
     (x,), (dx,) = primals, tangents
-    value = root(x)
-    return value, dx * (0.5 * divide(jnp.ones_like(value), value))
+    zero = x == 0
+    safe = root(jnp.where(zero, jnp.ones_like(x), x))
+    return jnp.where(zero, jnp.zeros_like(x), safe), dx * jnp.where(zero, jnp.zeros_like(x), 0.5 / safe)
 
 
+@jax.custom_jvp
 def divide(m: jax.Array, sigma: jax.Array) -> jax.Array:
     """Return `m / sigma`, 0 where sigma is 0 (nothing was seen there); NaN and infinity pass on."""
     safe = jnp.where(sigma == 0, jnp.inf, sigma)
     return lax.complex(m.real / safe, m.imag / safe) if jnp.iscomplexobj(m) else m / safe
+
+
+@divide.defjvp
+def divide_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Return the quotient and its derivative, 0 where sigma is 0; no infinity enters it, for derivatives of it."""
+    (m, sigma), (dm, dsigma) = primals, tangents
+    zero = sigma == 0
+    safe = jnp.where(zero, jnp.ones_like(sigma), sigma)
+    per = jnp.where(zero, jnp.zeros_like(sigma), 1.0 / safe)
+    value = m * per
+    return divide(m, sigma), (dm - value * dsigma) * per
 
 
 def steps(count: jax.Array) -> jax.Array:

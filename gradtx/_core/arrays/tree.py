@@ -12,6 +12,31 @@ from gradtx._core.contract.errors import describe, message, none_is_leaf, paths,
 INIT_FIX = "pass gradients, state and params of the one tree that init saw"
 
 
+def is_float0(x: Any) -> bool:
+    """Return True if x is what jax gives as the gradient of an integer."""
+    return getattr(x, "dtype", None) == jax.dtypes.float0
+
+
+def has_gradient(g: Any) -> bool:
+    """Return True if a leaf of the gradients is one: neither None nor the float0 of an integer parameter."""
+    return g is not None and not is_float0(g)
+
+
+def is_trainable(p: Any) -> bool:
+    """Return False for what has no gradient by its kind: integers, bools, keys; what is no array at all is an error."""
+    dtype = getattr(p, "dtype", None)
+    return not isinstance(p, int) if dtype is None else bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+def promoted(g: Any, p: Any) -> Any:
+    """Return the dtype of an update, which is that of optax's: the wider of gradient and parameter."""
+    dtype = getattr(p, "dtype", None)
+    if dtype is None or dtype == g.dtype or not jnp.issubdtype(dtype, jnp.inexact):
+        return g.dtype
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(g.dtype, dtype)
+
+
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of `tree`, None kept as a leaf, and its structure."""
     return jax.tree.flatten(tree, is_leaf=none_is_leaf)
@@ -65,6 +90,25 @@ def check_like(transform: str, root: str, tree: Any, index: int, shape: Any, lik
     raise ValueError(message(transform, path, got, expected, INIT_FIX))
 
 
+def check_dimensions(
+    transform: str, root: str, tree: Any, index: int, shape: tuple[int, ...], ndims: tuple[int, ...] | None
+) -> None:
+    """Raise ValueError unless a leaf of this shape has one of these numbers of dimensions."""
+    if ndims is None or len(shape) in ndims:
+        return
+    expected = f"{' or '.join(map(str, ndims))} dimension{'s' if ndims != (1,) else ''}"
+    fix = "send it to another transform with optax.partition, or leave it out by a mask"
+    raise ValueError(leaf_error(transform, root, tree, index, f"has shape {tuple(shape)}", expected, fix))
+
+
+def param_leaves(transform: str, params: Any, leaves: Sequence[Any], active: Sequence[bool]) -> list[Any]:
+    """Return the parameters that get slots: None for those without a gradient, and where a mask says no."""
+    return [
+        as_float_array(transform, "params", params, i, p) if on and p is not None and is_trainable(p) else None
+        for i, (p, on) in enumerate(zip(leaves, active, strict=True))
+    ]
+
+
 def check_slots(transform: str, state: Any, kind: Any, slots: Sequence[str] | None = None) -> None:
     """Raise ValueError unless a state is of a kind and, where they are given, has these slots and no others."""
     if type(state) is kind and (slots is None or sorted(state.slots) == sorted(slots)):
@@ -94,7 +138,7 @@ def float_leaves(
         TypeError: a leaf that is not of a floating or complex dtype.
     """
     leaves, treedef = flatten(grads)
-    leaves = [g if g is None else as_float_array(transform, root, grads, i, g) for i, g in enumerate(leaves)]
+    leaves = [as_float_array(transform, root, grads, i, g) if has_gradient(g) else g for i, g in enumerate(leaves)]
     if params is None:
         if needs_params:
             fix = f"call {'update(grads, state, params)' if root == 'grads' else 'it with both trees'}"
@@ -102,7 +146,7 @@ def float_leaves(
         return leaves, treedef, [None] * len(leaves)
     p_leaves = align(transform, root, grads, treedef, "params", params)
     for i, (g, p) in enumerate(zip(leaves, p_leaves, strict=True)):
-        if g is None:
+        if not has_gradient(g):
             continue
         check_like(transform, root, grads, i, tuple(g.shape), "params", p)
         if needs_params:
@@ -111,6 +155,23 @@ def float_leaves(
 
 
 Mask = Any  # a tree of bools, like the params or a prefix of it, or a function of the params that returns one
+
+
+def match_by_keys(mask: Any, tree: Any) -> tuple[list[Any], list[Any]] | None:
+    """Return the leaf of the mask for each leaf of the tree, by their keys, None where one of either has no match.
+
+    A mask given as a dict fits params in another container with the same keys, such as flax's FrozenDict.
+    """
+
+    def keyed(x: Any) -> list[tuple[tuple[str, ...], Any]]:
+        flat = jax.tree_util.tree_flatten_with_path(x, is_leaf=none_is_leaf)[0]
+        return [(tuple(jax.tree_util.keystr((key,), simple=True) for key in path), leaf) for path, leaf in flat]
+
+    masks, leaves = dict(keyed(mask)), keyed(tree)
+    ends = [next((path[:n] for n in range(len(path) + 1) if path[:n] in masks), None) for path, _ in leaves]
+    if None in ends or set(ends) != set(masks):
+        return None
+    return [masks[end] for end in ends if end is not None], [leaf for _, leaf in leaves]
 
 
 def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, root: str) -> Sequence[bool]:
@@ -125,12 +186,17 @@ def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, r
     # A callable that is itself a container (an equinox module) is a mask, not a function.
     is_function = callable(mask) and jax.tree.leaves(mask) == [mask]
     mask = mask(tree) if is_function else mask
+    if not flatten(tree)[0]:  # nothing to choose from, such as the placeholder of optax.tree_map_params
+        return []
     mask_leaves, mask_def = flatten(mask)
     fix = "give the mask the keys of the params, True where the transform applies"
     try:
         below = mask_def.flatten_up_to(tree)
     except (ValueError, TypeError, KeyError):
-        raise tree_mismatch(transform, "mask", mask, root, tree, fix, prefix=True) from None
+        by_keys = match_by_keys(mask, tree)
+        if by_keys is None:
+            raise tree_mismatch(transform, "mask", mask, root, tree, fix, prefix=True) from None
+        mask_leaves, below = by_keys
     out: list[bool] = []
     for index, (active, subtree) in enumerate(zip(mask_leaves, below, strict=True)):
         leaves, _ = flatten(subtree)

@@ -1,18 +1,35 @@
-"""Say what went wrong in one form: transform, pytree path, what was got, what was expected, how to fix it.
+"""Messages in one form: transform, pytree path, what was got, what was expected, how to fix it.
 
 Paths are looked up only here, when an error is certain, so a correct program never pays for them.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
 
-MAX_SHOWN = 160
-
 
 def none_is_leaf(x: Any) -> bool:
-    """Tell `jax.tree` functions to keep None where it stands instead of dropping it."""
+    """Return True for None: `jax.tree` functions that are given this keep None instead of dropping it."""
     return x is None
+
+
+class LeafError(ValueError):
+    """A mistake in one leaf, raised where its path is not known.
+
+    Attributes:
+        index: the place of the leaf among those that were looked at.
+        rest: what was got, what was expected and how to fix it.
+    """
+
+    def __init__(self, index: int, got: str, expected: str, fix: str) -> None:
+        """Hold the parts of the message."""
+        self.index, self.rest = index, (got, expected, fix)
+        super().__init__(message("a transform", f"leaf {index}", got, expected, fix))
+
+    def at(self, transform: str, path: str) -> ValueError:
+        """Return the error with the transform's name and the leaf's path."""
+        return ValueError(message(transform, path, *self.rest))
 
 
 def message(transform: str, where: str, got: str, expected: str, fix: str) -> str:
@@ -27,7 +44,7 @@ def paths(root: str, tree: Any) -> list[str]:
 
 
 def describe(x: Any) -> str:
-    """Say what a value is in a few words, never its numbers."""
+    """Return what a value is in a few words, never its numbers."""
     if x is None:
         return "None"
     if hasattr(x, "shape") and hasattr(x, "dtype"):
@@ -58,8 +75,29 @@ def tree_mismatch(
             got_text, expected = f"has no counterpart in {like_root}", "only its keys"
             return ValueError(message(transform, path, got_text, expected, fix))
     path, one, other = container_difference(tree, like)
+    if type(one) is type(other) and isinstance(one, (str, int, float, bool)):  # a static field
+        expected = f"{other!r} as in {like_root}{path}"
+        return ValueError(message(transform, root + path, f"is {one!r}", expected, f"{fix}; static fields must agree"))
     expected = f"{describe(other)} as in {like_root}{path}"
     return ValueError(message(transform, root + path, f"is {describe(one)}", expected, fix))
+
+
+def static_difference(tree: Any, like: Any) -> str | None:
+    """Return the name of the first static field in which two nodes of one dataclass differ, None if there is none."""
+    if type(tree) is not type(like) or not dataclasses.is_dataclass(tree):
+        return None
+    for field in dataclasses.fields(tree):
+        one, other = getattr(tree, field.name, None), getattr(like, field.name, None)
+        if not jax.tree.leaves(one, is_leaf=none_is_leaf) and not jax.tree.leaves(other, is_leaf=none_is_leaf):
+            continue
+        named = {str(getattr(key[0], "name", "")) for key, _ in jax.tree_util.tree_flatten_with_path(tree)[0] if key}
+        try:
+            differs = field.name not in named and bool(one != other)
+        except Exception:  # arrays, or objects that cannot be compared
+            continue
+        if differs:
+            return field.name
+    return None
 
 
 def structure(tree: Any) -> Any:
@@ -70,6 +108,9 @@ def structure(tree: Any) -> Any:
 def container_difference(tree: Any, like: Any, path: str = "") -> tuple[str, Any, Any]:
     """Return the path at which two trees with the same leaf paths first differ in a container, and both containers."""
     one_level = jax.tree_util.tree_flatten_with_path
+    field = static_difference(tree, like)
+    if field is not None:
+        return f"{path}.{field}", getattr(tree, field), getattr(like, field)
     children, others = (one_level(x, is_leaf=lambda y, x=x: y is not x)[0] for x in (tree, like))
     if type(tree) is type(like):
         for (key, child), (_, other) in zip(children, others, strict=False):

@@ -1,40 +1,132 @@
-"""`Transform`: optax's (init, update) pair that also knows its name, its settings and its members.
+"""`Transform`: optax's (init, update) pair that also knows its name, its settings and what it holds.
 
 Because it is an `optax.GradientTransformationExtraArgs`, it works unchanged in `optax.chain`, in flax and in
 every training loop written for optax.
 """
 
 import dataclasses
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import optax
 
-from gradtx._core.arguments.hyperparams import check
-from gradtx._core.contract.errors import describe
+from gradtx._core.contract.writing import call
 
-P = ParamSpec("P")
-MOST_WRITTEN = 8  # leaves of a container that is written out
+
+class Part(NamedTuple):
+    """A transform inside another one, with its state.
+
+    Attributes:
+        label: the key of its state in a container with labels, else None.
+        tx: the transform.
+        state: its own state.
+    """
+
+    label: str | None
+    tx: Any
+    state: Any
+
+
+@runtime_checkable
+class Body(Protocol):
+    """What a transform is made of: its pair of functions, and how others look inside.
+
+    Attributes:
+        name: name in errors.
+        role: what it does to an update: "direction", "scale" (it has a sigma), "rate", "limit", "decay", "identity",
+            "container" (it holds other transforms), or "" where that is not known.
+    """
+
+    name: str
+
+    @property
+    def role(self) -> str:
+        """What it does to an update."""
+        ...
+
+    def init(self, params: Any) -> Any:
+        """Return the state for these params."""
+        ...
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """Return the new updates and the next state."""
+        ...
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return the transforms that it holds with their states, in the order in which they run."""
+        ...
+
+    def fits(self, state: Any) -> bool:
+        """Return True if `state` has the form of the states that `init` makes."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """How a transform was made.
+
+    Attributes:
+        settings: the arguments it was made with, by name.
+        text: the call that makes it.
+        hypers: the names of the settings that are hyperparameters: a number, an array or a schedule.
+    """
+
+    settings: Mapping[str, Any]
+    text: str
+    hypers: frozenset[str] = frozenset()
+
+
+class Plain:
+    """A pair of plain functions as a body: of `identity`, and of a `Transform` that a user makes."""
+
+    def __init__(
+        self, name: str, init: Callable[..., Any], update: Callable[..., Any], role: str = "", info: Info | None = None
+    ) -> None:
+        """Hold the functions."""
+        self.name, self.role, self.functions, self.info = name, role, (init, update), info
+
+    def init(self, params: Any) -> Any:
+        """Return the state for these params."""
+        return self.functions[0](params)
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """Return the new updates and the next state."""
+        out: tuple[Any, Any] = self.functions[1](updates, state, params, **extra)
+        return out
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return nothing: it holds no transform."""
+        del state
+        return []
+
+    def renamed(self, name: str) -> "Plain":
+        """Return the same body under another name."""
+        return Plain(name, *self.functions, self.role)
+
+    def fits(self, state: Any) -> bool:
+        """Return False: a plain function does not say what its state looks like."""
+        del state
+        return False
+
+
+def body_of(init: Any, update: Any) -> Any:
+    """Return the body whose functions these are, None where they are not the two functions of one body."""
+    owner = getattr(update, "__self__", None)
+    return owner if isinstance(owner, Body) and getattr(init, "__self__", None) is owner else None
 
 
 class Transform(optax.GradientTransformationExtraArgs):
     """A pure pair of functions on whole trees, with a name that errors and `print` use.
 
+    Only `init` and `update` are part of the tuple, as in optax. Everything else belongs to the body whose methods they
+    are, so that whatever rebuilds the pair from its two functions (`jax.tree.map`, equinox) gives the same transform.
+
     Attributes:
         init: `params -> state`.
-        update: `(grads, state, params=None, **extra) -> (updates, state)`; updates are ADDED to params.
-        name: what it is called in errors and in `hyperparams`.
-        settings: the arguments it was made with, by name.
-        text: what `print` shows, the call that makes it.
-        body: the frozen dataclass that holds init and update (`Leafwise`, `Chain`), or None for plain functions.
+        update: `(updates, state, params=None, **extra) -> (updates, state)`; what is returned is ADDED to params.
+        body: the object whose methods init and update are; `name`, `role`, `settings` and `text` are read from it.
     """
 
-    name: str
-    settings: Mapping[str, Any]
-    text: str
     body: Any
 
     def __new__(
@@ -44,95 +136,60 @@ class Transform(optax.GradientTransformationExtraArgs):
         name: str = "transform",
         settings: Mapping[str, Any] | None = None,
         text: str | None = None,
-        body: Any = None,
     ) -> "Transform":
-        """Make the pair; only `init` and `update` are part of the tuple."""
+        """Make the pair; functions that are no methods of one body get a plain body."""
+        body = body_of(init, update)
+        if body is None and callable(init) and callable(update):
+            made = Info(dict(settings or {}), call(name, settings or {}) if text is None else text)
+            body = Plain(name, init, update, info=made)
+            init, update = body.init, body.update
         self = super().__new__(cls, init, update)
-        self.name, self.settings, self.body = name, dict(settings or {}), body
-        self.text = call(name, self.settings) if text is None else text
+        self.body = body
         return self
 
     @classmethod
-    def of(cls, body: Any, settings: Mapping[str, Any] | None = None, text: str | None = None) -> "Transform":
-        """Make the transform of a body that has `init`, `update` and `name`."""
-        return cls(body.init, body.update, body.name, settings, text, body)
+    def _make(cls, iterable: Iterable[Any]) -> "Transform":
+        """Make the pair from its two functions, as `_replace` does."""
+        return cls(*iterable)
+
+    @classmethod
+    def of(cls, body: Any, info: Info | None = None) -> "Transform":
+        """Return the transform of a body; `info` replaces how it says it was made."""
+        if info is not None:
+            # a frozen dataclass guards what it computes with, not how it is written
+            object.__setattr__(body, "info", info)
+        return cls(body.init, body.update)
+
+    @property
+    def info(self) -> Info:
+        """How it was made."""
+        made = getattr(self.body, "info", None)
+        return made if made is not None else Info({}, f"{self.name}()")
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        return str(getattr(self.body, "name", "transform"))
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The arguments it was made with, by name."""
+        return self.info.settings
+
+    @property
+    def text(self) -> str:
+        """The call that makes it."""
+        return self.info.text
+
+    @property
+    def role(self) -> str:
+        """What it does to an update."""
+        return str(getattr(self.body, "role", ""))
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return the transforms that it holds with their states, in the order in which they run."""
+        return list(self.body.parts(state)) if self.body is not None else []
 
     def __repr__(self) -> str:
         """Print as the call that makes it."""
         return self.text
-
-
-def call(name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> str:
-    """Write the call that makes a thing: `adam(b1=0.9, eps=1e-08)`; a lone first setting needs no name.
-
-    Switches (None, False, True, 0) left at their default are not written.
-    """
-    defaults = {k: v for k, v in (defaults or {}).items() if not v or v is True}
-    off = {k for k, v in settings.items() if k in defaults and type(v) is type(defaults[k]) and v == defaults[k]}
-    shown = {k: v for k, v in settings.items() if k not in off}
-    if len(shown) == 1 and next(iter(shown)) == next(iter(settings)):
-        return f"{name}({written(*shown.values())})"
-    return f"{name}({', '.join(f'{k}={written(v)}' for k, v in shown.items())})"
-
-
-class Written:
-    """A leaf that prints as `written` does, inside a container."""
-
-    def __init__(self, value: Any) -> None:
-        """Hold the leaf."""
-        self.value = value
-
-    def __repr__(self) -> str:
-        """Print as `written`."""
-        return written(self.value)
-
-
-def plain_signature(name: str, signature: inspect.Signature) -> str:
-    """Write a signature with names and defaults only."""
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
-    return f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
-
-
-def written(value: Any) -> str:
-    """Write one setting as a person would: numbers and schedules plainly, arrays never in full."""
-    if isinstance(value, jax.core.Tracer):
-        return "<traced>"
-    if isinstance(value, type) or inspect.isfunction(value):
-        return value.__name__
-    if isinstance(value, (dict, list, tuple)):
-        return describe(value) if len(jax.tree.leaves(value)) > MOST_WRITTEN else repr(jax.tree.map(Written, value))
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
-    return repr(value)
-
-
-def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
-    """Decorate a function that makes a transform: check its arguments by name, name the result after it.
-
-    The function's name is the name in every error; its arguments become `settings`. Ranges come from the one
-    table in `hyperparams.py`, since an argument's name means the same everywhere.
-    """
-    signature = inspect.signature(make)
-    name = make.__name__
-    defaults = {k: p.default for k, p in signature.parameters.items() if p.default is not p.empty}
-
-    optional = {k for k, v in defaults.items() if v is None}
-
-    @functools.wraps(make)
-    def made(*args: P.args, **kwargs: P.kwargs) -> Transform:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}; it takes {plain_signature(name, signature)}") from None
-        bound.apply_defaults()
-        check(name, bound.arguments, optional=optional)
-        tx = make(*args, **kwargs)
-        if tx.body is None:
-            return Transform(tx.init, tx.update, name, bound.arguments, call(name, bound.arguments, defaults))
-        text = tx.text if hasattr(tx.body, "members") else call(name, bound.arguments, defaults)
-        renamed = {"name": name}
-        if hasattr(tx.body, "rule"):
-            renamed["rule"] = dataclasses.replace(tx.body.rule, name=name)
-        return Transform.of(dataclasses.replace(tx.body, **renamed), bound.arguments, text)
-
-    return made

@@ -5,8 +5,9 @@ from typing import Any
 import jax
 from jax import lax
 
+from gradtx._core.arrays.compat import explicit_sharding
 from gradtx._core.arrays.numerics import accumulator, wider
-from gradtx._core.arrays.tree import float_leaves
+from gradtx._core.arrays.tree import float_leaves, has_gradient
 
 
 def add(p: jax.Array, u: jax.Array) -> jax.Array:
@@ -29,7 +30,9 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """Add updates to parameters, rounding once.
 
     theta_{t+1} = theta_t + u_t, added in the wider of the two dtypes (float32 at least) and rounded once to the
-    parameter's dtype. A parameter whose update is None stays as it is.
+    parameter's dtype. A parameter whose update is None, or the float0
+    that jax gives as the gradient of an integer, stays as it is; each new parameter lies where its parameter
+    lay (under jit with an automatic mesh XLA decides; say `out_shardings`).
 
     Args:
         params: tree of arrays.
@@ -49,5 +52,20 @@ def apply_updates(params: Any, updates: Any) -> Any:
         ('bfloat16', [1.5, 1.5])
     """
     leaves, treedef, p_leaves = float_leaves("apply_updates", updates, params, needs_params=True, root="updates")
-    new = [p if u is None else add(p, u) for p, u in zip(p_leaves, leaves, strict=True)]
+    new = [placed_as(p, add(p, u)) if has_gradient(u) else p for p, u in zip(p_leaves, leaves, strict=True)]
     return treedef.unflatten(new)
+
+
+def placed_as(p: jax.Array, new: jax.Array) -> jax.Array:
+    """Return the new parameter where the old one lies: an update that lies elsewhere must not move it.
+
+    Under jit an explicit mesh says where; an automatic one leaves it to XLA (`out_shardings` tells it).
+    """
+    placed: jax.Array = new
+    if isinstance(new, jax.core.Tracer):
+        is_explicit, where = explicit_sharding(p)
+        if is_explicit and jax.typeof(new).sharding != where:
+            placed = jax.sharding.reshard(new, where)
+    elif isinstance(p, jax.Array) and new.sharding != p.sharding:
+        placed = jax.device_put(new, p.sharding)
+    return placed

@@ -11,12 +11,13 @@ from typing import Any
 
 import optax
 
-from gradtx._core.arrays.tree import check_slots, float_leaves
+from gradtx._core.arrays.numerics import accumulator
+from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, promoted
 from gradtx._core.contract.errors import describe, message
-from gradtx._core.contract.transform import Transform, factory
-from gradtx._core.engine.leafwise import Leafwise
+from gradtx._core.contract.transform import Info, Part, Transform, body_of
+from gradtx._core.contract.writing import shown
+from gradtx._core.engine.lift import Leafwise, Segment
 from gradtx._core.engine.rule import Rule
-from gradtx._core.engine.segment import Segment
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Chain:
 
     name: str
     members: tuple[tuple[str | None, optax.GradientTransformation], ...]
+    info: Info | None = None
 
     @property
     def labels(self) -> list[str] | None:
@@ -59,6 +61,31 @@ class Chain:
             wanted = f"a tuple of {len(self.members)}, one state per member"
         raise ValueError(message(self.name, "state", got, wanted, "use the state that this tx.init made"))
 
+    @property
+    def role(self) -> str:
+        """What it does to an update: it holds transforms."""
+        return "container"
+
+    def renamed(self, name: str) -> "Chain":
+        """Return the same body under another name."""
+        return dataclasses.replace(self, name=name)
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return the members with their states."""
+        return [Part(label, tx, own) for (label, tx), own in zip(self.members, self.states(state), strict=True)]
+
+    def fits(self, state: Any) -> bool:
+        """Return True if `state` has one state of the right form for each member of gradtx's."""
+        try:
+            states = self.states(state)
+        except ValueError:
+            return False
+        return all(
+            tx.body.fits(own)
+            for (_, tx), own in zip(self.members, states, strict=True)
+            if isinstance(tx, Transform) and tx.role != "identity"
+        )
+
     def init(self, params: Any) -> Any:
         """Return the members' states."""
         return self.pack([tx.init(params) for _, tx in self.members])
@@ -81,7 +108,7 @@ class Chain:
     def runs(self) -> list[tuple[Any, list[int]]]:
         """The links as runs: (segment of leafwise neighbours or transform, their positions).
 
-        None runs for `identity`, which parts no neighbours, where a segment looks at the gradients.
+        `identity` separates no neighbours: its run is None where a segment looks at the gradients anyway.
         """
         runs: list[tuple[Any, list[int]]] = []
         row: list[tuple[Leafwise, int]] = []
@@ -93,11 +120,11 @@ class Chain:
 
         bodies = [getattr(tx, "body", None) for tx in self.links]
         for i, (tx, body) in enumerate(zip(self.links, bodies, strict=True)):
-            if tx.update is pass_on and any(isinstance(other, Leafwise) for other in bodies):
+            if getattr(tx, "role", "") == "identity" and any(isinstance(other, Leafwise) for other in bodies):
                 runs.append((None, [i]))
                 continue
             # a rule that looks at all gradients at once must see what those before it made of them
-            if not isinstance(body, Leafwise) or body.rule.global_scalars is not None:
+            if not isinstance(body, Leafwise) or body.rule.whole_tree is not None:
                 close()
             if isinstance(body, Leafwise):
                 row.append((body, i))
@@ -106,26 +133,56 @@ class Chain:
         close()
         return runs
 
-    def update(self, grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         """Return the updates of the last member and the next states of all."""
         states = self.unpacked(state)
+        runs = [(run, positions) for run, positions in self.runs if run is not None]
         for run, positions in self.runs:
             if run is None:
                 check_slots("identity", states[positions[0]], optax.EmptyState)
-                continue
+        final: list[Any] = []
+        for i, (run, positions) in enumerate(runs):
             if isinstance(run, Segment):
-                grads, new = run.update(grads, [states[i] for i in positions], params, extra)
+                # neighbours pass the accumulator's dtype on; the last of them rounds to the dtype that optax gives
+                follows = i > 0 and isinstance(runs[i - 1][0], Segment)
+                followed = i + 1 < len(runs) and isinstance(runs[i + 1][0], Segment)
+                if not follows:
+                    final = dtypes_of(updates, params) if followed else []
+                dtypes = [d and accumulator(d) for d in final] if followed else final
+                updates, new = run.update(updates, [states[j] for j in positions], params, extra, dtypes)
             else:
-                grads, own = run.update(grads, states[positions[0]], params, **extra)
+                updates, own = run.update(updates, states[positions[0]], params, **extra)
                 new = [own]
-            for i, own in zip(positions, new, strict=True):
-                states[i] = own
-        return grads, self.packed(iter(states))
+            for j, own in zip(positions, new, strict=True):
+                states[j] = own
+        return updates, self.packed(iter(states))
+
+
+def dtypes_of(grads: Any, params: Any) -> list[Any]:
+    """Return the dtype that an update has, for each leaf of the gradients; empty where the trees do not match.
+
+    A mismatch is left to the transform that meets it, which names the path.
+    """
+    leaves, treedef = flatten(grads)
+    try:
+        beside = [None] * len(leaves) if params is None else treedef.flatten_up_to(params)
+    except (ValueError, TypeError, KeyError):
+        return []
+    with_dtype = [g if hasattr(g, "dtype") else None for g in leaves]
+    if any(g is None and isinstance(x, (int, float, complex)) for g, x in zip(with_dtype, leaves, strict=True)):
+        return []
+    return [promoted(g, p) if has_gradient(g) else None for g, p in zip(with_dtype, beside, strict=True)]
 
 
 def is_chain(tx: Any) -> bool:
-    """Say whether a transform is a chain, whose members may join those of the chain round it."""
+    """Return True if a transform is a chain, whose members may join those of the chain round it."""
     return isinstance(getattr(tx, "body", None), Chain)
+
+
+def own(tx: Any) -> Any:
+    """Return a transform of gradtx's also where only its two functions are left, as in a pair that was rebuilt."""
+    body = None if isinstance(tx, Transform) else body_of(tx.init, tx.update)
+    return tx if body is None else Transform.of(body)
 
 
 def check_member(name: str, position: str, tx: Any) -> None:
@@ -157,8 +214,9 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
     """
     for i, tx in enumerate(transforms):
         check_member("chain", f"argument {i}", tx)
-    text = f"chain({', '.join(shown(tx) for tx in transforms)})"
-    return Transform.of(Chain("chain", tuple((None, tx) for tx in transforms)), text=text)
+    members = tuple((None, own(tx)) for tx in transforms)
+    text = f"chain({', '.join(shown(tx) for _, tx in members)})"
+    return Transform.of(Chain("chain", members), Info({}, text))
 
 
 def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transform:
@@ -189,45 +247,6 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
         raise ValueError(message("named_chain", f"label {twice!r}", "stands twice", "distinct labels", "rename one"))
-    text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in transforms)})"
-    return Transform.of(Chain("named_chain", transforms), text=text)
-
-
-def shown(tx: optax.GradientTransformation) -> str:
-    """Write a member: ours as its call, optax's by the function that made it."""
-    if isinstance(tx, Transform):
-        return tx.text
-    return "optax." + getattr(tx.update, "__qualname__", "transform").split(".")[0]
-
-
-@factory
-def identity() -> Transform:
-    """Pass the gradients on unchanged.
-
-    u_t = g_t, dtype included.
-
-    Units: those of g.
-    Equivalent to: optax's `identity`.
-
-    State:
-        empty (`optax.EmptyState`).
-
-    Cost: nothing.
-
-    References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
-
-    Examples:
-        >>> import gradtx
-        >>> gradtx.identity().update(3.0, gradtx.identity().init(0.0))[0]
-        3.0
-    """
-    return Transform(lambda params: optax.EmptyState(), pass_on, "identity")
-
-
-def pass_on(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-    """Return what was given: the update of `identity`."""
-    del extra
-    float_leaves("identity", grads, params)
-    check_slots("identity", state, optax.EmptyState)
-    return grads, state
+    members = tuple((label, own(tx)) for label, tx in transforms)
+    text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in members)})"
+    return Transform.of(Chain("named_chain", members), Info({}, text))

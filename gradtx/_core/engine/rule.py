@@ -1,74 +1,138 @@
-"""A technique is a rule for ONE array: `Rule`, and `LeafState`, the one state of every rule lifted to trees."""
+"""A technique is a rule for ONE array: `Rule`."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
-from gradtx._core.arguments.hyperparams import Hyper, number_or_array
+from gradtx._core.arguments.ranges import Range
+from gradtx._core.arguments.reading import read
+from gradtx._core.contract.errors import message
 
 Slots = Mapping[str, jax.Array]
 
 
 def no_slots(p: jax.Array) -> Slots:
-    """Start a rule that remembers nothing."""
+    """Return the slots of a rule that remembers nothing."""
     del p
     return {}
 
 
 def no_scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-    """Add no scalars to the hyperparameters."""
+    """Return no scalars beside the hyperparameters."""
     del k, count
     return {}
 
 
 @dataclasses.dataclass(frozen=True)
+class Tree:
+    """What a rule's `whole_tree` sees: the leaves that have a gradient, in the order of the tree.
+
+    Attributes:
+        grads: the gradients.
+        params: the parameters, empty unless the rule `needs_params`.
+        slots: slot name to its arrays, before this update.
+        memory: the scalars that the rule remembers, before this update.
+        count: updates made so far.
+        extra: the extra arguments of `update` that the rule declares.
+    """
+
+    grads: list[jax.Array]
+    params: list[jax.Array]
+    slots: Mapping[str, list[jax.Array]]
+    memory: Mapping[str, jax.Array]
+    count: jax.Array
+    extra: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Rule:
-    """A method for one array, to be lifted by `leafwise`, `divide_by` or `ratio`.
+    """A method for one array, to be lifted by `leafwise`, `divide_by`, `quotient` or `ratio`.
 
     Attributes:
         name: the method's name, used in errors and in profiles.
-        update: `(g, slots, p, k) -> (value, new slots)`; the value is a direction m or a scale sigma.
-            All arrays come in one dtype, float32 or wider; write the value from the NEW slots, since reading
-            an old slot after its new value exists forces a copy.
-        init: `p -> slots`, a dict of arrays (`core.numerics.zeros`) in the dtypes they are stored in.
+        update: `(g, slots, p, k) -> (value, new slots)`; the value is a direction m, a scale sigma, or for `quotient`
+            the pair (m, sigma). All inexact arrays come in one dtype, float32 or wider; integer slots as they are
+            stored. Write the value from the NEW slots: reading an old slot after its new value exists forces a copy.
+        init: `p -> slots`, a dict of arrays in the dtypes they are stored in; they may have other shapes than p.
+        slots: the names of the slots that `init` makes and `update` returns.
         hyper: hyperparameters by name, each a number, array or schedule; `k.name` inside the rule.
+        ranges: ranges of hyperparameters by name; without one, any finite number.
         scalars: `(k, count) -> dict`, further scalars of the step, computed once for the whole tree.
-        needs_params: whether `update` reads `p` (else it is None).
+        needs_params: whether `update` or `whole_tree` reads p (else it is None).
         event: the name of the one hyperparameter that may be an event schedule, else None.
-        global_scalars: `(k, leaves) -> dict`, further scalars of the step that need all gradients at once, such as
-            their global norm, a mask or not; only for `leafwise`. None where the rule works leaf by leaf.
+        whole_tree: `(k, tree) -> (dict, dict)`: further scalars of the step that need all leaves at once, such as
+            their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`.
+        memory: scalars that belong to the whole tree, by name, with their start.
+        extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
+        ndims: the numbers of dimensions of the leaves it takes; None is all.
+        elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
+        role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
+        made_of: the rules whose functions it calls.
     """
 
     name: str
-    update: Callable[..., tuple[jax.Array, Slots]]
+    update: Callable[..., tuple[Any, Slots]]
     init: Callable[[jax.Array], Slots] = no_slots
-    hyper: Mapping[str, Hyper] = dataclasses.field(default_factory=dict)
+    slots: tuple[str, ...] = ()
+    hyper: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
     scalars: Callable[[SimpleNamespace, jax.Array], Mapping[str, Any]] = no_scalars
     needs_params: bool = False
     event: str | None = None
-    global_scalars: Callable[[SimpleNamespace, list[jax.Array]], Mapping[str, Any]] | None = None
+    whole_tree: Callable[[SimpleNamespace, Tree], tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
+    memory: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+    ndims: tuple[int, ...] | None = None
+    elementwise: bool = True
+    role: str = ""
+    made_of: tuple["Rule", ...] = ()
 
-    def at(self, count: jax.Array, switched: jax.Array | None = None) -> dict[str, Any]:
-        """Return `k` for the step at `count` as a dict: the hyperparameters and the further scalars."""
+    def __post_init__(self) -> None:
+        """Raise where the declarations contradict each other."""
+        if self.init is not no_slots and not self.slots:
+            fix = 'name what init returns, slots=("nu",)'
+            raise ValueError(message(f"Rule {self.name}", "slots", "is empty", "the names of its slots", fix))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether all its functions are gradtx's, which give the same result for the same arguments, always.
+
+        A user's function may read what changes between calls, so it is called anew at each update outside jit.
+        """
+        functions = (self.update, self.init, self.scalars, self.whole_tree)
+        ours = all(f is None or getattr(f, "__module__", "").split(".")[0] == "gradtx" for f in functions)
+        return ours and all(rule.is_ours for rule in self.made_of)
+
+    def at(self, count: Any, switched: Any = None, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return `k` for the step at `count` as a dict: the hyperparameters and the further scalars.
+
+        Args:
+            count: updates made so far.
+            switched: count at which an event came, -1 before.
+            given: values of hyperparameters that were read already, by name.
+        """
+        given = given or {}
         k = {
-            name: number_or_array(hyper, count, switched if name == self.event else None, f"{self.name}: {name}")
+            name: given[name]
+            if name in given
+            else read(hyper, count, switched if name == self.event else None, f"{self.name}: {name}")
             for name, hyper in self.hyper.items()
         }
         return {**k, **self.scalars(SimpleNamespace(**k), count)}
 
+    def start(self, p: jax.Array) -> dict[str, jax.Array]:
+        """Return the slots for one array, in the declared order.
 
-class LeafState(NamedTuple):
-    """State of a leafwise transform.
-
-    Attributes:
-        count: updates made, int32 scalar; stays at the largest int32.
-        slots: slot name to a tree like the params.
-        event: count at which an event schedule switched, int32 scalar, -1 before; None where no event can be.
-    """
-
-    count: jax.Array  # type: ignore[assignment]  # optax's states hide tuple.count with the same field
-    slots: dict[str, Any]
-    event: jax.Array | None = None
+        Raises:
+            ValueError: `init` makes other slots than it declared.
+        """
+        slots = self.init(p)
+        if set(slots) != set(self.slots):
+            got = f"gave the slots {sorted(slots)}"
+            raise ValueError(
+                message(self.name, "init", got, f"{sorted(self.slots)}", "declare them in Rule(slots=...)")
+            )
+        return {name: slots[name] for name in self.slots}

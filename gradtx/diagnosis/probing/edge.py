@@ -4,17 +4,16 @@ A direction that is linear in the gradient is a filter of first order; the edge 
 gradient that flips its sign at each step. It is measured on the rule itself, so a user's direction has one too.
 """
 
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._core.arguments.hyperparams import number_or_array
+from gradtx._core.arguments.reading import read as read_hyper
 from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
 from gradtx._core.engine.kernel import freeze, thaw
-from gradtx._core.engine.leafwise import Leafwise
-from gradtx.diagnosis.record.rates import NEUTRAL, is_factor, is_named, links, slot_names
+from gradtx._core.engine.lift import Leafwise
+from gradtx.diagnosis.record.rates import has_role, is_factor, links
 
 PROBES = ((0.0, 0.0), (-0.7, 1.9), (1.3, 0.4))  # (slot, gradient) at which a filter must answer linearly
 ROUNDING = 1e-4
@@ -66,9 +65,10 @@ def stability_edge(tx: Any, state: Any) -> float | None:
     memory: Response | None = None
     for link, link_state in links(tx, state):
         body: Any = getattr(link, "body", None)
-        if is_factor(body) or is_named(link, NEUTRAL):
+        if is_factor(body) or has_role(link, "identity", "limit"):
             continue
-        response = linear_response(body, link_state) if isinstance(body, Leafwise) else None
+        readable = isinstance(body, Leafwise) and link_state is not None and body.rule.elementwise
+        response = linear_response(body, link_state) if readable else None
         if response is None or (response.remembers and memory is not None):
             return None
         if response.remembers:
@@ -84,25 +84,30 @@ def stability_edge(tx: Any, state: Any) -> float | None:
 def linear_response(body: Leafwise, state: Any) -> Response | None:
     """Return the direction of a leafwise transform as a filter, None where it is not linear in one slot.
 
-    The direction of a ratio is the ratio's value times sigma. Hyperparameters are those of the next update; what
-    a rule computes from the count is taken late, where it no longer changes.
+    The direction is m, where the update is m / sigma. Hyperparameters are those of the next update; what a rule
+    computes from the count is taken late, where it no longer changes.
     """
-    rule, sigma, dtype, late = body.rule, body.sigma, scalar_dtype(), jnp.asarray(INT32_MAX, jnp.int32)
-    below = slot_names(sigma) if sigma else []
-    own = [name for name in slot_names(rule) if name not in below]
-    hyper = {name: number_or_array(h, state.count, state.event) for name, h in rule.hyper.items()}
-    k = thaw(freeze({**hyper, **rule.scalars(SimpleNamespace(**hyper), late)}), dtype)
-    k_sigma = thaw(freeze(sigma.at(late)), dtype) if sigma else None
-    if len(own) > 1 or rule.global_scalars is not None:
+    rule, dtype, late = body.direction or body.rule, scalar_dtype(), jnp.asarray(INT32_MAX, jnp.int32)
+    if rule.whole_tree is not None:
+        return None
+    hyper = {name: read_hyper(h, state.count, state.event) for name, h in rule.hyper.items()}
+    k = thaw(freeze(rule.at(late, state.event, hyper)), dtype)
+    zero = jnp.zeros((), dtype)
+
+    def update(g: float, slots: dict[str, float]) -> tuple[Any, Any]:
+        held = {name: jnp.asarray(value, dtype) for name, value in slots.items()}
+        found: tuple[Any, Any] = rule.update(jnp.asarray(g, dtype), held, zero, k)
+        return found
+
+    ones = dict.fromkeys(rule.slots, 1.0)
+    base = float(update(0.7, ones)[0])
+    own = [name for name in rule.slots if float(update(0.7, {**ones, name: 3.0})[0]) != base]  # those that m reads
+    if len(own) > 1:
         return None
 
     def respond(s: float, g: float) -> tuple[float, float]:
-        slots = {name: jnp.asarray(s if name in own else 1.0, dtype) for name in [*own, *below]}
-        x, zero = jnp.asarray(g, dtype), jnp.zeros((), dtype)
-        u, new = rule.update(x, slots, zero, k)
-        if sigma:
-            u = u * sigma.update(x, {name: slots[name] for name in below}, zero, k_sigma)[0]
-        return float(new[own[0]]) if own else 0.0, float(u)
+        m, new = update(g, {**ones, **dict.fromkeys(own, s)})
+        return float(new[own[0]]) if own else 0.0, float(m)
 
     (a, c), (b, d) = respond(1.0, 0.0), respond(0.0, 1.0)
     c = c if own else 0.0

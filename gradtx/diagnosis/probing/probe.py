@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gradtx._core.arguments.hyperparams import check
+from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.contract.errors import message
 from gradtx._core.engine.chain import check_member
 from gradtx.diagnosis.probing.curvature import spectrum
@@ -153,7 +153,8 @@ def line_of(point: Point, u: Any) -> Line:
 
 def check_arguments(tx: Any, state: Any, learning_rate: Any, steps: Any, batches: Any) -> None:
     """Raise for what can be seen to be wrong before the loss is called."""
-    check("probe", {"learning_rate": learning_rate}, optional=["learning_rate"])
+    if learning_rate is not None:
+        check("probe", {"learning_rate": learning_rate}, {"learning_rate": Range("[0, inf)", event=True)})
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ValueError(message("probe", "steps", f"is {steps!r}", "a whole number >= 1", "20 resolve most spectra"))
     if tx is not None:

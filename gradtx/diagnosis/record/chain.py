@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arguments.hyperparams import number_or_array
+from gradtx._core.arguments.reading import read as read_hyper
 from gradtx.diagnosis.record import rates
 
 
@@ -19,7 +19,7 @@ def learning_rate(tx: Any, state: Any, override: Any = None, step: Any = 0) -> j
         step: count that a schedule in `override` sees.
     """
     if override is not None:
-        return jnp.asarray(number_or_array(override, jnp.asarray(step, jnp.int32)), jnp.float32)
+        return jnp.asarray(read_hyper(override, jnp.asarray(step, jnp.int32)), jnp.float32)
     eta = rates.learning_rate(tx, state)
     injected = getattr(state, "hyperparams", None)
     if eta is None and isinstance(injected, dict):
@@ -30,10 +30,10 @@ def learning_rate(tx: Any, state: Any, override: Any = None, step: Any = 0) -> j
 def clip_bound(tx: Any, state: Any) -> jax.Array | None:
     """Return the bound of a `clip_by_global_norm` that stands first in the chain, None where none does."""
     first, first_state = next(iter(rates.links(tx, state)), (None, None))
-    if first is None or getattr(first, "name", None) != "clip_by_global_norm":
+    if first is None or not (rates.has_role(first, "limit") and "max_norm" in first.settings):
         return None
     count = first_state.count if first_state is not None else jnp.zeros((), jnp.int32)
-    return jnp.asarray(number_or_array(first.settings["max_norm"], count), jnp.float32)
+    return jnp.asarray(read_hyper(first.settings["max_norm"], count), jnp.float32)
 
 
 def rate_range(rate: Any) -> jax.Array:

@@ -18,11 +18,12 @@ import numpy as np
 import optax
 from jax import lax
 
-from gradtx._core.arguments.hyperparams import check
+from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.arrays.tree import INIT_FIX
 from gradtx._core.contract.errors import describe, message, none_is_leaf, tree_mismatch
-from gradtx._core.contract.transform import Transform
-from gradtx._core.engine.chain import check_member, shown
+from gradtx._core.contract.transform import Info, Part, Transform
+from gradtx._core.contract.writing import shown
+from gradtx._core.engine.chain import check_member
 from gradtx.diagnosis.record import sample
 from gradtx.diagnosis.record.chain import clip_bound
 from gradtx.diagnosis.record.measure import measure, nonfinite
@@ -53,6 +54,21 @@ class Watch:
     every: int | None
     groups: Any
     rate: Any
+    info: Info | None = None
+
+    @property
+    def role(self) -> str:
+        """What it does to an update: it holds a transform."""
+        return "container"
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return the watched transform with its state."""
+        return [Part(None, self.inner, getattr(state, "inner", None))]
+
+    def fits(self, state: Any) -> bool:
+        """Return True if `state` is that of a watch round the same transform."""
+        body = getattr(self.inner, "body", None)
+        return isinstance(state, WatchState) and (body is None or body.fits(state.inner))
 
     def init(self, params: Any) -> WatchState:
         """Return the transform's state and an empty record."""
@@ -74,8 +90,9 @@ class Watch:
         )
         return WatchState(state, empty(meta))
 
-    def update(self, grads: Any, state: WatchState, params: Any = None, **extra: Any) -> tuple[Any, WatchState]:
+    def update(self, updates: Any, state: WatchState, params: Any = None, **extra: Any) -> tuple[Any, WatchState]:
         """Return the transform's own updates, and its state beside the record."""
+        grads = updates
         if not isinstance(state, WatchState):
             fix = "use the state that this tx.init made"
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
@@ -231,7 +248,8 @@ def watch(
     check_member("watch", "tx", tx)
     if every is not None and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
         raise ValueError(f"watch: every = {every!r}, expected a whole number >= 1; write every=1 to measure every step")
-    check("watch", {"learning_rate": learning_rate}, optional=["learning_rate"])
+    if learning_rate is not None:
+        check("watch", {"learning_rate": learning_rate}, {"learning_rate": Range("[0, inf)", event=True)})
     inner = optax.with_extra_args_support(tx)
     body = Watch("watch", tx if isinstance(tx, Transform) else inner, every, groups, learning_rate)
-    return Transform.of(body, {"tx": tx}, f"watch({shown(tx)})")
+    return Transform.of(body, Info({"tx": tx}, f"watch({shown(tx)})"))

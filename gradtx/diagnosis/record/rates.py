@@ -7,32 +7,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arguments.hyperparams import EVENTS
 from gradtx._core.arrays.numerics import abs_sq, accumulator, divide, real, scalar_dtype
 from gradtx._core.arrays.tree import align, flatten, resolve_mask
 from gradtx._core.engine.kernel import apply, freeze
-from gradtx._core.engine.leafwise import Leafwise
+from gradtx._core.engine.lift import Leafwise
+from gradtx._core.engine.parts import walk
 from gradtx._core.engine.rule import Rule
-
-NEUTRAL = {"identity", "clip_by_global_norm"}  # neither eta nor sigma nor m
-LIMITS = {"clip_by_global_norm"}  # multiply the whole gradient by one number
 
 
 def links(tx: Any, state: Any) -> Iterator[tuple[Any, Any]]:
-    """Give each transform of a chain with its state, in order; a wrapper with `inner` is looked through."""
-    body: Any = getattr(tx, "body", None)
-    if hasattr(body, "inner") and hasattr(state, "inner"):
-        yield from links(body.inner, state.inner)
-    elif hasattr(body, "members"):
-        for (_, member), member_state in zip(body.members, body.states(state), strict=True):
-            yield from links(member, member_state)
-    else:
-        yield tx, state
+    """Yield each transform that holds no other, with its state, in the order in which they run."""
+    for link in walk(tx, state):
+        yield link.tx, link.state
 
 
 def is_factor(body: Any) -> bool:
     """Say whether a leafwise transform multiplies by one number: `scale`, `scale_by_learning_rate`, ..."""
-    return isinstance(body, Leafwise) and body.rule.event in EVENTS
+    return isinstance(body, Leafwise) and body.role == "rate"
 
 
 def factor(body: Leafwise, state: Any) -> Any:
@@ -86,7 +77,7 @@ def effective_rate(
         [0.25, 0.0625]
     """
     chain: list[Any] = [(link, link_state, getattr(link, "body", None)) for link, link_state in links(tx, state)]
-    if not all(isinstance(body, Leafwise) or is_named(link, NEUTRAL) for link, _, body in chain):
+    if not all(is_read(body, own) for _, own, body in chain):
         return None
     eta: Any = 1.0
     rate: Any = None
@@ -99,23 +90,35 @@ def effective_rate(
             rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
         if i <= last:
             before = grads
-            if clip is not None and is_named(link, LIMITS):
+            if clip is not None and has_role(link, "limit"):
                 grads = jax.tree.map(lambda g: g * lax.convert_element_type(clip, g.dtype), grads)
             else:
                 grads, _ = link.update(grads, link_state, params, **extra)
-            if limits and is_named(link, LIMITS):
+            if limits and has_role(link, "limit"):
                 eta = (shrunk(before, grads) if clip is None else clip) * eta
     return eta if rate is None else jax.tree.map(lambda x: x * jnp.asarray(eta, x.dtype), rate)
 
 
-def is_named(link: Any, names: set[str]) -> bool:
-    """Say whether a transform of gradtx's goes by one of the names."""
-    return hasattr(link, "settings") and link.name in names
+def has_role(link: Any, *roles: str) -> bool:
+    """Return True if a transform of gradtx's does one of these things to an update."""
+    return getattr(link, "role", "") in roles
+
+
+def is_read(body: Any, state: Any) -> bool:
+    """Return True if eta / sigma of a transform is known: it has a state, and says what it does to an update.
+
+    A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample.
+    """
+    if has_role(body, "identity"):
+        return True
+    if state is None or not isinstance(body, Leafwise) or body.role == "":
+        return False
+    return has_role(body, "limit") or (body.rule.whole_tree is None and body.rule.elementwise)
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
     """Say whether the rate needs the gradient as it reaches this link."""
-    return getattr(body, "sigma", None) is not None or (limits and is_named(link, LIMITS))
+    return getattr(body, "sigma", None) is not None or (limits and has_role(link, "limit"))
 
 
 def one_over_sigma(body: Leafwise, state: Any, grads: Any, params: Any) -> Any:
@@ -126,7 +129,7 @@ def one_over_sigma(body: Leafwise, state: Any, grads: Any, params: Any) -> Any:
     def aligned(root: str, tree: Any) -> list[Any]:
         return align(body.name, "grads", grads, treedef, root, tree)
 
-    slots = {key: aligned(f"state.slots['{key}']", state.slots[key]) for key in slot_names(rule)}
+    slots = {key: aligned(f"state.slots['{key}']", state.slots[key]) for key in rule.slots}
     p_leaves = aligned("params", params) if rule.needs_params else [None] * len(leaves)
     mask = resolve_mask(body.name, body.mask, grads if params is None else params, "params")
     k = freeze(rule.at(state.count, state.event))
@@ -140,11 +143,6 @@ def one_over_sigma(body: Leafwise, state: Any, grads: Any, params: Any) -> Any:
             sigma, _ = apply(rule, g, {key: xs[i] for key, xs in slots.items()}, p, k)
             out.append(divide(jnp.ones_like(sigma), sigma))
     return treedef.unflatten(out)
-
-
-def slot_names(rule: Rule) -> list[str]:
-    """Return the names of a rule's slots."""
-    return list(jax.eval_shape(rule.init, jax.ShapeDtypeStruct((), jnp.float32)))
 
 
 def shrunk(before: Any, after: Any) -> jax.Array:

@@ -1,0 +1,80 @@
+"""The one decorator of functions that make transforms: arguments checked, the result named, shared words filled in."""
+
+import functools
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+from gradtx._core.arguments.ranges import Range, check, check_dtype
+from gradtx._core.contract.transform import Info, Transform
+from gradtx._core.contract.writing import call, plain_signature
+
+P = ParamSpec("P")
+
+# What an argument means wherever it stands: a line `{name}` of a docstring's Args becomes `name: ` and these words.
+WORDS = {
+    "learning_rate": "eta, >= 0; number, array, schedule or event schedule.",
+    "b1": "decay of the mean of g, in [0, 1).",
+    "b2": "decay of the mean of g^2, in [0, 1).",
+    "eps": "added outside the root, >= 0.",
+    "eps_root": "added inside the root, >= 0.",
+    "mu_dtype": "dtype the mean of g is stored in; None is the parameter's, float32 or wider.",
+    "accumulator_dtype": "dtype the momentum is stored in; None is the parameter's, float32 or wider.",
+    "nesterov": "whether momentum looks one step ahead.",
+    "weight_decay": "decoupled decay, finite; each step takes eta weight_decay p off p.",
+    "mask": "tree of bools like the params or a prefix of them, or a function of the params that returns one, True "
+    "where p decays; None is everywhere.",
+}
+
+
+def ranges_of(make: Callable[..., Any]) -> dict[str, Range]:
+    """Return the ranges that stand at a function's annotations, by argument."""
+    found = {}
+    for name, hint in typing.get_type_hints(make, include_extras=True).items():
+        options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+        for option in options:
+            for extra in getattr(option, "__metadata__", ()):
+                if isinstance(extra, Range):
+                    found[name] = extra
+    return found
+
+
+def fill_in(doc: str | None) -> str | None:
+    """Return a docstring with each line `{name}` written as `name: ` and what that argument means everywhere."""
+    return doc and re.sub(r"(?m)^( +)\{(\w+)\}$", lambda found: f"{found[1]}{found[2]}: {WORDS[found[2]]}", doc)
+
+
+def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
+    """Decorate a function that makes a transform: check its arguments, name the result after it.
+
+    The function's name is the name in every error; its arguments become `settings`. An argument annotated with a range
+    (`b1: Decay`, `eps: Annotated[Hyper, Range("[0, inf)")]`) is a hyperparameter and is checked against it; one whose
+    default is None may be None; one that ends in `_dtype` must be a floating dtype.
+    """
+    signature = inspect.signature(make)
+    name = make.__name__
+    ranges = ranges_of(make)
+    defaults = {k: p.default for k, p in signature.parameters.items() if p.default is not p.empty}
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Transform:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{name}: {error}; it takes {plain_signature(name, signature)}") from None
+        bound.apply_defaults()
+        given = {k: bound.arguments[k] for k in ranges}
+        unset = {k for k, v in given.items() if v is None and k in defaults and defaults[k] is None}
+        check(name, {k: v for k, v in given.items() if k not in unset}, ranges)
+        for argument, value in bound.arguments.items():
+            if argument.endswith("_dtype"):
+                check_dtype(name, argument, value)
+        tx = make(*args, **kwargs)
+        text = tx.text if tx.role == "container" else call(name, bound.arguments, defaults)
+        return Transform.of(tx.body.renamed(name), Info(dict(bound.arguments), text, frozenset(ranges)))
+
+    made.__doc__ = fill_in(make.__doc__)
+    return made

@@ -1,0 +1,82 @@
+"""Read a hyperparameter at a count: numbers stay as they are, everything else becomes a scalar array."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradtx._core.arguments.ranges import Event, is_number
+from gradtx._core.arrays.numerics import scalar_dtype
+
+CONCRETE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def is_live(hyper: Any) -> bool:
+    """Return True if a hyperparameter is a function that may give another value when it is called again.
+
+    Schedules of gradtx made of numbers and other such schedules say that they do not (`pure`).
+    """
+    return callable(hyper) and not getattr(hyper, "pure", False)
+
+
+def call_schedule(schedule: Any, count: Any, where: str) -> Any:
+    """Return what a schedule gives at `count`.
+
+    Raises:
+        TypeError: under jit, the schedule needs a count that is known when it is traced.
+    """
+    try:
+        with jax.numpy_dtype_promotion("standard"):  # a user's schedule may mix the int32 count with floats
+            return schedule(count)
+    except CONCRETE as error:
+        raise TypeError(
+            f"{where} needs the number behind count, which is not known under jit, expected a function of a traced "
+            "count; use jnp.where, jnp.interp or jnp.take instead of if, float(), NumPy or indexing a list, or a "
+            f"schedule of gradtx.schedules ({type(error).__name__})"
+        ) from error
+
+
+def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") -> Any:
+    """Return what `hyper` is at `count`: a Python number as a float, anything else as a scalar array.
+
+    Args:
+        hyper: number, array or schedule.
+        count: updates made so far, int32; the first update sees 0.
+        switched: count at which the event of an `Event` came, -1 before.
+        where: transform and name, for errors.
+
+    Raises:
+        ValueError: a schedule gives no scalar.
+        TypeError: a schedule gives no number, or needs a concrete count under jit.
+    """
+    if isinstance(hyper, bool) or hyper is None:
+        return hyper
+    if is_number(hyper):
+        return float(hyper)
+    value = hyper
+    if isinstance(hyper, Event):
+        value = hyper.value(count, jnp.asarray(-1, jnp.int32) if switched is None else switched)
+    elif callable(hyper):
+        value = call_schedule(hyper, count, where)
+    try:
+        value = jnp.asarray(value)
+    except TypeError:
+        got = f"gave {type(value).__name__} at this count"
+        raise TypeError(f"{where} {got}, expected a number; return one number per count") from None
+    if value.shape != ():
+        raise ValueError(f"{where} gave shape {value.shape}, expected a scalar; return one number per count")
+    return lax.convert_element_type(value, scalar_dtype())
+
+
+def as_argument(hyper: Any) -> bool:
+    """Return True if a hyperparameter is given to the compiled scalars as an argument: an array or a live function.
+
+    Its value then stands in no program, so that a new value compiles nothing anew and is never an old one.
+    """
+    return isinstance(hyper, (jax.Array, np.ndarray)) or (not isinstance(hyper, Event) and is_live(hyper))

@@ -1,0 +1,89 @@
+"""Look inside transforms: the one walk through what they hold, gradtx's and optax's."""
+
+import types
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import optax
+
+from gradtx._core.contract.transform import Part, Transform, body_of
+
+EMPTY = types.CellType()  # a cell that holds nothing yet has no contents to look at
+MOST_NESTED = 8  # functions within functions that are looked into
+
+
+class Link(NamedTuple):
+    """A transform that holds no other, as the walk meets it.
+
+    Attributes:
+        tx: the transform.
+        state: its own state, None where it could not be found.
+        labels: the keys of the containers round it.
+    """
+
+    tx: Any
+    state: Any
+    labels: tuple[str, ...]
+
+
+def walk(tx: Any, state: Any, labels: tuple[str, ...] = ()) -> Iterator[Link]:
+    """Yield each transform that holds no other, with its state, in the order in which they run."""
+    found = parts(tx, state)
+    if not found:
+        yield Link(tx, state, labels)
+    for label, part, own in found:
+        yield from walk(part, own, labels if label is None else (*labels, label))
+
+
+def parts(tx: Any, state: Any) -> list[Part]:
+    """Return the transforms that a transform holds, with their states."""
+    if isinstance(tx, Transform):
+        return tx.parts(state)
+    return [Part(None, part, find(part, state)) for part in enclosed(tx)]
+
+
+def enclosed(tx: Any) -> list[Transform]:
+    """Return gradtx's transforms inside one of optax's, found in what its functions close over."""
+    found: dict[int, Transform] = {}
+
+    def look(value: Any, depth: int) -> None:
+        body = body_of(getattr(getattr(value, "__self__", None), "init", None), value)
+        if body is not None:
+            found.setdefault(id(body), Transform.of(body))
+        elif depth < MOST_NESTED:
+            for inside in contents(value):
+                look(inside, depth + 1)
+
+    look(getattr(tx, "update", tx), 0)
+    return list(found.values())
+
+
+def contents(value: Any) -> list[Any]:
+    """Return what a container holds or a function closes over."""
+    if isinstance(value, optax.GradientTransformation):
+        return [value.update]
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, types.MethodType):
+        return list(vars(value.__self__).values()) if hasattr(value.__self__, "__dict__") else []
+    if isinstance(value, types.FunctionType):
+        return [cell.cell_contents for cell in value.__closure__ or () if cell != EMPTY]
+    return []
+
+
+def find(tx: Transform, state: Any) -> Any:
+    """Return the first part of a state that has the form of the states of `tx`, None if there is none."""
+    if tx.body is not None and tx.body.fits(state):
+        return state
+    children: Any = ()
+    if isinstance(state, (list, tuple)):
+        children = state
+    elif isinstance(state, dict):
+        children = state.values()
+    for child in children:
+        got = find(tx, child)
+        if got is not None:
+            return got
+    return None
