@@ -1,6 +1,7 @@
 """The contracts that tracing decides: 1 (stable state), 2 (one structure), 4 (shapes), 8 (extras), 9 (strict)."""
 
 import contextlib
+import functools
 import inspect
 from typing import Any
 
@@ -19,7 +20,6 @@ from tests.batteries.mixes import (
     Cell,
     bound,
     grads_of,
-    is_half,
     jitted,
     mix_of,
     params_of,
@@ -57,14 +57,15 @@ def stable_state(row: Row, cell: Cell) -> None:
     def chosen(params: Any, state: Any, grads: Any) -> Any:
         return lax.cond(True, lambda p, s: step(p, s, grads), lambda p, s: (p, s), params, state)
 
-    for mix in cell.mixes:
-        with cell.mix(mix):
-            grads, params = structs(row, mix)
-            state = jax.eval_shape(tx.init, params)
-            for run in (step, carried, chosen):
-                new_params, new_state = jax.eval_shape(run, params, state, grads)
-                same_state(state, new_state)
-                chex.assert_trees_all_equal_shapes_and_dtypes(params, new_params)
+    def check(mixes: tuple[str, ...]) -> None:
+        grads, params = structs(row, mixes)
+        state = jax.eval_shape(tx.init, params)
+        for run in (step, carried, chosen):
+            new_params, new_state = jax.eval_shape(run, params, state, grads)
+            same_state(state, new_state)
+            chex.assert_trees_all_equal_shapes_and_dtypes(params, new_params)
+
+    cell.together(check)
     with cell.all_mixes():
         params = params_of(row, cell.mixes)
         state = tx.init(params)
@@ -91,24 +92,28 @@ def one_structure(row: Row, cell: Cell) -> None:
         "arrays": row.make(**{name: jnp.float32(n) for name, n in numbers.items()}),
         "schedules": row.make(**{k: lambda count, n=n: jnp.where(count < 0, 0.0, n) for k, n in numbers.items()}),
     }
-    for mix in cell.mixes:
-        with cell.mix(mix):
-            grads, params = structs(row, mix)
-            expected = jax.eval_shape(transform(row).init, params)
-            for form, tx in variants.items():
-                state = jax.eval_shape(tx.init, params)
-                assert aspects(state) == aspects(expected), form
-                same_state(expected, jax.eval_shape(bound(row, tx), grads, state, params)[1])
+
+    def check(mixes: tuple[str, ...]) -> None:
+        grads, params = structs(row, mixes)
+        expected = jax.eval_shape(transform(row).init, params)
+        for form, tx in variants.items():
+            state = jax.eval_shape(tx.init, params)
+            assert aspects(state) == aspects(expected), form
+            same_state(expected, jax.eval_shape(bound(row, tx), grads, state, params)[1])
+
+    cell.together(check)
 
 
 def shapes_only(row: Row, cell: Cell) -> None:
     """4: init and update run on shapes alone, and slots are sharded as their parameters."""
     tx = transform(row)
-    for mix in cell.mixes:
-        with cell.mix(mix):
-            grads, params = structs(row, mix)
-            updates, _ = jax.eval_shape(bound(row, tx), grads, jax.eval_shape(tx.init, params), params)
-            chex.assert_trees_all_equal_shapes(updates, params)
+
+    def check(mixes: tuple[str, ...]) -> None:
+        grads, params = structs(row, mixes)
+        updates, _ = jax.eval_shape(bound(row, tx), grads, jax.eval_shape(tx.init, params), params)
+        chex.assert_trees_all_equal_shapes(updates, params)
+
+    cell.together(check)
     with cell.all_mixes():
         params = params_of(row, cell.mixes)
         shape = next(iter(params.values())).shape
@@ -137,24 +142,26 @@ def extras(row: Row, cell: Cell) -> None:
     """8: unknown extra arguments are ignored; one that is needed and missing is an error that names it."""
     tx = transform(row)
     waits = row.make(**{row.event: OnceBelow()}) if row.event else None
-    for mix in cell.mixes:
-        with cell.mix(mix):
-            grads, params = structs(row, mix)
-            state = jax.eval_shape(tx.init, params)
-            known = jax.eval_shape(bound(row, tx), grads, state, params)
-            spare = bound(row, tx, unknown_to_all=1.0, another=jnp.ones(3), text="x")
-            more = jax.eval_shape(spare, grads, state, params)
-            assert aspects(known) == aspects(more)
-            for name in row.extra:
-                rest = {key: value for key, value in row.extra.items() if key != name}
-                with pytest.raises((TypeError, ValueError), match=name):
-                    jax.eval_shape(lambda g, s, p, rest=rest: tx.update(g, s, p, **rest), grads, state, params)
-            if waits is not None:
-                same_state(state, jax.eval_shape(waits.init, params))
-                with pytest.raises(ValueError, match="measured_loss is missing"):
-                    jax.eval_shape(bound(row, waits), grads, state, params)
-                told = bound(row, waits, measured_loss=0.5)
-                same_state(state, jax.eval_shape(told, grads, state, params)[1])
+
+    def check(mixes: tuple[str, ...]) -> None:
+        grads, params = structs(row, mixes)
+        state = jax.eval_shape(tx.init, params)
+        known = jax.eval_shape(bound(row, tx), grads, state, params)
+        spare = bound(row, tx, unknown_to_all=1.0, another=jnp.ones(3), text="x")
+        more = jax.eval_shape(spare, grads, state, params)
+        assert aspects(known) == aspects(more)
+        for name in row.extra:
+            rest = {key: value for key, value in row.extra.items() if key != name}
+            with pytest.raises((TypeError, ValueError), match=name):
+                jax.eval_shape(lambda g, s, p, rest=rest: tx.update(g, s, p, **rest), grads, state, params)
+        if waits is not None:
+            same_state(state, jax.eval_shape(waits.init, params))
+            with pytest.raises(ValueError, match="measured_loss is missing"):
+                jax.eval_shape(bound(row, waits), grads, state, params)
+            told = bound(row, waits, measured_loss=0.5)
+            same_state(state, jax.eval_shape(told, grads, state, params)[1])
+
+    cell.together(check)
 
 
 def strict(row: Row, cell: Cell) -> None:
@@ -164,16 +171,19 @@ def strict(row: Row, cell: Cell) -> None:
         given = [jnp.asarray(0.5, jnp.bfloat16), np.float32(0.5), lambda count: 0 * count.astype(jnp.float16)]
         forms += [{row.hyper: value} for value in given]
     transforms = [transform(row) if not form else row.make(**form) for form in forms]
-    for mix in cell.mixes:
-        with cell.mix(mix):
-            wide = not all(is_half(d) or d == jnp.float32 for d in MIXES[mix])
-            for x64 in [True] if wide else [True, False]:
-                with contextlib.ExitStack() as settings:
-                    settings.enter_context(jax.enable_x64(x64))
-                    settings.enter_context(jax.numpy_dtype_promotion("strict"))
-                    settings.enter_context(jax.numpy_rank_promotion("raise"))
-                    grads, params = structs(row, mix)
-                    for tx in transforms:
-                        state = jax.eval_shape(tx.init, params)
-                        updates, _ = jax.eval_shape(bound(row, tx), grads, state, params)
-                        jax.eval_shape(gradtx.apply_updates, params, updates)
+
+    def check(mixes: tuple[str, ...], *, x64: bool, transforms: list[gradtx.Transform]) -> None:
+        with contextlib.ExitStack() as settings:
+            settings.enter_context(jax.enable_x64(x64))
+            settings.enter_context(jax.numpy_dtype_promotion("strict"))
+            settings.enter_context(jax.numpy_rank_promotion("raise"))
+            grads, params = structs(row, mixes)
+            for tx in transforms:
+                state = jax.eval_shape(tx.init, params)
+                updates, _ = jax.eval_shape(bound(row, tx), grads, state, params)
+                jax.eval_shape(gradtx.apply_updates, params, updates)
+
+    # contract 2 has given other forms with float64 on
+    cell.together(functools.partial(check, x64=True, transforms=transforms if cell.exhaustive else transforms[:2]))
+    narrow = tuple(mix for mix in cell.mixes if jnp.float64 not in MIXES[mix])
+    cell.together(functools.partial(check, x64=False, transforms=transforms), narrow)
