@@ -67,10 +67,10 @@ def tree_of(row: Row, dtype: Any) -> dict[str, Any]:
     return {"layer": [first], "temperature": last}
 
 
-def structs(row: Row, mix: str) -> tuple[Any, Any]:
-    """Return the shapes of the gradients and the params of one mix."""
-    g, p = MIXES[mix]
-    return tree_of(row, g), tree_of(row, p)
+def structs(row: Row, mixes: tuple[str, ...]) -> tuple[Any, Any]:
+    """Return the shapes of the gradients and of the params, a small tree for each mix."""
+    grads, params = ({mix: tree_of(row, MIXES[mix][side]) for mix in mixes} for side in (0, 1))
+    return grads, params
 
 
 @functools.cache
@@ -119,11 +119,9 @@ def is_half(dtype: Any) -> bool:
 
 
 def update_dtype(row: Row, g: Any, p: Any) -> np.dtype:
-    """Return the dtype in which a row's update leaves the transform, for these of gradient and parameter."""
-    if row.keeps_dtype:
-        return jnp.dtype(g)
+    """Return the dtype in which a row's update leaves: the wider of gradient and parameter, as in optax."""
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.dtype(jnp.promote_types(g, p))
+        return jnp.dtype(g if row.keeps_dtype else jnp.promote_types(g, p))
 
 
 def rounding(dtype: Any) -> float:
@@ -177,6 +175,21 @@ class Cell:
             error.add_note(f"{self.row}, contract {self.contract}, every gradient_parameter")
             for mix in self.mixes:
                 self.failures.setdefault(mix, error)
+
+    def together(self, check: Callable[[tuple[str, ...]], None], mixes: tuple[str, ...] | None = None) -> None:
+        """Check all mixes in one tree, which traces a program once for all; where that fails, find out which fail."""
+        mixes = self.mixes if mixes is None else mixes
+        self.checked |= set(mixes)
+        try:
+            check(mixes)
+        except Exception:
+            before = len(self.failures)
+            for mix in mixes:
+                with self.mix(mix):
+                    check((mix,))
+            if len(self.failures) == before:  # they fail together only
+                with self.all_mixes():
+                    raise
 
     @property
     def passed(self) -> int:
