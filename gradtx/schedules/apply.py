@@ -48,7 +48,7 @@ def scale(step_size: Hyper) -> Transform:
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -69,7 +69,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> Transform:
     Equivalent to: optax's `scale_by_schedule`.
 
     Args:
-        step_size_fn: a function of the int32 count, or an event schedule (`schedules.hold_until`).
+        step_size_fn: a function of the int32 count, of any sign, or an event schedule (`schedules.hold_until`).
 
     State:
         no slots; the count, and the count of the event.
@@ -80,7 +80,7 @@ def scale_by_schedule(step_size_fn: Callable[[Any], Any]) -> Transform:
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -113,7 +113,7 @@ def scale_by_learning_rate(learning_rate: Hyper = None, *, flip_sign: bool = Tru
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
