@@ -84,6 +84,7 @@ def by_name(make: Callable[P, ValueAt], name: str, doc: str) -> Callable[P, Sche
             return Schedule(make(*bound.args, **bound.kwargs), text)
 
     made.__doc__ = with_shared_words(doc)
+    made.__signature__ = inspect.signature(make).replace(return_annotation=Schedule)  # type: ignore[attr-defined]
     return made
 
 

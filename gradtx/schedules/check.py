@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import math
 import re
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
@@ -114,7 +115,7 @@ SHARED = {  # what an argument means wherever a docstring has `argument: {argume
     "transition_steps": "updates the way takes; 0 or less holds init_value for ever",
     "transition_begin": "updates before it starts; less than 0 is 0",
     "power": ">= 0; 1 is a straight line, 2 slows down towards the end, 0.5 speeds up, 0 holds init_value",
-    "exponent": ">= 0; above 1 it falls sooner, below 1 later, 0 holds the first value",
+    "exponent": ">= 0; above 1 it falls sooner, below 1 later, 0 does not fall",
     "decay_rate": "finite; below 1 the value falls, above 1 it grows, 0 holds it; below 0 it needs `staircase`",
     "staircase": "whether the value changes only at whole multiples of `transition_steps`",
     "warmup_steps": "updates before the top, >= 0; 0 starts there",
@@ -122,7 +123,7 @@ SHARED = {  # what an argument means wherever a docstring has `argument: {argume
     "pct_start": "the part of `transition_steps` spent rising, in [0, 1]",
     "div_factor": "the peak over the first value, > 0",
     "final_div_factor": "the first value over the last, > 0",
-    "boundaries_and_scales": "count to factor >= 0, in any order; None is no boundary, one <= 0 holds from the start",
+    "boundaries_and_scales": "count to factor >= 0, in any order; one at 0 or before is passed at the start",
 }
 
 
@@ -184,5 +185,11 @@ def is_known(array: Any) -> bool:
 
 
 def as_python(number: Any) -> int | float:
-    """Return a number as a Python int if it is whole, else as a float."""
-    return int(number) if number == math.floor(number) else float(number)
+    """Return a number as a Python int if it is whole, else as a float.
+
+    A double that misses a whole number by its rounding alone, as 0.07 * 100 does, is taken as that number: a boundary
+    there would otherwise come one update late.
+    """
+    whole = round(number)
+    rounding = 4 * sys.float_info.epsilon * abs(whole) if isinstance(number, float) else 0.0
+    return whole if abs(number - whole) <= rounding else float(number)

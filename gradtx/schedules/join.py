@@ -47,7 +47,7 @@ def piecewise(init_value: Value, boundaries_and_scales: Mapping[Any, Any] | None
     Equivalent to: optax's `piecewise_constant_schedule`; PyTorch's MultiStepLR.
 
     Args:
-        init_value: {init_value}
+        init_value: the value before the first boundary, finite.
         boundaries_and_scales: {boundaries_and_scales}
 
     Raises:

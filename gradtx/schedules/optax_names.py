@@ -35,14 +35,14 @@ def piecewise_interpolate_schedule(
 ) -> ValueAt:
     """Go through the values that `piecewise` would jump to, along lines or cosine waves.
 
-    eta_t is init_value at t = 0 and init_value times all scales so far at each boundary; between them "linear" or
-    "cosine".
+    eta_t is init_value at t = 0 (unless a boundary is there or before) and init_value times all scales so far at each
+    boundary; between them "linear" or "cosine".
 
     Units: those of init_value.
 
     Args:
         interpolate_type: "linear" or "cosine".
-        init_value: {init_value}
+        init_value: the value before all scales, finite.
         boundaries_and_scales: {boundaries_and_scales}
 
     Raises:

@@ -1,6 +1,8 @@
 """Each error names the schedule and the argument, and says what to do."""
 
+import inspect
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from gradtx import schedules
+from gradtx.schedules.check import Range, range_of
 
 NAN = math.nan
 VALUE_ERRORS = [
@@ -114,6 +117,28 @@ def test_value_errors(name: str, args: tuple, text: str):
 def test_type_errors(name: str, args: tuple, text: str):
     with pytest.raises(TypeError, match=f"^{name}: .*{text}"):
         getattr(schedules, name)(*args)
+
+
+RANGED = [
+    (name, argument, found)
+    for name in schedules.__all__
+    for argument, parameter in inspect.signature(getattr(schedules, name)).parameters.items()
+    if (found := range_of(parameter.annotation))
+]
+
+
+WITHOUT = {"join", "join_schedules", "sgdr_schedule", "plot", "resnet110"}  # they take schedules, dicts or nothing
+
+
+def test_most_arguments_have_a_range():
+    assert len(RANGED) > 100
+    assert {name for name, _, _ in RANGED} == set(schedules.__all__) - WITHOUT
+
+
+@pytest.mark.parametrize(("name", "argument", "allowed"), RANGED)
+def test_the_docstring_says_the_range_that_is_checked(name: str, argument: str, allowed: Range):
+    (line,) = re.findall(rf"^ +{argument}: (.*)$", getattr(schedules, name).__doc__, flags=re.MULTILINE)
+    assert allowed.sign in line
 
 
 def test_cycles_of_a_traced_length_cannot_grow():
