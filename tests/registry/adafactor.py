@@ -59,7 +59,7 @@ def clip_by_block_rms(grads: list[Tree], params: Tree, *, threshold: Hyper) -> l
 
 
 def scale_by_param_block_rms(
-    grads: list[Tree], params: Tree, *, min_scale: Hyper = 1e-3, store: Store = float
+    grads: list[Tree], params: Tree, *, min_scale: Hyper = 1e-3, store: Store = np.float64
 ) -> list[Tree]:
     """U max(e2, RMS(X)); `store` rounds the parameter after each step."""
     p, updates = copy(params), []
@@ -77,8 +77,8 @@ def adafactor(
     clipping_threshold: float | None = 1.0,
     momentum: Hyper | None = None,
     weight_decay_rate: Hyper = 0.0,
-    store: Store = float,
-    store_mu: Store = float,
+    store: Store = np.float64,
+    store_mu: Store = np.float64,
     **settings: float,
 ) -> list[Tree]:
     """X_t = X_{t-1} - rho_t max(e2, RMS(X_{t-1})) U_t / max(1, RMS(U_t) / d)."""
