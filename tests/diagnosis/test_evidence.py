@@ -16,7 +16,7 @@ from tests.diagnosis.runs import feed, gradients, plain, quadratic, short, start
 
 PER_GROUP = ["grad_norm", "update_norm", "param_norm", "update_ratio"]
 RATES = ["learning_rate", "rate_min", "rate_mean", "rate_max"]
-KEYS = [*PER_GROUP, *RATES, "step", "loss", "rho", "cosine", "clip", "clipped", "zeros", "nonfinite"]
+KEYS = [*PER_GROUP, *RATES, "step", "loss", "rho", "cosine", "clip", "clipped", "zeros", "nonfinite", "skipped"]
 
 
 def test_metrics_are_a_flat_dict_of_floats():
@@ -42,7 +42,7 @@ def test_metrics_are_a_flat_dict_of_floats():
 def test_metrics_before_the_first_step_and_at_it():
     tx, _ = plain()
     got = gradtx.metrics(tx.init(start()))
-    assert {key for key, value in got.items() if not math.isnan(value)} == {"nonfinite"}
+    assert {key for key, value in got.items() if not math.isnan(value)} == {"nonfinite", "skipped"}
     first = gradtx.metrics(short(1).state)
     assert math.isnan(first["rho"])
     assert math.isnan(first["cosine"])

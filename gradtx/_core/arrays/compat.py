@@ -32,3 +32,14 @@ def select_by(p: jax.Array, slot: jax.Array) -> jax.Array:
     An elementwise operation on both arrays makes XLA shard them alike; the choice is made once, in `init`.
     """
     return jnp.where(p == p, slot, lax.optimization_barrier(slot))
+
+
+def varying(x: jax.Array) -> frozenset[str]:
+    """Return the manual axes of `shard_map` that an array differs along, as its type says.
+
+    The type says nothing under `shard_map(..., check_vma=False)` and under `pmap` and `vmap`.
+    """
+    kind = jax.typeof(x)
+    manual = getattr(kind, "manual_axis_type", None)  # newer versions; the older ones have `vma`
+    found: frozenset[str] = getattr(kind, "vma", frozenset()) if manual is None else manual.varying
+    return found

@@ -1,13 +1,26 @@
 """What a record (or a log) says, as NumPy arrays on the host, and the numbers that verdicts are drawn from."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, GROUP_COLUMNS, HISTORY, RING, Meta, Record
+from gradtx.diagnosis.record.record import (
+    BLANK,
+    BLOCK,
+    BLOCKS,
+    COLUMNS,
+    EARLY,
+    GROUP_COLUMNS,
+    MOST,
+    RING,
+    ROOTS,
+    ROW,
+    Meta,
+    Record,
+)
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 20  # steps below which nothing is said
@@ -31,6 +44,9 @@ class Evidence:
         bad: name to its non-finite gradient entries at that step.
         meta: what the record is about; None for a log.
         floor: the least loss that can be reached, as far as is known.
+        skipped: skipped steps that were seen: their gradient was not finite, their update was.
+        first_skipped, last_skipped: the first and the last of them, -1 if none.
+        skipped_bad: name to its non-finite gradient entries at the first of them.
     """
 
     steps: int
@@ -46,6 +62,10 @@ class Evidence:
     bad: Mapping[str, int]
     meta: Meta | None
     floor: float = 0.0
+    skipped: int = 0
+    first_skipped: int = -1
+    last_skipped: int = -1
+    skipped_bad: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def find(state: Any) -> Record:
@@ -84,24 +104,46 @@ def read(state: Any, floor: float = 0.0) -> Evidence:
     order = np.arange(max(rows - RING, 0), rows) % RING
     block = int(arrays.block)
     used = min(-(-seen // block), BLOCKS) if seen else 0
-    history = {name: column for name, column in zip(HISTORY, arrays.history[:used].T.astype(float), strict=True)}
-    history["step"] = np.arange(used) * float(block)
-    ring, groups = arrays.ring[order].astype(float), arrays.groups[order].astype(float)
+    history: dict[str, Array] = columns(BLOCK, arrays.history[:used])
+    history["loss_sum"] = np.multiply(history["losses"], history.pop("loss_mean") + history.pop("loss_lost"))
+    for name, x in history.items():  # of nothing, the least is infinite, and so is the largest
+        least = name.endswith("_min")
+        x[x == MOST if least else np.isnan(x)] = np.inf if least else -np.inf
+    history["step"] = np.arange(used, dtype=np.float64) * block
+    groups = arrays.groups[order]
+    early = min(rows, EARLY)
+    skipped = [int(x) for x in arrays.skipped]
     return Evidence(
         steps=seen,
-        rows=dict(zip(COLUMNS, ring.T, strict=True)),
-        early=dict(zip(COLUMNS, arrays.early[: min(rows, EARLY)].T.astype(float), strict=True)),
-        losses=arrays.losses[np.arange(max(seen - RING, 0), seen) % RING].astype(float),
-        early_losses=arrays.early_losses[: min(seen, EARLY)].astype(float),
+        rows={"step": arrays.ring_steps[order].astype(float), **columns(ROW, arrays.ring[order])},
+        early={"step": arrays.early_steps[:early].astype(float), **columns(ROW, arrays.early[:early])},
+        losses=known(arrays.losses[np.arange(max(seen - RING, 0), seen) % RING]),
+        early_losses=known(arrays.early_losses[: min(seen, EARLY)]),
         history=history,
-        groups={n: dict(zip(GROUP_COLUMNS, groups[:, i].T, strict=True)) for i, n in enumerate(meta.groups)},
-        group_peak={n: float(arrays.group_peak[i]) for i, n in enumerate(meta.groups)},
+        groups={n: columns(GROUP_COLUMNS, groups[:, i]) for i, n in enumerate(meta.groups)},
+        group_peak={n: float(arrays.group_peak[i]) ** 2 for i, n in enumerate(meta.groups)},
         sizes=dict(zip(meta.groups, meta.sizes, strict=True)),
         bad_step=bad_step,
         bad={n: int(arrays.bad[i]) for i, n in enumerate(meta.groups) if arrays.bad[i]},
         meta=meta,
         floor=floor,
+        skipped=skipped[0],
+        first_skipped=skipped[1],
+        last_skipped=skipped[2],
+        skipped_bad={n: int(arrays.skipped_bad[i]) for i, n in enumerate(meta.groups) if arrays.skipped_bad[i]},
     )
+
+
+def known(stored: Any) -> Array:
+    """Return stored numbers in float64, NaN where they are not known."""
+    wide = np.asarray(stored).astype(float)
+    return np.where(wide == BLANK, np.nan, wide)
+
+
+def columns(names: Sequence[str], stored: Any) -> dict[str, Array]:
+    """Return stored rows by column, squares and slopes made of their signed roots."""
+    found = dict(zip(names, known(stored).T, strict=True))
+    return {name: x * np.abs(x) if name in ROOTS else x for name, x in found.items()}
 
 
 def metrics(state: Any) -> dict[str, float]:
@@ -116,7 +158,8 @@ def metrics(state: Any) -> dict[str, float]:
         `step`, `loss`, `grad_norm`, `update_norm`, `param_norm`, `update_ratio` = |u|/|p|, `rho` = g_t.u_{t-1} /
         g_{t-1}.u_{t-1}, `cosine` of g_t and g_{t-1}, `learning_rate`, `rate_min`, `rate_mean`, `rate_max` of eta/sigma,
         `clip` (factor of the latest step) and `clipped` (share of the last measured steps that were clipped), `zeros`,
-        `nonfinite` (gradient entries not finite at the first bad step), and per group `grad_norm/NAME`,
+        `nonfinite` (gradient entries not finite at the first bad step), `skipped` (steps whose gradient was not finite
+        and whose update was), and per group `grad_norm/NAME`,
         `update_norm/NAME`, `update_ratio/NAME`. What is not known is NaN.
 
     Raises:
@@ -149,6 +192,7 @@ def metrics(state: Any) -> dict[str, float]:
         "clipped": float(np.mean(known < 1.0)) if len(known) else np.nan,
         "zeros": last["zeros"],
         "nonfinite": float(sum(run.bad.values())),
+        "skipped": float(run.skipped),
     }
     for name, columns in run.groups.items():
         latest = {key: float(xs[-1]) if len(xs) else np.nan for key, xs in columns.items()}
