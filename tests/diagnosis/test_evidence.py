@@ -19,7 +19,7 @@ from tests.diagnosis.runs import feed, gradients, plain, quadratic, short, start
 
 PER_GROUP = ["grad_norm", "update_norm", "param_norm", "update_ratio"]
 RATES = ["learning_rate", "rate_min", "rate_mean", "rate_max"]
-KEYS = [*PER_GROUP, *RATES, "step", "loss", "rho", "cosine", "clip", "clipped", "zeros", "nonfinite"]
+KEYS = [*PER_GROUP, *RATES, "step", "loss", "rho", "cosine", "clip", "clipped", "zeros", "nonfinite", "skipped"]
 
 
 def test_metrics_are_a_flat_dict_of_floats():
@@ -44,7 +44,7 @@ def test_metrics_are_a_flat_dict_of_floats():
 def test_metrics_before_the_first_step_and_at_it():
     tx, _ = plain()
     got = gradtx.metrics(tx.init(start()))
-    assert got == {"nonfinite": 0.0}
+    assert got == {"nonfinite": 0.0, "skipped": 0.0}
     first = gradtx.metrics(short(1).state)
     assert "rho" not in first
     assert "cosine" not in first

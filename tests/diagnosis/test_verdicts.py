@@ -131,6 +131,8 @@ def test_verdicts_have_no_units(name, loss_scale, param_scale):
         if field.name not in UNITS:
             a, b = getattr(plain, field.name), getattr(scaled, field.name)
             if isinstance(a, float):
-                np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5, err_msg=field.name)
+                # at the minimum the loss changes by its own rounding, and the median of that is what `error` is
+                rtol = 5e-2 if (name, field.name) == ("minimum", "error") else 1e-3
+                np.testing.assert_allclose(b, a, rtol=rtol, atol=1e-5, err_msg=field.name)
             else:
                 assert a == b, field.name

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,20 @@ import optax
 from gradtx._core.contract.errors import describe
 from gradtx.diagnosis.read.lost import has_lost_record
 from gradtx.diagnosis.read.names import group_names
-from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, GROUP_COLUMNS, HISTORY, RING, Meta, Record
+from gradtx.diagnosis.record.record import (
+    BLANK,
+    BLOCK,
+    BLOCKS,
+    COLUMNS,
+    EARLY,
+    GROUP_COLUMNS,
+    MOST,
+    RING,
+    ROOTS,
+    ROW,
+    Meta,
+    Record,
+)
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 FEWEST = 20  # with fewer steps there is no verdict
@@ -37,6 +50,9 @@ class Evidence:
         meta: what the record is about; None for a log.
         floor: the least loss that can be reached, as far as is known.
         notes: how a log was read: the columns taken, what was left out.
+        skipped: skipped steps that were seen: their gradient was not finite, their update was.
+        first_skipped, last_skipped: the first and the last of them, -1 if none.
+        skipped_bad: name to its non-finite gradient entries at the first of them.
     """
 
     steps: int
@@ -53,6 +69,10 @@ class Evidence:
     meta: Meta | None
     floor: float = 0.0
     notes: tuple[str, ...] = ()
+    skipped: int = 0
+    first_skipped: int = -1
+    last_skipped: int = -1
+    skipped_bad: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def find(state: Any, caller: str = "diagnose") -> Record:
@@ -109,24 +129,46 @@ def read(state: Any, floor: float = 0.0, caller: str = "diagnose") -> Evidence:
     order = np.arange(max(rows - RING, 0), rows) % RING
     block = int(arrays.block)
     used = min(-(-seen // block), BLOCKS) if seen else 0
-    history = {name: column for name, column in zip(HISTORY, arrays.history[:used].T.astype(float), strict=True)}
-    history["step"] = np.arange(used) * float(block)
-    ring, groups = arrays.ring[order].astype(float), arrays.groups[order].astype(float)
+    history: dict[str, Array] = columns(BLOCK, arrays.history[:used])
+    history["loss_sum"] = np.multiply(history["losses"], history.pop("loss_mean") + history.pop("loss_lost"))
+    for name, x in history.items():  # of nothing, the least is infinite, and so is the largest
+        least = name.endswith("_min")
+        x[x == MOST if least else np.isnan(x)] = np.inf if least else -np.inf
+    history["step"] = np.arange(used, dtype=np.float64) * block
+    groups = arrays.groups[order]
+    early = min(rows, EARLY)
+    skipped = [int(x) for x in arrays.skipped]
     return Evidence(
         steps=seen,
-        rows=dict(zip(COLUMNS, ring.T, strict=True)),
-        early=dict(zip(COLUMNS, arrays.early[: min(rows, EARLY)].T.astype(float), strict=True)),
-        losses=arrays.losses[np.arange(max(seen - RING, 0), seen) % RING].astype(float),
-        early_losses=arrays.early_losses[: min(seen, EARLY)].astype(float),
+        rows={"step": arrays.ring_steps[order].astype(float), **columns(ROW, arrays.ring[order])},
+        early={"step": arrays.early_steps[:early].astype(float), **columns(ROW, arrays.early[:early])},
+        losses=known(arrays.losses[np.arange(max(seen - RING, 0), seen) % RING]),
+        early_losses=known(arrays.early_losses[: min(seen, EARLY)]),
         history=history,
-        groups={n: dict(zip(GROUP_COLUMNS, groups[:, i].T, strict=True)) for i, n in enumerate(meta.groups)},
-        group_peak={n: float(arrays.group_peak[i]) for i, n in enumerate(meta.groups)},
+        groups={n: columns(GROUP_COLUMNS, groups[:, i]) for i, n in enumerate(meta.groups)},
+        group_peak={n: float(arrays.group_peak[i]) ** 2 for i, n in enumerate(meta.groups)},
         sizes=dict(zip(meta.groups, meta.sizes, strict=True)),
         bad_step=bad_step,
         bad={n: int(arrays.bad[i]) for i, n in enumerate(meta.groups) if arrays.bad[i]},
         meta=meta,
         floor=floor,
+        skipped=skipped[0],
+        first_skipped=skipped[1],
+        last_skipped=skipped[2],
+        skipped_bad={n: int(arrays.skipped_bad[i]) for i, n in enumerate(meta.groups) if arrays.skipped_bad[i]},
     )
+
+
+def known(stored: Any) -> Array:
+    """Return stored numbers in float64, NaN where they are not known."""
+    wide = np.asarray(stored).astype(float)
+    return np.where(wide == BLANK, np.nan, wide)
+
+
+def columns(names: Sequence[str], stored: Any) -> dict[str, Array]:
+    """Return stored rows by column, squares and slopes made of their signed roots."""
+    found = dict(zip(names, known(stored).T, strict=True))
+    return {name: x * np.abs(x) if name in ROOTS else x for name, x in found.items()}
 
 
 def metrics(state: Any) -> dict[str, float]:
@@ -146,8 +188,9 @@ def metrics(state: Any) -> dict[str, float]:
         g_{t-1}.u_{t-1}, `cosine` of g_t and g_{t-1}, `learning_rate`, `rate_min`, `rate_mean`, `rate_max` of eta/sigma,
         `clip` (factor of the latest step) and `clipped` (share of the last measured steps that were clipped), `zeros`
         (share of gradient entries that are exactly 0), `nonfinite` (gradient entries not finite at the first bad
-        step), and per group `group/NAME/grad_norm`, `group/NAME/update_norm`, `group/NAME/param_norm`,
-        `group/NAME/update_ratio`. NAME is the group's, with a dot for the punctuation of a path (`['layers'][0]` is
+        step), `skipped` (steps whose gradient was not finite and whose update was), and per group
+        `group/NAME/grad_norm`, `group/NAME/update_norm`, `group/NAME/param_norm`, `group/NAME/update_ratio`. NAME is
+        the group's, with a dot for the punctuation of a path (`['layers'][0]` is
         `layers.0`), `_` for what loggers refuse, and `-2` where two groups would share a name.
 
     Raises:
@@ -181,6 +224,7 @@ def metrics(state: Any) -> dict[str, float]:
         "clipped": float(np.mean(known < 1.0)) if len(known) else np.nan,
         "zeros": last["zeros"],
         "nonfinite": float(sum(run.bad.values())),
+        "skipped": float(run.skipped),
     }
     safe = group_names(list(run.groups))
     for name, columns in run.groups.items():

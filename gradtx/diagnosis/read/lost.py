@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, HISTORY, RING, Record
+from gradtx.diagnosis.record.record import BLOCK, BLOCKS, RING, ROW, Record
 
-SHAPES = {(RING, len(COLUMNS)), (BLOCKS, len(HISTORY))}  # of the two tables that every record has
+SHAPES = {(RING, len(ROW)), (BLOCKS, len(BLOCK))}  # of the two tables that every record has
 
 
 def has_lost_record(state: Any) -> bool:

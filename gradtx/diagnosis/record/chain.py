@@ -4,13 +4,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx._core.arguments.reading import read as read_hyper
-from gradtx.diagnosis.record import rates
+from gradtx.diagnosis.record import axes, rates
+from gradtx.diagnosis.record.record import BLANK, MOST
 
 
 def learning_rate(tx: Any, state: Any, override: Any = None, step: Any = 0) -> jax.Array:
-    """Return eta of the next update as a float32 scalar, NaN where the chain does not say.
+    """Return eta of the next update as a float32 scalar, BLANK where the chain does not say.
 
     Args:
         tx: the transform; gradtx's know their settings, of optax's only `inject_hyperparams` does.
@@ -24,7 +26,7 @@ def learning_rate(tx: Any, state: Any, override: Any = None, step: Any = 0) -> j
     injected = getattr(state, "hyperparams", None)
     if eta is None and isinstance(injected, dict):
         eta = injected.get("learning_rate")
-    return jnp.full((), jnp.nan, jnp.float32) if eta is None else jnp.asarray(eta, jnp.float32)
+    return jnp.asarray(BLANK if eta is None else eta, jnp.float32)
 
 
 def clip_bound(tx: Any, state: Any) -> jax.Array | None:
@@ -36,9 +38,29 @@ def clip_bound(tx: Any, state: Any) -> jax.Array | None:
     return jnp.asarray(read_hyper(first.settings["max_norm"], count), jnp.float32)
 
 
-def rate_range(rate: Any) -> jax.Array:
-    """Return the smallest, the geometric mean and the largest effective rate as a vector of 3."""
-    leaves = [jnp.ravel(x).astype(jnp.float32) for x in jax.tree.leaves(rate)]
-    flat = jnp.concatenate(leaves) if leaves else jnp.full(1, jnp.nan, jnp.float32)
-    flat = jnp.where((flat > 0) & jnp.isfinite(flat), flat, jnp.nan)
-    return jnp.stack([jnp.nanmin(flat), jnp.exp(jnp.nanmean(jnp.log(flat))), jnp.nanmax(flat)])
+def rate_range(rate: Any, names: axes.Names = ()) -> list[jax.Array]:
+    """Return the smallest, the geometric mean and the largest effective rate; BLANK where none is positive.
+
+    Args:
+        rate: tree of rates.
+        names: manual axes that the rates of some leaves are split over.
+    """
+    leaves: dict[axes.Names, list[jax.Array]] = {}
+    for x in map(jnp.asarray, jax.tree.leaves(rate)):
+        leaves.setdefault(axes.split_over(x, names), []).append(jnp.ravel(x).astype(jnp.float32))
+    low, high = jnp.full((), MOST, jnp.float32), jnp.zeros((), jnp.float32)
+    logs, count = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
+    for over, own in leaves.items():
+        flat = jnp.concatenate(own)
+        good = (flat > 0) & jnp.isfinite(flat)
+        least, most = (
+            jnp.min(jnp.where(good, flat, MOST), initial=MOST),
+            jnp.max(jnp.where(good, flat, 0.0), initial=0.0),
+        )
+        sums = jnp.sum(jnp.log(jnp.where(good, flat, 1.0))), jnp.sum(good, dtype=jnp.float32)
+        if over:
+            least, most, sums = lax.pmin(least, over), lax.pmax(most, over), lax.psum(sums, over)
+        low, high = jnp.minimum(low, least), jnp.maximum(high, most)
+        logs, count = logs + sums[0], count + sums[1]
+    mean = jnp.exp(logs / jnp.maximum(count, 1.0))
+    return [jnp.where(count > 0, x, BLANK) for x in (low, mean, high)]

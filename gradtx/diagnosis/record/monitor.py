@@ -6,9 +6,13 @@ not. XLA must also know that the branch ends before slots and parameters are ove
 slots that the real update reads, and the updates it returns, pass through a select on the branch's result. It always
 keeps them, fuses into the loop that reads them, and changes no bit. (A select on the gradients does the same, but the
 sum of a global norm is a library call that it does not fuse into.)
+
+Outside jit the update is made first and measured as it is: nothing fuses there, and a schedule that a person changes
+between steps is called once, by the update itself.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,14 +24,15 @@ from jax import lax
 
 from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.arrays.tree import INIT_FIX
-from gradtx._core.contract.errors import describe, message, none_is_leaf, tree_mismatch
+from gradtx._core.contract.errors import describe, message, tree_mismatch
 from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.chain import check_member
-from gradtx.diagnosis.record import sample
-from gradtx.diagnosis.record.chain import clip_bound
-from gradtx.diagnosis.record.measure import measure, nonfinite
-from gradtx.diagnosis.record.record import Meta, Record, empty, tick
+from gradtx.diagnosis.record import axes, sample
+from gradtx.diagnosis.record.chain import clip_bound, learning_rate
+from gradtx.diagnosis.record.groups import depth, group_labels
+from gradtx.diagnosis.record.measure import Found, Step, like, look, measure, nonfinite, nothing, own
+from gradtx.diagnosis.record.record import BLANK, Meta, Record, empty, tick
 
 SMALL = 2**16  # up to this many parameters every step is measured
 EVERY, RUN = 96, 3  # above it, a run of 3 steps in 96: lags of 1 and 2 need 3
@@ -54,6 +59,7 @@ class Watch:
     every: int | None
     groups: Any
     rate: Any
+    axis_names: axes.Names = ()
     info: Info | None = None
 
     @property
@@ -73,22 +79,28 @@ class Watch:
     def init(self, params: Any) -> WatchState:
         """Return the transform's state and an empty record."""
         state = self.inner.init(params)
-        leaves = jax.tree.leaves(params)
-        labels = group_labels(self.groups, params)
-        names = tuple(dict.fromkeys(labels))
-        sizes = [sum(jnp.size(x) for x, own in zip(leaves, labels, strict=True) if own == name) for name in names]
-        every = self.every or (1 if sum(sizes) <= SMALL else EVERY)
+        stands_in = is_stand_in(params)
+        params = () if stands_in else own(params)
+        leaves, level = jax.tree.leaves(params), depth(params)
+        copies = [axes.parts(axes.split_over(x, self.axis_names)) for x in leaves]
+        labels = [] if stands_in else group_labels(self.groups, params, level)
+        names, counts = tuple(dict.fromkeys(labels)), [n * jnp.size(x) for n, x in zip(copies, leaves, strict=True)]
+        total = sum(counts)
+        every = self.every or (1 if total <= SMALL else EVERY)
         meta = Meta(
             transform=shown(self.inner),
             groups=names,
-            sizes=tuple(sizes),
+            sizes=tuple(sum(n for n, label in zip(counts, labels, strict=True) if label == name) for name in names),
             every=every,
             run=min(RUN, every),
-            total=sum(sizes),
-            sampled=sample.size(params, sum(sizes)),
+            total=total,
+            sampled=sample.size(leaves, copies, total),
             clips=clip_bound(self.inner, state) is not None,
+            level=level,
         )
-        return WatchState(state, empty(meta))
+        record = empty(meta)
+        # a leaf there keeps what the real state holds; another Meta would not match the real one's
+        return WatchState(state, record._replace(meta=0) if stands_in else record)
 
     def update(self, updates: Any, state: WatchState, params: Any = None, **extra: Any) -> tuple[Any, WatchState]:
         """Return the transform's own updates, and its state beside the record."""
@@ -97,9 +109,20 @@ class Watch:
             fix = "use the state that this tx.init made"
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
         check_value(extra.get("value", 0.0))
+        for root, tree in (("grads", grads), ("value", extra.get("value"))):
+            axes.check_summed(self.name, root, tree, self.axis_names)
         arrays = {key: x for key, x in extra.items() if all(is_array(v) for v in jax.tree.leaves(x))}
         static = tuple(Fixed(key, x) for key, x in sorted(extra.items()) if key not in arrays)
-        record, pulse = self.recorder(grads, state, params, arrays, static)
+        live, traced = {}, is_traced((grads, state, params, extra))
+        if self.rate is not None or not traced:  # called out here: the recorder is compiled once, with its first value
+            live["learning_rate"] = learning_rate(self.inner, state.inner, self.rate, state.record.step)
+        if not traced:
+            bound = clip_bound(self.inner, state.inner)
+            live |= {} if bound is None else {"bound": bound}
+            updates, inner = self.inner.update(grads, state.inner, params, **extra)
+            record, _ = self.recorder(grads, state, params, arrays, static, live, like(grads, updates))
+            return updates, WatchState(inner, record)
+        record, pulse = self.recorder(grads, state, params, arrays, static, live)
         measured = ~(pulse < 0)  # a norm is never negative, which XLA cannot know
         updates, inner = self.inner.update(grads, after(measured, state.inner), params, **extra)
         return after(measured, updates), WatchState(inner, record)
@@ -109,35 +132,93 @@ class Watch:
         """The recorder, compiled once per structure of its arguments."""
         return jax.jit(self.record, static_argnums=4)
 
-    def record(self, grads: Any, state: WatchState, params: Any, arrays: Any, static: Any) -> tuple[Record, jax.Array]:
-        """Return the next record, and a number >= 0 that is known only once all measuring is done."""
+    def record(
+        self,
+        grads: Any,
+        state: WatchState,
+        params: Any,
+        arrays: Mapping[str, Any],
+        static: tuple[Any, ...],
+        live: Mapping[str, jax.Array],
+        updates: Any = None,
+    ) -> tuple[Record, jax.Array]:
+        """Return the next record, and a number >= 0 that is known only once all measuring is done.
+
+        Args:
+            grads: gradients.
+            state: the state before the step.
+            params: parameters, or None.
+            arrays: extra arguments of the update that are arrays.
+            static: those that are not.
+            live: what `Step.live` says.
+            updates: the updates where they are known, None where the branch has to compute them.
+        """
         record, meta = state.record, state.record.meta
+        given = params
         if params is not None:  # a parameter without a gradient is not measured
             try:
-                params = jax.tree.map(lambda g, p: None if g is None else p, grads, params, is_leaf=none_is_leaf)
+                params = like(grads, params)
             except (ValueError, TypeError, KeyError):
                 raise tree_mismatch(self.name, "grads", grads, "params", params, INIT_FIX) from None
-        t, alive = record.step, record.bad_step < 0
-        loss = jnp.asarray(arrays.get("value", jnp.nan), jnp.float32)
-        lost = ~jnp.isfinite(loss) if "value" in arrays else jnp.zeros((), bool)
-        due = alive & ~lost & (t % meta.every < meta.run)
-        nothing = (record, jnp.zeros((), jnp.float32), jnp.ones((), bool))
-        extra = {**arrays, **{fixed.name: fixed.value for fixed in static}}
-        measured, pulse, finite = lax.cond(
-            due,
-            lambda: measure(self.inner, self.labels(grads, params), self.rate, grads, state, params, loss, extra),
-            lambda: nothing,
+        labels = group_labels(self.groups, grads if params is None else params, meta.level)
+        loss, lost = self.loss(arrays)
+        step = Step(
+            self.inner,
+            meta,
+            labels,
+            self.axis_names,
+            grads,
+            updates,
+            params,
+            state.inner,
+            jnp.where(lost, BLANK, loss),
+            live,
         )
-        bad = alive & (lost | ~finite)
-        names = self.labels(grads, params)
-        counts = lax.cond(bad, lambda: nonfinite(grads, names, meta), lambda: jnp.zeros_like(record.bad))
-        ticked = tick(measured, loss, due & finite, alive & ~bad)
-        step = jnp.where(bad, t, record.bad_step)
-        return ticked._replace(bad_step=step, bad=jnp.where(bad, counts, record.bad)), pulse + jnp.sum(counts)
+        extra = {**arrays, **{fixed.name: fixed.value for fixed in static}}
 
-    def labels(self, grads: Any, params: Any) -> list[str]:
-        """Return the group of each leaf of the gradients that is not None."""
-        return group_labels(self.groups, grads if params is None else params)
+        def found() -> Found:
+            step_known = step._replace(loss=loss)
+            return measure(step_known, record, given, extra) if updates is None else look(step_known, record)
+
+        t, alive = record.step, record.bad_step < 0
+        # a step whose loss is not finite is looked at too: it may be one that the transform skips
+        due = alive & (lost | (t % meta.every < meta.run))
+        measured, pulse, gradient, update = lax.cond(due, found, lambda: nothing(record))
+        skipped = alive & ~gradient & update
+        bad = alive & ~skipped & (lost | ~gradient | ~update)
+        counts = lax.cond(
+            bad | skipped, lambda: nonfinite(grads, labels, meta, self.axis_names), lambda: jnp.zeros_like(record.bad)
+        )
+        finite = gradient & update & ~lost
+        ticked = tick(measured, step.loss, due & finite, alive & ~bad)
+        first = skipped & (record.skipped[0] == 0)
+        seen = jnp.stack([record.skipped[0] + 1, jnp.where(first, t, record.skipped[1]), t])
+        ticked = ticked._replace(
+            bad_step=jnp.where(bad, t, record.bad_step),
+            bad=jnp.where(bad, counts, record.bad),
+            skipped=jnp.where(skipped, seen, record.skipped),
+            skipped_bad=jnp.where(first, counts, record.skipped_bad),
+        )
+        return ticked, pulse + jnp.sum(counts).astype(jnp.float32)
+
+    def loss(self, arrays: Mapping[str, Any]) -> tuple[jax.Array, jax.Array]:
+        """Return the loss, BLANK where none was passed, and whether it is not finite."""
+        if "value" not in arrays:
+            return jnp.full((), BLANK, jnp.float32), jnp.zeros((), bool)
+        loss = jnp.asarray(arrays["value"], jnp.float32)
+        over = axes.split_over(loss, self.axis_names)  # each device's loss is the mean over its part of the batch
+        loss = lax.pmean(loss, over) if over else loss
+        return loss, ~jnp.isfinite(loss)
+
+
+def is_stand_in(params: Any) -> bool:
+    """Return True for what `optax.tree_map_params` gives to init in place of the params: an empty class of its own."""
+    return type(params).__module__.split(".")[0] == "optax" and not jax.tree.leaves(params)
+
+
+def is_traced(tree: Any) -> bool:
+    """Return True if a tree holds an array that is traced, as under jit, vmap or grad."""
+    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,28 +255,13 @@ def after(measured: jax.Array, tree: Any) -> Any:
     return jax.tree.map(lambda x: jnp.where(measured, x, jnp.zeros_like(x)) if jnp.ndim(x) else x, tree)
 
 
-def group_labels(groups: Any, params: Any) -> list[str]:
-    """Return the group of each leaf: its top-level key, or what the user's function or tree of labels says."""
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    if groups is None:
-        return [jax.tree_util.keystr(path[:1], simple=True) if path else "params" for path, _ in leaves]
-    if callable(groups):
-        return [str(groups(jax.tree_util.keystr(path))) for path, _ in leaves]
-    try:
-        labels = jax.tree.leaves(
-            jax.tree.map(lambda label, below: [label] * len(jax.tree.leaves(below)), groups, params)
-        )
-    except ValueError:
-        raise tree_mismatch(
-            "watch", "groups", groups, "params", params, "give each leaf a label", prefix=True
-        ) from None
-    if len(labels) != len(leaves):
-        raise tree_mismatch("watch", "groups", groups, "params", params, "give each leaf a label", prefix=True)
-    return [str(label) for label in labels]
-
-
 def watch(
-    tx: optax.GradientTransformation, *, every: int | None = None, groups: Any = None, learning_rate: Any = None
+    tx: optax.GradientTransformation,
+    *,
+    every: int | None = None,
+    groups: Any = None,
+    learning_rate: Any = None,
+    axis_name: Any = None,
 ) -> Transform:
     """Record what only the optimizer sees, so that `diagnose` can say why training is stuck.
 
@@ -210,7 +276,9 @@ def watch(
     straightness |sum of 64 u|^2 / sum |u|^2, the smallest, mean and largest effective rate eta/sigma, the clip factor
     and the share of exact zeros. Products between steps come from a sample of about 16,384 coordinates, exact below
     that.
-    The loss is recorded at every step. Recording stops at the first step that is not finite, which keeps the evidence.
+    The loss is recorded at every step. A step whose gradient is not finite and whose update is (`apply_if_finite`) is
+    counted as skipped where it is seen: at measured steps, and where the loss is not finite either. Recording stops at
+    the first step whose update, or whose loss alone, is not finite, which keeps the evidence.
 
     Units: those of the quantities recorded.
 
@@ -218,16 +286,20 @@ def watch(
         tx: the transform to watch.
         every: a run of 3 steps is measured in every so many; 1 measures every step. None is 1 up to 65,536
             parameters and 96 above.
-        groups: how the report groups parameters: None by top-level key, a function of the path, or a tree of labels
-            like the params or a prefix of them.
+        groups: how the report groups parameters: None by the keys of the first level that has two or more, a function
+            of the path, or a tree of labels like the params or a prefix of them.
         learning_rate: number or schedule to report for a chain that does not say it (optax's).
+        axis_name: axis of `shard_map`, or a tuple of them, to sum over: norms, slopes and counts are then those of all
+            devices, and a loss that differs by device is averaged. A leaf that is the same on all counts once; under
+            `check_vma=False`, where types do not tell, every leaf is taken to be split.
 
     State:
         `WatchState(inner, record)`.
 
     Raises:
         TypeError: `tx` is no transform.
-        ValueError: every < 1; a tree of labels that does not fit the params; a value that is not a scalar.
+        ValueError: every < 1; a tree of labels that does not fit the params; a value that is not a scalar; a gradient
+            that differs along an axis of `shard_map` that is not in `axis_name`.
 
     Cost: no array of the model's size; nearly nothing on the steps between, 1 to 2 more steps on a measured one.
 
@@ -248,8 +320,13 @@ def watch(
     check_member("watch", "tx", tx)
     if every is not None and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
         raise ValueError(f"watch: every = {every!r}, expected a whole number >= 1; write every=1 to measure every step")
+    names = axes.named(axis_name)
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"watch: axis_name = {axis_name!r}, expected the name of an axis or a tuple of names; write 'x'"
+        )
     if learning_rate is not None:
         check("watch", {"learning_rate": learning_rate}, {"learning_rate": Range("[0, inf)", event=True)})
     inner = optax.with_extra_args_support(tx)
-    body = Watch("watch", tx if isinstance(tx, Transform) else inner, every, groups, learning_rate)
+    body = Watch("watch", tx if isinstance(tx, Transform) else inner, every, groups, learning_rate, names)
     return Transform.of(body, Info({"tx": tx}, f"watch({shown(tx)})"))

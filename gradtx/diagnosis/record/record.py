@@ -1,22 +1,30 @@
-"""The record of a run: a fixed-size set of float32 arrays inside the optimizer state.
+"""The record of a run: a fixed-size set of small arrays inside the optimizer state.
 
 A ring of the last measured steps, the first rows for ever, every step's loss, and the whole run in blocks whose length
 doubles when they are full. Nothing grows with the run, nothing is read by the host before `diagnose` asks.
+
+Every stored number is finite, so that a healthy run passes JAX's NaN checks: BLANK stands for "not known", and Evidence
+makes NaN of it. Steps are int32, since a float32 loses whole numbers from 2^24. Squares and slopes are stored as signed
+roots: |g|^2 leaves float32 where |g| is above 1.8e19, and |g| itself is fine.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+
+from gradtx._core.arrays.numerics import increment
 
 RING = 256  # measured steps kept
 EARLY = 64  # first measured steps kept for ever
 BLOCKS = 256  # blocks of the whole run
+MOST = float(np.finfo(np.float32).max)
+BLANK = -MOST  # stands for a number that is not known
 
 COLUMNS = (
-    "step",  # number of the update, from 0
+    "step",  # number of the update, from 0; kept apart, as int32
     "loss",
     "gg",  # |g|^2
     "uu",  # |u|^2
@@ -35,16 +43,21 @@ COLUMNS = (
     "rate_max",
     "zeros",  # share of gradient entries that are exactly 0
 )
+ROW = COLUMNS[1:]  # the columns of a stored row
+ROOTS = ("gg", "uu", "pp", "start", "end", "gu", "gg_max", "uu_max")  # stored as sign(x) sqrt(|x|)
 GROUP_COLUMNS = ("gg", "uu", "pp", "zeros")
 HISTORY = ("losses", "loss_sum", "loss_max", "loss_min", "gg_max", "uu_max", "rate_max", "rate_min")
-SUMMED = 2  # the first columns of HISTORY add up, the next take the larger, loss_min and rate_min the smaller
+# What a block stores. A float32 sum of a million losses would lose their digits: it is a mean, and what that lost.
+BLOCK = ("losses", "loss_mean", "loss_lost", *HISTORY[2:])
 STRAIGHT = 64  # steps over which straightness is taken
 
 
 @jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Meta:
+class Meta(NamedTuple):
     """What the record is about: part of the state's structure, so it travels with it.
+
+    To JAX it is a static node without leaves. It is a named tuple of plain values all the same, because checkpoint
+    libraries (flax's `to_bytes`) store such a tuple, and know no other static node.
 
     Attributes:
         transform: the watched transform as it prints.
@@ -55,6 +68,7 @@ class Meta:
         total: parameters in all.
         sampled: coordinates that products between steps are estimated from.
         clips: whether a global-norm clip stands first in the chain.
+        level: depth of the keys that the default groups are named by.
     """
 
     transform: str
@@ -65,39 +79,50 @@ class Meta:
     total: int
     sampled: int
     clips: bool
+    level: int = 0
 
 
 class Record(NamedTuple):
     """The arrays of the record.
 
     Attributes:
-        meta: what it is about.
+        meta: what it is about; a 0 in the stand-in for a state that `optax.tree_map_params` asks for.
         step: updates seen.
-        bad_step: first step with a non-finite loss, gradient or update, -1 before; the record freezes there.
+        bad_step: first step with a non-finite loss or update, -1 before; the record freezes there.
         bad: count of non-finite gradient entries per group at that step.
+        skipped: number of skipped steps that were seen, and the first and the last of them, -1 before. A step is
+            skipped where the gradient is not finite and the update is.
+        skipped_bad: count of non-finite gradient entries per group at the first of them.
         losses_seen: steps at which a loss was passed.
         rows: rows measured.
         ring: the last rows, row i at i mod RING.
+        ring_steps: their steps.
         early: the first rows.
+        early_steps: their steps.
         losses: loss of every step, step t at t mod RING.
         early_losses: loss of the first steps.
         groups: per group columns, beside `ring`.
-        group_peak: largest |g|^2 of each group so far.
+        group_peak: largest |g| of each group so far.
         history: the whole run in blocks.
         block: steps per block.
-        g1, g2, u1: samples of the last two gradients and the last update.
+        g1, g2, u1: samples of the last two gradients and the last update, each divided by its norm.
+        norms: norms of g1 and u1 before that.
         p0: sample of the parameters where the straightness block began, at step `p0_step`.
-        travelled: sum of |u|^2 over the measured steps of that block, and their number.
+        travelled: root of the sum of |u|^2 over the measured steps of that block, and their number.
     """
 
-    meta: Meta
+    meta: Any
     step: jax.Array
     bad_step: jax.Array
     bad: jax.Array
+    skipped: jax.Array
+    skipped_bad: jax.Array
     losses_seen: jax.Array
     rows: jax.Array
     ring: jax.Array
+    ring_steps: jax.Array
     early: jax.Array
+    early_steps: jax.Array
     losses: jax.Array
     early_losses: jax.Array
     groups: jax.Array
@@ -107,6 +132,7 @@ class Record(NamedTuple):
     g1: jax.Array
     g2: jax.Array
     u1: jax.Array
+    norms: jax.Array
     p0: jax.Array
     p0_step: jax.Array
     travelled: jax.Array
@@ -116,55 +142,66 @@ def empty(meta: Meta) -> Record:
     """Return the record of a run that has not begun."""
     n = len(meta.groups)
 
-    def nan(*shape: int) -> jax.Array:
-        return jnp.full(shape, jnp.nan, jnp.float32)
+    def blank(*shape: int) -> jax.Array:
+        return jnp.full(shape, BLANK, jnp.float32)
 
-    def integer(value: int) -> jax.Array:
-        return jnp.full((), value, jnp.int32)
+    def integers(value: int, *shape: int) -> jax.Array:
+        return jnp.full(shape, value, jnp.int32)
 
     def zeros(*shape: int) -> jax.Array:
         return jnp.zeros(shape, jnp.float32)
 
     return Record(
         meta=meta,
-        step=integer(0),
-        bad_step=integer(-1),
-        bad=zeros(n),
-        losses_seen=integer(0),
-        rows=integer(0),
-        ring=nan(RING, len(COLUMNS)),
-        early=nan(EARLY, len(COLUMNS)),
-        losses=nan(RING),
-        early_losses=nan(EARLY),
-        groups=nan(RING, n, len(GROUP_COLUMNS)),
+        step=integers(0),
+        bad_step=integers(-1),
+        bad=integers(0, n),
+        skipped=jnp.array([0, -1, -1], jnp.int32),
+        skipped_bad=integers(0, n),
+        losses_seen=integers(0),
+        rows=integers(0),
+        ring=blank(RING, len(ROW)),
+        ring_steps=integers(-1, RING),
+        early=blank(EARLY, len(ROW)),
+        early_steps=integers(-1, EARLY),
+        losses=blank(RING),
+        early_losses=blank(EARLY),
+        groups=blank(RING, n, len(GROUP_COLUMNS)),
         group_peak=zeros(n),
         history=jnp.tile(blank_block()[None], (BLOCKS, 1)),
-        block=integer(1),
+        block=integers(1),
         g1=zeros(meta.sampled),
         g2=zeros(meta.sampled),
         u1=zeros(meta.sampled),
+        norms=zeros(2),
         p0=zeros(meta.sampled),
-        p0_step=integer(-1),
+        p0_step=integers(-1),
         travelled=zeros(2),
     )
 
 
 def blank_block() -> jax.Array:
     """Return a block of the history with no step in it."""
-    inf = jnp.inf
-    return jnp.array([0.0, 0.0, -inf, inf, -inf, -inf, -inf, inf], jnp.float32)
+    counts = {"losses": 0.0, "loss_mean": 0.0, "loss_lost": 0.0}
+    return jnp.array([counts.get(name, MOST if name.endswith("_min") else BLANK) for name in BLOCK], jnp.float32)
 
 
 def merge(a: jax.Array, b: jax.Array) -> jax.Array:
     """Return the block that holds the steps of both."""
-    summed, larger, smaller = a + b, jnp.maximum(a, b), jnp.minimum(a, b)
-    least = jnp.array([name.endswith("_min") for name in HISTORY])
-    return jnp.where(jnp.arange(len(HISTORY)) < SUMMED, summed, jnp.where(least, smaller, larger))
+    count, share = a[0] + b[0], b[0] / jnp.maximum(a[0] + b[0], 1.0)
+    change = ((b[1] - a[1]) + (b[2] - a[2])) * share
+    mean = a[1] + change
+    part = mean - a[1]  # of the change, what reached the mean; the rest is what the addition lost (Knuth's two-sum)
+    lost = a[2] + ((a[1] - (mean - part)) + (change - part))
+    least = jnp.array([name.endswith("_min") for name in BLOCK])
+    means = jnp.concatenate([jnp.stack([count, mean, lost]), jnp.zeros(len(BLOCK) - 3, jnp.float32)])
+    limits = jnp.where(least, jnp.minimum(a, b), jnp.maximum(a, b))
+    return jnp.where(jnp.arange(len(BLOCK)) < 3, means, limits)
 
 
 def halve(history: jax.Array) -> jax.Array:
     """Return the history in half as many blocks of twice the length."""
-    pairs = history.reshape(BLOCKS // 2, 2, len(HISTORY))
+    pairs = history.reshape(BLOCKS // 2, 2, len(BLOCK))
     blank = jnp.tile(blank_block()[None], (BLOCKS // 2, 1))
     return jnp.concatenate([jax.vmap(merge)(pairs[:, 0], pairs[:, 1]), blank])
 
@@ -173,21 +210,22 @@ def tick(record: Record, loss: jax.Array, measured: jax.Array, alive: jax.Array)
     """Return the record with this step's loss and its block of the history; a few scalars, done at every step."""
     row, blank = record.ring[(record.rows - 1) % RING], blank_block()
     sizes = jnp.stack([column(row, name) for name in ("gg", "uu", "rate_max", "rate_min")])
-    known = measured & ~jnp.isnan(sizes)
-    seen = ~jnp.isnan(loss)
-    losses = jnp.where(seen, jnp.stack([jnp.ones_like(loss), loss, loss, loss]), blank[:4])
-    block = jnp.concatenate([losses, jnp.where(known, sizes, blank[4:])])
+    known = measured & (sizes != BLANK)
+    seen = loss != BLANK
+    one, none = jnp.ones_like(loss), jnp.zeros_like(loss)
+    losses = jnp.where(seen, jnp.stack([one, loss, none, loss, loss]), blank[:5])
+    block = jnp.concatenate([losses, jnp.where(known, sizes, blank[5:])])
     t = record.step
-    full = alive & (t >= BLOCKS * record.block)
+    full = alive & (t // record.block >= BLOCKS)
     history = lax.cond(full, halve, lambda h: h, record.history)
     length = jnp.where(full, record.block * 2, record.block)
     at, ring, first = jnp.minimum(t // length, BLOCKS - 1), t % RING, jnp.minimum(t, EARLY - 1)
     early = alive & (t < EARLY)
     return record._replace(
-        step=t + 1,
+        step=increment(t),
         losses=record.losses.at[ring].set(jnp.where(alive, loss, record.losses[ring])),
         early_losses=record.early_losses.at[first].set(jnp.where(early, loss, record.early_losses[first])),
-        losses_seen=record.losses_seen + (alive & ~jnp.isnan(loss)).astype(jnp.int32),
+        losses_seen=jnp.where(alive & seen, increment(record.losses_seen), record.losses_seen),
         history=history.at[at].set(jnp.where(alive, merge(history[at], block), history[at])),
         block=length,
     )
@@ -195,17 +233,19 @@ def tick(record: Record, loss: jax.Array, measured: jax.Array, alive: jax.Array)
 
 def write(record: Record, row: jax.Array, groups: jax.Array) -> Record:
     """Return the record with one measured row."""
-    i = record.rows
-    early = jnp.where(i < EARLY, row, record.early[EARLY - 1])
+    i, t = record.rows, record.step
+    at, last = i % RING, jnp.minimum(i, EARLY - 1)
     return record._replace(
-        rows=i + 1,
-        ring=record.ring.at[i % RING].set(row),
-        early=record.early.at[jnp.minimum(i, EARLY - 1)].set(early),
-        groups=record.groups.at[i % RING].set(groups),
+        rows=increment(i),
+        ring=record.ring.at[at].set(row),
+        ring_steps=record.ring_steps.at[at].set(t),
+        early=record.early.at[last].set(jnp.where(i < EARLY, row, record.early[last])),
+        early_steps=record.early_steps.at[last].set(jnp.where(i < EARLY, t, record.early_steps[last])),
+        groups=record.groups.at[at].set(groups),
         group_peak=jnp.maximum(record.group_peak, groups[:, 0]),
     )
 
 
 def column(row: Any, name: str) -> Any:
-    """Return a column of a row or of rows by name."""
-    return row[..., COLUMNS.index(name)]
+    """Return a column of a stored row or of rows by name."""
+    return row[..., ROW.index(name)]

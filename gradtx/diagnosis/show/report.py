@@ -58,6 +58,7 @@ class Report:
             f"  {what}",
             *(f"  {note}" for note in self.run.notes),
             f"VERDICT  {self.verdict}: {self.headline}",
+            *self.skipped_lines(),
             *(["EVIDENCE (check by hand)"] if self.evidence else []),
             *(f"  {line}" for line in self.evidence),
         ]
@@ -85,6 +86,19 @@ class Report:
             if np.isfinite(spread).all():
                 lines += ["  eta/sigma min..mean..max  " + " .. ".join(text(float(x)) for x in spread)]
         return "\n".join(lines)
+
+    def skipped_lines(self) -> list[str]:
+        """Return a line on the steps that were skipped, none where no step was."""
+        run = self.run
+        if not run.skipped:
+            return []
+        where = ", ".join(f"{name} ({count:,} entries)" for name, count in run.skipped_bad.items())
+        which = (
+            f"step {run.first_skipped:,} was skipped"
+            if run.skipped == 1
+            else f"{run.skipped:,} steps were skipped, the first {run.first_skipped:,}, the last {run.last_skipped:,}"
+        )
+        return [f"SKIPPED  {which}: gradient not finite in {where}, update finite"]
 
     def group_rows(self) -> list[dict[str, Any]]:
         """Return the latest |g|, |u|/|p| and share of zeros of each group."""
@@ -116,6 +130,12 @@ class Report:
             "missing": list(self.missing),
             "notes": list(self.run.notes),
             "steps": self.run.steps,
+            "skipped": {
+                "steps": self.run.skipped,
+                "first": self.run.first_skipped,
+                "last": self.run.last_skipped,
+                "entries": dict(self.run.skipped_bad),
+            },
             "features": plain(dataclasses.asdict(self.features)),
             "groups": plain(self.group_rows()),
             "probe": None if self.probe is None else plain(self.probe.to_dict()),
