@@ -114,7 +114,8 @@ def train(epochs: int, seed: int) -> tuple[float, dict[str, np.ndarray]]:
                 params, state, measured = step(params, state, key, images[batch], labels[batch])
                 history.append(measured)
             now = gradtx.metrics(state)
-            bar.set_postfix({name: f"{now[name]:.2g}" for name in ("loss", "learning_rate", "rho", "update_ratio")})
+            shown = ("loss", "learning_rate", "rho", "update_ratio")
+            bar.set_postfix({name: f"{now[name]:.2g}" for name in shown if name in now})
     print(gradtx.diagnose(state))
 
     guesses = np.asarray(jax.jit(logits)(params, held_images)).argmax(axis=1)

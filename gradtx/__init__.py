@@ -24,10 +24,15 @@ from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
+from gradtx.methods.adabelief import adabelief, scale_by_belief
+from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.muon import muon, scale_by_muon
+from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.sgd import sgd
@@ -74,6 +79,9 @@ __all__ = [
     "scale_by_adagrad",
     "scale_by_adam",
     "scale_by_amsgrad",
+    "scale_by_belief",
+    "scale_by_factored_rms",
+    "scale_by_muon",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
@@ -99,15 +107,21 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "clip_by_block_rms",
     "clip_by_global_norm",
     "global_norm",
+    "scale_by_param_block_rms",
     # whole optimizers
+    "adabelief",
+    "adafactor",
     "adagrad",
     "adam",
     "adamw",
     "amsgrad",
+    "muon",
     "nadam",
     "nadamw",
+    "prodigy",
     "radam",
     "rmsprop",
     "sgd",

@@ -6,27 +6,31 @@ import sys
 from pathlib import Path
 
 from gradtx.diagnosis.diagnose import judge
-from gradtx.diagnosis.read.logs import from_columns, load
+from gradtx.diagnosis.read.logged import from_columns
+from gradtx.diagnosis.read.logs import load
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, or 2 where the log cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m gradtx", description="Say why training is stuck.")
+    parser = argparse.ArgumentParser(prog="python -m gradtx", description="Find out why training is stuck.")
     commands = parser.add_subparsers(dest="command", required=True)
     watch = commands.add_parser(
         "watch",
         help="diagnose a log of loss, gradient norm and learning rate",
-        description="Diagnose a log (.csv or .json), a row a step, with a column loss and, where there are, grad_norm "
-        "and learning_rate. What only the optimizer sees, a log does not hold: the report says what it cannot tell.",
+        description="Diagnose a log of any training run: CSV, JSON, JSON lines, trainer_state.json. It needs the loss; "
+        "gradient norm, learning rate and step are read where they are there. What only the optimizer sees is not in a "
+        "log: the report lists what it cannot know.",
     )
-    watch.add_argument("log", help="the log, .csv or .json")
+    watch.add_argument("log", help="the log, a table such as .csv, .json or .jsonl")
+    watch.add_argument("--loss", metavar="NAME", help="name or number of the column of the loss (default: found)")
     watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
     watch.add_argument("--no-plot", action="store_true", help="draw nothing")
     watch.add_argument("--json", action="store_true", help="print the report as JSON")
     watch.add_argument("--loss-floor", type=float, default=0.0, help="least loss that can be reached (default 0)")
     chosen = parser.parse_args(arguments)
     try:
-        report = judge(from_columns(load(chosen.log), chosen.loss_floor))
+        log = load(chosen.log, chosen.loss)
+        report = judge(from_columns(log.columns, chosen.loss_floor, log.notes))
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

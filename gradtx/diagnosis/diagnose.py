@@ -1,19 +1,24 @@
-"""`diagnose`: from the record in a state, and a probe where there is one, to a verdict with its evidence."""
+"""`diagnose`: from the record in a state, and the result of a probe if there is one, to a verdict with its evidence."""
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
+
+from gradtx._core.contract.errors import describe, message
 from gradtx.diagnosis.judge.ended import blew_up
-from gradtx.diagnosis.judge.finding import Finding, number, percent, progress_line, slope_lines
+from gradtx.diagnosis.judge.finding import Finding, percent, progress_line, slope_lines, text
 from gradtx.diagnosis.judge.sharpen import sharpen
 from gradtx.diagnosis.judge.verdicts import RULES
+from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.evidence import FEWEST, Evidence, read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
 from gradtx.diagnosis.show.report import Report
 
 MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup"}
-AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # no second finding beside those
+AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # never reported beside those above
 
 UNDECIDED = Finding(
     "undecided",
@@ -24,7 +29,7 @@ UNDECIDED = Finding(
 
 
 def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, loss_floor: float = 0.0) -> Report:
-    """Say why training is stuck, with evidence that can be checked by hand.
+    """Find out why training is stuck, with evidence that can be checked by hand.
 
     Reads the record that `watch` kept: rho = sum g_t.u_{t-1} / sum g_{t-1}.u_{t-1} over the window, the cosines of
     consecutive gradients, actual over predicted fall of the loss, straightness of 64 steps, what is left to gain if the
@@ -35,18 +40,18 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
 
     Args:
         state: the state of a watched transform, or one that holds it. Host side only.
-        probe: result of `probe`, which tells a minimum from a saddle and a noise floor from a crawl.
-        full_batch: whether every step saw the same data; None finds out from the record.
+        probe: result of `probe`, which distinguishes a minimum from a saddle and a noise floor from a crawl.
+        full_batch: True if every step saw the same data, False if not, None to infer it from the record.
         loss_floor: the least loss that can be reached; a constant in the loss hides how far there is to go.
 
     Returns:
         A `Report`: print it, `to_dict()`, `plot(path)`, or show it in a notebook.
 
     Raises:
-        TypeError: the state was never watched.
-        ValueError: the state is traced or batched.
+        TypeError: the state was never watched, or an argument is of the wrong kind.
+        ValueError: the state is traced or batched, or `loss_floor` is not a finite number.
 
-    Cost: one copy of about 300 kB to the host.
+    Cost: one copy of the record to the host (40 kB for a tiny model, 360 kB for a large one).
 
     References:
         Cohen et al. 2021 (edge of stability), https://arxiv.org/abs/2103.00065
@@ -65,7 +70,26 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         >>> gradtx.diagnose(state).verdict
         'oscillating'
     """
-    return judge(read(state, loss_floor), probe, full_batch)
+    check_arguments(probe, full_batch, loss_floor)
+    return judge(read(state, float(loss_floor)), probe, full_batch)
+
+
+def check_arguments(probe: Any, full_batch: Any, loss_floor: Any) -> None:
+    """Raise for an argument of the wrong kind."""
+    if not (probe is None or isinstance(probe, Probe)):
+        fix = "pass what gradtx.probe(loss_fn, params, batch) returned"
+        raise TypeError(message("diagnose", "probe", f"is {describe(probe)}", "the result of a probe", fix))
+    if not (full_batch is None or isinstance(full_batch, (bool, np.bool_))):
+        fix = "True if every step sees the same data, None if the record shall tell"
+        raise TypeError(message("diagnose", "full_batch", f"is {describe(full_batch)}", "True, False or None", fix))
+    try:
+        known = math.isfinite(loss_floor)
+    except TypeError:
+        known = False
+    if not known:
+        got = describe(loss_floor) if not isinstance(loss_floor, float) else repr(loss_floor)
+        fix = "the least loss that can be reached, 0.0 for most losses"
+        raise ValueError(message("diagnose", "loss_floor", f"is {got}", "a finite number", fix))
 
 
 def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> Report:
@@ -75,7 +99,7 @@ def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> R
     if ended is not None:
         return report([ended], f, run, probe)
     if run.steps < FEWEST:
-        few = f"{run.steps} steps were recorded, and fewer than {FEWEST} say nothing"
+        few = f"{run.steps} steps were recorded, fewer than {FEWEST} are too few for a verdict"
         return report(
             [Finding("undecided", few + ".", (), f"train at least {FEWEST} steps under watch")], f, run, probe
         )
@@ -109,16 +133,16 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
 
 
 def reasons(f: Features, run: Evidence) -> dict[str, str]:
-    """Return the number that rules each verdict out, where it does."""
+    """Return for each verdict that is ruled out the number that does so."""
     out = {
         "non_finite": f"{sum(run.bad.values())} non-finite entries" if run.bad_step < 0 else "",
-        "diverging": f"loss {number(f.loss_first)} at the start, {number(f.loss_last)} at the end",
+        "diverging": f"loss {text(f.loss_first)} at the start, {text(f.loss_last)} at the end",
         "always_clipped": f"clipped {percent(f.clipped)} of the steps" if f.clipped == f.clipped else "",
-        "oscillating": f"cos(g_t, g_t-1) = {number(f.cos1)}, actual/predicted fall {number(f.gain)}",
+        "oscillating": f"cos(g_t, g_t-1) = {text(f.cos1)}, actual/predicted fall {text(f.gain)}",
         "sigma_burst": "no sigma in this chain"
         if f.scaled is False
-        else f"largest late loss is {number(f.peak_late)} medians",
-        "needs_warmup": f"the loss rose to no more than {number(f.peak_early)} times its start within 64 steps",
+        else f"largest late loss is {text(f.peak_late)} medians",
+        "needs_warmup": f"the loss rose to no more than {text(f.peak_early)} times its start within 64 steps",
         "vanishing_dead": "" if f.dead or run.meta is None else "every group gets a gradient",
         "noise_floor": "every step sees the same batch" if f.one_loss else "",
     }
@@ -126,7 +150,7 @@ def reasons(f: Features, run: Evidence) -> dict[str, str]:
 
 
 def missing(f: Features, run: Evidence) -> tuple[str, ...]:
-    """Return what the record lacks and what that costs."""
+    """Return what the record lacks and what cannot be said because of it."""
     if run.meta is None:
         return (
             "a log holds no two gradients together: no rho, cosines, straightness or eta/sigma, so a bounce, a crawl, "

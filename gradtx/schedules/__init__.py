@@ -1,22 +1,21 @@
 """Schedules eta: functions of the count of updates made, and of what happens in training."""
 
 from gradtx.schedules.cycle import cosine_restarts, linear_one_cycle, one_cycle
-from gradtx.schedules.decay import constant, cosine, exponential, inverse_time, linear, polynomial
+from gradtx.schedules.decay import constant, cosine, exponential, linear, polynomial
 from gradtx.schedules.event import hold_until, resnet110
+from gradtx.schedules.inverse import inverse_sqrt, inverse_time
 from gradtx.schedules.join import join, piecewise
 from gradtx.schedules.optax_names import (
     constant_schedule,
     cosine_decay_schedule,
+    cosine_onecycle_schedule,
     exponential_decay,
     join_schedules,
+    linear_onecycle_schedule,
     linear_schedule,
     piecewise_constant_schedule,
     piecewise_interpolate_schedule,
     polynomial_schedule,
-)
-from gradtx.schedules.optax_warmups import (
-    cosine_onecycle_schedule,
-    linear_onecycle_schedule,
     sgdr_schedule,
     warmup_constant_schedule,
     warmup_cosine_decay_schedule,
@@ -24,7 +23,6 @@ from gradtx.schedules.optax_warmups import (
 )
 from gradtx.schedules.plot import plot
 from gradtx.schedules.warmup import (
-    inverse_sqrt,
     warmup_constant,
     warmup_cosine,
     warmup_linear,

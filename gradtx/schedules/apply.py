@@ -45,7 +45,7 @@ def scale(step_size: Factor) -> Transform:
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -66,7 +66,7 @@ def scale_by_schedule(step_size_fn: Factor) -> Transform:
     Equivalent to: optax's `scale_by_schedule`.
 
     Args:
-        step_size_fn: a function of the int32 count, or an event schedule (`schedules.hold_until`).
+        step_size_fn: a function of the int32 count, of any sign, or an event schedule (`schedules.hold_until`).
 
     State:
         no slots; the count, and the count of the event.
@@ -77,7 +77,7 @@ def scale_by_schedule(step_size_fn: Factor) -> Transform:
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -110,7 +110,7 @@ def scale_by_learning_rate(learning_rate: LearningRate | None = None, *, flip_si
     Cost: no array; one pass.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp

@@ -1,27 +1,24 @@
 """Schedules that go from one value to another, or down for ever."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._core.arrays.numerics import INT32_MAX
-from gradtx.schedules.base import (
-    At,
-    Value,
-    half_wave,
-    integer_power,
-    number,
-    raised,
-    ramp,
-    schedule,
-    straight,
-    whole,
-)
-from gradtx.schedules.check import is_plain
+from gradtx.schedules.base import schedule
+from gradtx.schedules.check import ArgumentError, Length, Power, Stretch, Value, is_plain
+from gradtx.schedules.count import above_0, integer_power, laps, most_laps, scalar, since, whole_laps
+from gradtx.schedules.curve import ValueAt, half_wave, held, raised, ramp, straight
+
+
+def not_before_0(begin: Any) -> Any:
+    """Return a count at which something begins, 0 where it is negative."""
+    return max(begin, 0) if is_plain(begin) else jnp.maximum(begin, 0)
 
 
 @schedule
-def constant(value: Value) -> At:
+def constant(value: Value) -> ValueAt:
     """Hold one value.
 
     eta_t = value.
@@ -30,24 +27,24 @@ def constant(value: Value) -> At:
     Equivalent to: optax's `constant_schedule`.
 
     Args:
-        value: the value, finite and >= 0.
+        value: the value, finite.
 
     Raises:
-        ValueError: value is negative, NaN or infinite.
+        ValueError: value is NaN or infinite.
 
     References:
-        Bottou, Curtis & Nocedal 2018, section 4.2, https://arxiv.org/abs/1606.04838
+        none.
 
     Examples:
         >>> import gradtx
         >>> gradtx.schedules.constant(0.25)(1_000_000).item()
         0.25
     """
-    return lambda count: number(value)
+    return held(value)
 
 
 @schedule
-def linear(init_value: Value, end_value: Value, transition_steps: int, transition_begin: int = 0) -> At:
+def linear(init_value: Value, end_value: Value, transition_steps: Stretch, transition_begin: Stretch = 0) -> ValueAt:
     """Go from one value to another in a straight line, and stay there.
 
     eta_t = init_value + (end_value - init_value) s, s = clip((t - transition_begin) / transition_steps, 0, 1).
@@ -56,13 +53,13 @@ def linear(init_value: Value, end_value: Value, transition_steps: int, transitio
     Equivalent to: optax's `linear_schedule`; PyTorch's LinearLR.
 
     Args:
-        init_value: the value up to `transition_begin`, >= 0.
-        end_value: the value at `transition_begin + transition_steps` and after, >= 0.
-        transition_steps: updates the way takes, > 0.
-        transition_begin: updates before it starts, >= 0.
+        init_value: {init_value}
+        end_value: {end_value}
+        transition_steps: {transition_steps}
+        transition_begin: {transition_begin}
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is NaN or infinite.
 
     References:
         Defazio et al. 2023, https://arxiv.org/abs/2310.07831
@@ -73,13 +70,13 @@ def linear(init_value: Value, end_value: Value, transition_steps: int, transitio
         >>> [rate(count).item() for count in (0, 2, 3, 6, 100)]
         [1.0, 1.0, 0.875, 0.5, 0.5]
     """
-    return ramp(init_value, end_value, transition_steps, transition_begin)
+    return ramp(init_value, end_value, transition_steps, not_before_0(transition_begin))
 
 
 @schedule
 def polynomial(
-    init_value: Value, end_value: Value, power: Value, transition_steps: int, transition_begin: int = 0
-) -> At:
+    init_value: Value, end_value: Value, power: Power, transition_steps: Stretch, transition_begin: Stretch = 0
+) -> ValueAt:
     """Go from one value to another along a power of what is left of the way, and stay there.
 
     eta_t = end_value + (init_value - end_value) (1 - s)^power, s = clip((t - b) / transition_steps, 0, 1),
@@ -89,11 +86,11 @@ def polynomial(
     Equivalent to: optax's `polynomial_schedule`; PyTorch's PolynomialLR.
 
     Args:
-        init_value: the value up to `transition_begin`, >= 0.
-        end_value: the value at `transition_begin + transition_steps` and after, >= 0.
-        power: > 0; 1 is a straight line, 2 slows down towards the end, 0.5 speeds up.
-        transition_steps: updates the way takes, > 0.
-        transition_begin: updates before it starts, >= 0.
+        init_value: {init_value}
+        end_value: {end_value}
+        power: {power}
+        transition_steps: {transition_steps}
+        transition_begin: {transition_begin}
 
     Raises:
         ValueError: an argument is out of its range.
@@ -107,12 +104,14 @@ def polynomial(
         >>> [rate(count).item() for count in range(5)]
         [1.0, 0.5625, 0.25, 0.0625, 0.0]
     """
-    return ramp(init_value, end_value, transition_steps, transition_begin, raised(straight, power))
+    if is_plain(power) and power == 0:  # (1 - s)^0 is 1 on the whole way, and 0^0 is 1 at its end
+        return held(init_value)
+    return ramp(init_value, end_value, transition_steps, not_before_0(transition_begin), raised(straight, power))
 
 
 @schedule
-def cosine(init_value: Value, decay_steps: int, alpha: Value = 0.0, exponent: Value = 1.0) -> At:
-    """Go down along half a cosine wave, and stay there.
+def cosine(init_value: Value, decay_steps: Length, alpha: Value = 0.0, exponent: Power = 1.0) -> ValueAt:
+    """Go to a part of a value along half a cosine wave, and stay there.
 
     eta_t = init_value ((1 - alpha) c^exponent + alpha), c = (1 + cos(pi min(t / decay_steps, 1))) / 2.
 
@@ -121,10 +120,10 @@ def cosine(init_value: Value, decay_steps: int, alpha: Value = 0.0, exponent: Va
     is left, so that the last updates keep their digits.
 
     Args:
-        init_value: the value at count 0, >= 0.
+        init_value: {init_value}
         decay_steps: updates the way takes, > 0.
-        alpha: the part of `init_value` that remains, in [0, 1].
-        exponent: > 0; above 1 it falls sooner, below 1 later.
+        alpha: the last value over the first, finite; above 1 the value grows, below 0 it changes its sign.
+        exponent: {exponent}
 
     Raises:
         ValueError: an argument is out of its range.
@@ -138,42 +137,47 @@ def cosine(init_value: Value, decay_steps: int, alpha: Value = 0.0, exponent: Va
         >>> [round(rate(count).item(), 4) for count in (0, 25, 50, 100)]
         [0.8, 0.6946, 0.44, 0.08]
     """
+    if is_plain(exponent) and exponent == 0:
+        return held(init_value)
     end = init_value * alpha if is_plain(init_value) and is_plain(alpha) else None
 
-    def at(count: jax.Array) -> jax.Array:
-        low = number(init_value) * number(alpha) if end is None else end
+    def value_at(count: jax.Array) -> jax.Array:
+        low = scalar(init_value) * scalar(alpha) if end is None else end
         value: jax.Array = ramp(init_value, low, decay_steps, curve=raised(half_wave, exponent))(count)
         return value
 
-    return at
+    return value_at
 
 
 @schedule
 def exponential(
     init_value: Value,
-    transition_steps: int,
+    transition_steps: Stretch,
     decay_rate: Value,
-    transition_begin: int = 0,
+    transition_begin: Stretch = 0,
     staircase: bool = False,
     end_value: Value | None = None,
-) -> At:
+) -> ValueAt:
     """Multiply by a factor in every stretch of steps.
 
     eta_t = init_value decay_rate^s, s = max(t - transition_begin, 0) / transition_steps, with `staircase` floor(s).
 
     Units: those of init_value.
     Equivalent to: optax's `exponential_decay`; PyTorch's StepLR with `staircase`, ExponentialLR without.
+    Differs from: optax's in refusing a negative `decay_rate` without `staircase`, which has no real power between two
+    whole stretches (optax gives NaN).
 
     Args:
-        init_value: the value up to `transition_begin`, >= 0.
-        transition_steps: updates in which the value is multiplied by `decay_rate` once, > 0.
-        decay_rate: > 0; below 1 the value falls, above 1 it grows.
-        transition_begin: updates before it starts, >= 0.
-        staircase: whether the value changes only at whole multiples of `transition_steps`.
-        end_value: where it stops, >= 0: the least value if decay_rate < 1, else the largest; None is nowhere.
+        init_value: {init_value}
+        transition_steps: updates in which the value is multiplied by `decay_rate` once; 0 or less holds init_value.
+        decay_rate: {decay_rate}
+        transition_begin: {transition_begin}
+        staircase: {staircase}
+        end_value: where it stops, finite: the least value if decay_rate < 1, else the largest; None is nowhere. It
+            bounds nothing where init_value is held because transition_steps <= 0 or decay_rate = 0.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or decay_rate < 0 without `staircase`.
 
     References:
         Li & Arora 2019, https://arxiv.org/abs/1910.07454
@@ -184,55 +188,35 @@ def exponential(
         >>> [round(rate(count).item(), 4) for count in (0, 9, 10, 20, 30)]
         [1.0, 1.0, 0.5, 0.25, 0.2]
     """
+    return falling(init_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
 
-    def at(count: jax.Array) -> jax.Array:
-        stretch = whole(transition_steps)
-        done = jnp.maximum(count - whole(transition_begin), 0)
-        times = done // stretch
-        factor = integer_power(decay_rate, times, INT32_MAX // stretch if isinstance(stretch, int) else INT32_MAX)
-        if not staircase:
-            log = np.log(decay_rate) if is_plain(decay_rate) else jnp.log(number(decay_rate))
-            factor = factor * jnp.exp(number(done - times * stretch) / number(stretch) * number(log))
-        value: jax.Array = number(init_value) * factor
-        if end_value is None:
+
+def falling(
+    init_value: Any, transition_steps: Any, decay_rate: Any, transition_begin: Any, staircase: bool, end_value: Any
+) -> ValueAt:
+    """Return the function of the count of `exponential`."""
+    if (is_plain(transition_steps) and transition_steps <= 0) or (is_plain(decay_rate) and decay_rate == 0):
+        return held(init_value)
+    if is_plain(decay_rate) and decay_rate < 0 and not staircase:
+        fix = "give the size of the factor, or staircase=True, where the sign changes from stretch to stretch"
+        raise ArgumentError(f"decay_rate = {decay_rate!r}, expected a number >= 0 without staircase; {fix}")
+    log = np.log(decay_rate) if is_plain(decay_rate) and not staircase else None
+
+    def value_at(count: jax.Array) -> jax.Array:
+        rate = decay_rate if is_plain(decay_rate) else jnp.where(scalar(decay_rate) == 0, 1.0, scalar(decay_rate))
+        gone = since(count, not_before_0(transition_begin))
+        times, done = (whole_laps(gone, transition_steps), None) if staircase else laps(gone, transition_steps)
+        factor = integer_power(rate, times, most_laps(count, times, transition_steps))
+        if done is not None:
+            part = scalar(done) / scalar(above_0(transition_steps))
+            factor = factor * jnp.exp(part * (jnp.log(rate) if log is None else scalar(log)))
+        value: jax.Array = scalar(init_value) * factor
+        if end_value is not None:
+            least, most = jnp.maximum(value, scalar(end_value)), jnp.minimum(value, scalar(end_value))
+            value = jnp.where(scalar(decay_rate) < 1.0, least, most)
+        if is_plain(transition_steps) and (is_plain(decay_rate) or end_value is None):
             return value
-        least, most = jnp.maximum(value, number(end_value)), jnp.minimum(value, number(end_value))
-        return jnp.where(number(decay_rate) < 1.0, least, most)
+        moves = (jnp.asarray(transition_steps) > 0) & (scalar(decay_rate) != 0)
+        return jnp.where(moves, value, scalar(init_value))
 
-    return at
-
-
-@schedule
-def inverse_time(init_value: Value, transition_steps: int, decay_rate: Value, staircase: bool = False) -> At:
-    """Divide by a number that grows with the count.
-
-    eta_t = init_value / (1 + decay_rate s), s = t / transition_steps, with `staircase` floor(s).
-
-    Units: those of init_value.
-    Equivalent to: TensorFlow's InverseTimeDecay.
-
-    Args:
-        init_value: the value at count 0, >= 0.
-        transition_steps: updates in which the divisor grows by `decay_rate`, > 0.
-        decay_rate: > 0.
-        staircase: whether the value changes only at whole multiples of `transition_steps`.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
-
-    Examples:
-        >>> import gradtx
-        >>> rate = gradtx.schedules.inverse_time(1.0, 10, 0.5)
-        >>> [rate(count).item() for count in (0, 20, 60)]
-        [1.0, 0.5, 0.25]
-    """
-
-    def at(count: jax.Array) -> jax.Array:
-        stretch = whole(transition_steps)
-        parts = number(count // stretch) if staircase else number(count) / number(stretch)
-        return number(init_value) / (number(decay_rate) * parts + 1.0)
-
-    return at
+    return value_at

@@ -5,15 +5,18 @@ it is jitted, scanned and saved with the rest of the state.
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx._core.arrays.numerics import scalar_dtype
-from gradtx.schedules.base import Schedule, Value, as_at, bind, is_pure, number
+from gradtx.schedules.base import Schedule, is_pure, reader
+from gradtx.schedules.check import ArgumentError, Value, named, with_shared_words
+from gradtx.schedules.count import scalar
+from gradtx.schedules.curve import as_value_at
 
 P = ParamSpec("P")
 
@@ -30,14 +33,14 @@ class HoldUntil:
         pure: whether `then` gives the same value for the same count always; see `Schedule`.
     """
 
-    def __init__(self, init_value: Value, then: Any, below: Value, argument: str) -> None:
+    def __init__(self, init_value: Any, then: Any, below: Any, argument: str) -> None:
         """Hold the settings."""
         self.init_value, self.then, self.below, self.argument = init_value, then, below, argument
         self.text, self.pure = "hold_until", is_pure([then])
-        self.after = as_at("hold_until", "then", then)
+        self.after = as_value_at("then", then)
 
     def happened(self, measured: jax.Array) -> jax.Array:
-        """Say whether this measurement is the event; NaN never is.
+        """Return True if this measurement is the event; NaN never is.
 
         Raises:
             ValueError: the measurement is not a scalar.
@@ -52,16 +55,18 @@ class HoldUntil:
 
     def value(self, count: jax.Array, switched: jax.Array) -> jax.Array:
         """Return the value at `count`, the event having come at count `switched`, or never where that is < 0."""
-        since = jnp.maximum(count - jnp.maximum(switched, 0), 0)
-        return jnp.where(switched < 0, number(self.init_value), number(self.after(since)))
+        with named(self.text):
+            start = lax.convert_element_type(jnp.maximum(switched, 0), count.dtype)
+            after = scalar(self.after(jnp.maximum(count - start, 0)))
+        return jnp.where(switched < 0, scalar(self.init_value), after)
 
     def if_at(self, switched: int) -> Schedule:
         """Return the schedule of the count that this becomes when the event comes at count `switched`."""
 
-        def at(count: jax.Array) -> jax.Array:
+        def value_at(count: jax.Array) -> jax.Array:
             return self.value(count, jnp.where(count < switched, -1, switched))
 
-        return Schedule(at, f"{self.text}.if_at({switched})")
+        return Schedule(value_at, f"{self.text}.if_at({switched})", self.pure)
 
     def __call__(self, count: Any) -> Any:
         """Refuse: the value is not a function of the count alone.
@@ -82,15 +87,17 @@ class HoldUntil:
 
 def event(make: Callable[P, HoldUntil]) -> Callable[P, HoldUntil]:
     """Decorate a function that makes an event schedule: check its arguments by name, remember how it was written."""
-    signature = inspect.signature(make)
+    read = reader(make, make.__name__)
 
     @functools.wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> HoldUntil:
-        text, _, _ = bind(make.__name__, signature, args, kwargs)
-        hold = make(*args, **kwargs)
+        with named(make.__name__):
+            text, bound = read(args, kwargs)
+            hold = make(*bound.args, **bound.kwargs)
         hold.text = text
         return hold
 
+    made.__doc__ = with_shared_words(make.__doc__ or "")
     return made
 
 
@@ -105,8 +112,8 @@ def hold_until(init_value: Value, then: Any, below: Value, argument: str = "erro
     `update(grads, state, params, error=...)`. A measurement of NaN or one that rises again changes nothing.
 
     Args:
-        init_value: the value before the event, >= 0.
-        then: a number >= 0, or a schedule of the updates since the event.
+        init_value: the value before the event, finite.
+        then: a finite number, or a schedule of the updates since the event.
         below: the event is a measurement below this, finite.
         argument: name of the extra argument of `update` that carries the measurement, a scalar.
 
@@ -129,7 +136,7 @@ def hold_until(init_value: Value, then: Any, below: Value, argument: str = "erro
     """
     if not (isinstance(argument, str) and argument.isidentifier()):
         fix = "it is a keyword of update(grads, state, params, ...)"
-        raise ValueError(f"hold_until: argument = {argument!r}, expected a name; {fix}")
+        raise ArgumentError(f"argument = {argument!r}, expected a name; {fix}")
     return HoldUntil(init_value, then, below, argument)
 
 

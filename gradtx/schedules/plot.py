@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._core.arguments.ranges import Event
+from gradtx._core.arrays.numerics import INT32_MAX
 from gradtx._core.contract.writing import written
-from gradtx.schedules.base import number
-from gradtx.schedules.check import check_argument
+from gradtx.schedules.check import CYCLE, checked, named
+from gradtx.schedules.count import scalar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +58,8 @@ def plot(
         >>> axes.lines[0].get_ydata().tolist()
         [1.0, 0.75, 0.5, 0.25, 0.0]
     """
-    check_argument("plot", "steps", steps, "transition_steps")
+    with named("plot"):
+        steps = checked("steps", steps, CYCLE)
     schedules = list(schedule) if isinstance(schedule, (list, tuple)) else [schedule]
     for one in schedules:
         if isinstance(one, Event):
@@ -65,10 +67,9 @@ def plot(
             raise TypeError(f"plot: schedule is the event schedule {one!r}, expected one of the count; {fix}")
     if axes is None:
         axes = new_axes()
-    counts = np.unique(np.linspace(0, int(steps) - 1, min(int(steps), MOST_POINTS)).round().astype(np.int32))
+    counts = np.unique(np.linspace(0, steps - 1, min(steps, MOST_POINTS)).round().astype(np.int64))
     for one in schedules:
-        values = jax.vmap(lambda count, one=one: number(one(count)))(jnp.asarray(counts))
-        axes.plot(counts, np.asarray(values), label=written(one))
+        axes.plot(counts, values_at(one, counts), label=written(one))
     axes.set(xlabel="updates made (count)", ylabel="value", yscale="log" if log else "linear")
     axes.margins(x=0.01)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), fontsize="small", frameon=False)
@@ -76,6 +77,15 @@ def plot(
     if path is not None:
         figure.savefig(path)
     return figure, axes
+
+
+def values_at(schedule: Any, counts: np.ndarray) -> np.ndarray:
+    """Return the values at counts: all at once, or one by one where the function needs the number behind a count."""
+    given = jnp.asarray(counts, np.int32) if counts[-1] <= INT32_MAX else scalar(counts)
+    try:
+        return np.asarray(jax.vmap(lambda count: scalar(schedule(count)))(given))
+    except TypeError:
+        return np.asarray([scalar(schedule(count)) for count in given])
 
 
 def new_axes() -> "Axes":

@@ -2,50 +2,52 @@
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from gradtx.schedules.base import (
-    At,
-    Curve,
-    Value,
-    follow,
-    half_wave,
-    number,
-    quotient,
-    raised,
-    ramp,
-    root_curve,
-    schedule,
-    straight,
-    whole,
-)
-from gradtx.schedules.check import is_plain
+from gradtx.schedules.base import schedule
+from gradtx.schedules.check import ArgumentError, Length, Pause, Power, Value, is_plain
+from gradtx.schedules.count import divided, minus, plus
+from gradtx.schedules.curve import Curve, ValueAt, half_wave, held, in_turn, raised, ramp, root_curve, straight
 
 
-def rise(peak_value: Value, warmup_steps: Any, init_value: Value | None) -> At:
+def rise(peak_value: Any, warmup_steps: Any, init_value: Any) -> ValueAt:
     """Return the way up; None starts where a line from 0, one step before count 0, would be."""
-    return lambda count: ramp(
-        quotient(peak_value, whole(warmup_steps) + 1) if init_value is None else init_value, peak_value, warmup_steps
-    )(count)
+    if init_value is None:
+        init_value = divided(peak_value, plus(warmup_steps, 1))
+    return ramp(init_value, peak_value, warmup_steps)
 
 
-def rest_of(name: str, warmup_steps: Any, decay_steps: Any) -> Any:
-    """Return the steps left after the warm-up, checked where they are Python numbers.
+def rise_and_hold(peak_value: Any, warmup_steps: Any, init_value: Any) -> ValueAt:
+    """Return the way up, then the peak for good."""
+    up = rise(peak_value, warmup_steps, init_value)
+    if is_plain(warmup_steps) and warmup_steps > 0:  # a way up stays at its end of itself
+        return up
+    return in_turn([up, held(peak_value)], [warmup_steps])
+
+
+def rise_and_wave(
+    peak_value: Any, warmup_steps: Any, decay_steps: Any, init_value: Any, end_value: Any, exponent: Any
+) -> ValueAt:
+    """Return the way up, then half a cosine wave down."""
+    rest = rest_of(warmup_steps, decay_steps)
+    if is_plain(exponent) and exponent == 0:
+        return rise_and_hold(peak_value, warmup_steps, init_value)
+    down = ramp(peak_value, end_value, rest, curve=raised(half_wave, exponent))
+    return in_turn([rise(peak_value, warmup_steps, init_value), down], [warmup_steps])
+
+
+def rest_of(warmup_steps: Any, decay_steps: Any) -> Any:
+    """Return the steps left after the warm-up.
 
     Raises:
-        ValueError: none are left.
+        ArgumentError: none are left.
     """
     if is_plain(warmup_steps) and is_plain(decay_steps) and warmup_steps >= decay_steps:
         fix = "decay_steps is the whole length, warm-up included; for no decay use warmup_constant()"
-        raise ValueError(
-            f"{name}: warmup_steps = {warmup_steps}, expected less than decay_steps = {decay_steps}; {fix}"
-        )
-    return whole(decay_steps) - whole(warmup_steps)
+        raise ArgumentError(f"warmup_steps = {warmup_steps}, expected less than decay_steps = {decay_steps}; {fix}")
+    return minus(decay_steps, warmup_steps)
 
 
 @schedule
-def warmup_constant(peak_value: Value, warmup_steps: int, init_value: Value | None = None) -> At:
+def warmup_constant(peak_value: Value, warmup_steps: Pause, init_value: Value | None = None) -> ValueAt:
     """Rise in a straight line to a value, and stay there.
 
     eta_t = peak_value min((t + 1) / (warmup_steps + 1), 1), or from `init_value` at t = 0 to the peak at warmup_steps.
@@ -54,9 +56,9 @@ def warmup_constant(peak_value: Value, warmup_steps: int, init_value: Value | No
     Differs from: optax's `warmup_constant_schedule` in the order of arguments and in a start that is not 0.
 
     Args:
-        peak_value: the value at `warmup_steps` and after, >= 0.
-        warmup_steps: updates before the peak, >= 0; 0 is the peak at once.
-        init_value: the value at count 0, >= 0; None is peak_value / (warmup_steps + 1), so that the first update moves.
+        peak_value: {peak_value}
+        warmup_steps: {warmup_steps}
+        init_value: {init_value_or_none}
 
     Raises:
         ValueError: an argument is out of its range.
@@ -70,13 +72,17 @@ def warmup_constant(peak_value: Value, warmup_steps: int, init_value: Value | No
         >>> [rate(count).item() for count in (0, 1, 3, 10)]
         [0.25, 0.5, 1.0, 1.0]
     """
-    return rise(peak_value, warmup_steps, init_value)
+    return rise_and_hold(peak_value, warmup_steps, init_value)
 
 
 @schedule
 def warmup_linear(
-    peak_value: Value, warmup_steps: int, decay_steps: int, end_value: Value = 0.0, init_value: Value | None = None
-) -> At:
+    peak_value: Value,
+    warmup_steps: Pause,
+    decay_steps: Length,
+    end_value: Value = 0.0,
+    init_value: Value | None = None,
+) -> ValueAt:
     """Rise in a straight line to a peak, then go down in a straight line.
 
     eta_t = peak_value (t + 1) / (w + 1) for t <= w = warmup_steps (or from `init_value` at t = 0), then
@@ -87,11 +93,11 @@ def warmup_linear(
     Face's get_linear_schedule_with_warmup in a start that is not 0.
 
     Args:
-        peak_value: the value at `warmup_steps`, >= 0.
-        warmup_steps: updates before the peak, >= 0 and < decay_steps.
-        decay_steps: length of the WHOLE schedule, warm-up included.
-        end_value: the value at `decay_steps` and after, >= 0.
-        init_value: the value at count 0, >= 0; None is peak_value / (warmup_steps + 1), so that the first update moves.
+        peak_value: {peak_value}
+        warmup_steps: {warmup_steps}
+        decay_steps: {decay_steps}
+        end_value: {end_value}
+        init_value: {init_value_or_none}
 
     Raises:
         ValueError: an argument is out of its range, or warmup_steps >= decay_steps.
@@ -105,19 +111,19 @@ def warmup_linear(
         >>> [rate(count).item() for count in (0, 1, 3, 5, 10, 11)]
         [0.25, 0.5, 1.0, 0.75, 0.125, 0.0]
     """
-    down = ramp(peak_value, end_value, rest_of("warmup_linear", warmup_steps, decay_steps))
-    return follow([rise(peak_value, warmup_steps, init_value), down], [warmup_steps])
+    down = ramp(peak_value, end_value, rest_of(warmup_steps, decay_steps))
+    return in_turn([rise(peak_value, warmup_steps, init_value), down], [warmup_steps])
 
 
 @schedule
 def warmup_cosine(
     peak_value: Value,
-    warmup_steps: int,
-    decay_steps: int,
+    warmup_steps: Pause,
+    decay_steps: Length,
     init_value: Value | None = None,
     end_value: Value = 0.0,
-    exponent: Value = 1.0,
-) -> At:
+    exponent: Power = 1.0,
+) -> ValueAt:
     """Rise in a straight line to a peak, then go down along half a cosine wave.
 
     eta_t = peak_value (t + 1) / (w + 1) for t <= w = warmup_steps (or from `init_value` at t = 0), then
@@ -127,12 +133,12 @@ def warmup_cosine(
     Differs from: optax's `warmup_cosine_decay_schedule` in the order of arguments and in a start that is not 0.
 
     Args:
-        peak_value: the value at `warmup_steps`, >= 0.
-        warmup_steps: updates before the peak, >= 0 and < decay_steps.
-        decay_steps: length of the WHOLE schedule, warm-up included.
-        init_value: the value at count 0, >= 0; None is peak_value / (warmup_steps + 1), so that the first update moves.
-        end_value: the value at `decay_steps` and after, >= 0.
-        exponent: > 0; above 1 it falls sooner, below 1 later.
+        peak_value: {peak_value}
+        warmup_steps: {warmup_steps}
+        decay_steps: {decay_steps}
+        init_value: {init_value_or_none}
+        end_value: {end_value}
+        exponent: {exponent}
 
     Raises:
         ValueError: an argument is out of its range, or warmup_steps >= decay_steps.
@@ -146,9 +152,7 @@ def warmup_cosine(
         >>> [round(rate(count).item(), 4) for count in (0, 3, 8, 12, 13)]
         [0.25, 1.0, 0.5, 0.0245, 0.0]
     """
-    rest = rest_of("warmup_cosine", warmup_steps, decay_steps)
-    down = ramp(peak_value, end_value, rest, curve=raised(half_wave, exponent))
-    return follow([rise(peak_value, warmup_steps, init_value), down], [warmup_steps])
+    return rise_and_wave(peak_value, warmup_steps, decay_steps, init_value, end_value, exponent)
 
 
 SHAPES: dict[str, Curve] = {"linear": straight, "cosine": half_wave, "sqrt": root_curve}
@@ -157,13 +161,13 @@ SHAPES: dict[str, Curve] = {"linear": straight, "cosine": half_wave, "sqrt": roo
 @schedule
 def warmup_stable_decay(
     peak_value: Value,
-    warmup_steps: int,
-    stable_steps: int,
-    decay_steps: int,
+    warmup_steps: Pause,
+    stable_steps: Pause,
+    decay_steps: Pause,
     init_value: Value | None = None,
     end_value: Value = 0.0,
     shape: str = "linear",
-) -> At:
+) -> ValueAt:
     """Rise to a peak, hold it, then go down: the plan whose length need not be known beforehand.
 
     eta_t = peak_value (t + 1) / (w + 1) for t <= w (or from `init_value` at t = 0), peak_value for w <= t <= w + s,
@@ -174,12 +178,12 @@ def warmup_stable_decay(
     Differs from: the other warm-ups in its lengths: each is that of its own part, so the whole takes w + s + d.
 
     Args:
-        peak_value: the value held, >= 0.
-        warmup_steps: updates before the peak, >= 0.
+        peak_value: {peak_value}
+        warmup_steps: {warmup_steps}
         stable_steps: updates for which the peak is held, >= 0.
-        decay_steps: updates of the way down ALONE, > 0.
-        init_value: the value at count 0, >= 0; None is peak_value / (warmup_steps + 1), so that the first update moves.
-        end_value: the value at `warmup_steps + stable_steps + decay_steps` and after, >= 0.
+        decay_steps: updates of the way down ALONE, >= 0; 0 is at end_value as soon as the peak has been held.
+        init_value: {init_value_or_none}
+        end_value: {end_value}
         shape: the way down, "linear", "cosine" or "sqrt".
 
     Raises:
@@ -195,50 +199,10 @@ def warmup_stable_decay(
         [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     if shape not in SHAPES:
-        raise ValueError(f"warmup_stable_decay: shape = {shape!r}, expected one of {sorted(SHAPES)}; change shape")
-    parts = [
-        rise(peak_value, warmup_steps, init_value),
-        lambda count: number(peak_value),
-        ramp(peak_value, end_value, decay_steps, curve=SHAPES[shape]),
-    ]
-    return follow(parts, [warmup_steps, stable_steps])
-
-
-@schedule
-def inverse_sqrt(d_model: int, warmup_steps: int = 4000, factor: Value = 1.0) -> At:
-    """Rise in a straight line, then fall as one over the root of the step: the Transformer's schedule.
-
-    eta_t = factor d_model^-0.5 min(n^-0.5, n warmup_steps^-1.5), n = t + 1: the first update is step 1.
-
-    Units: those of factor.
-    Equivalent to: the formula of the paper; its peak, factor (d_model warmup_steps)^-0.5, is at t = warmup_steps - 1.
-
-    Args:
-        d_model: width of the model, a whole number > 0.
-        warmup_steps: updates before the peak, >= 0; 0 falls from the start.
-        factor: multiplies the whole, >= 0.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
-    References:
-        Vaswani et al. 2017, section 5.3, https://arxiv.org/abs/1706.03762
-
-    Examples:
-        >>> import gradtx
-        >>> rate = gradtx.schedules.inverse_sqrt(d_model=512)
-        >>> [f"{rate(count).item():.3e}" for count in (0, 3_999, 15_999)]
-        ['1.747e-07', '6.988e-04', '3.494e-04']
-    """
-
-    def at(count: jax.Array) -> jax.Array:
-        n = number(count) + 1.0
-        falling = 1.0 / jnp.sqrt(n)
-        if is_plain(warmup_steps):
-            rising = n * (float(warmup_steps) ** -1.5 if warmup_steps > 0 else 1.0)
-        else:
-            warm = jnp.maximum(number(warmup_steps), 1.0)
-            rising = n / (warm * jnp.sqrt(warm))
-        return number(factor) / jnp.sqrt(number(d_model)) * jnp.minimum(falling, rising)
-
-    return at
+        raise ArgumentError(f"shape = {shape!r}, expected one of {sorted(SHAPES)}; change shape")
+    falls = plus(warmup_steps, stable_steps)
+    functions = [rise(peak_value, warmup_steps, init_value), held(peak_value)]
+    functions.append(ramp(peak_value, end_value, decay_steps, curve=SHAPES[shape]))
+    if is_plain(decay_steps) and decay_steps > 0:  # a way down stays at its end of itself
+        return in_turn(functions, [warmup_steps, falls])
+    return in_turn([*functions, held(end_value)], [warmup_steps, falls, plus(falls, decay_steps)])

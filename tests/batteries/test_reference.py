@@ -1,7 +1,7 @@
 """Every row against float64 NumPy written from the paper, in four dtypes, and every optimizer against optax.
 
-Half-precision gradients are accumulated in float32, and their update is rounded once: the reference is fed the same
-rounded gradients and rounds its parameters as `apply_updates` does.
+Half-precision gradients are accumulated in float32 and the update is rounded once, when it leaves the transform: the
+reference is fed the same rounded gradients and rounds its parameters as `apply_updates` does.
 """
 
 import inspect
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import gradtx
@@ -22,7 +23,6 @@ STEPS = 8
 FEW = 4  # steps in dtypes other than float64: the recurrence is held to the reference there
 SHAPES = {"gain": (), "bias": (4,), "kernel": (3, 2)}
 WIDE = {"wide": (2, 4), "stack": (2, 2, 3)}  # for rows that take no vector
-# an update of half-precision gradients and params is rounded once, when it leaves the transform
 TOLERANCE = {"float64": 1e-10, "float32": 5e-5, "bfloat16": 2**-6, "float16": 2**-9}
 
 

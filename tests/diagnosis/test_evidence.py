@@ -1,17 +1,20 @@
 """Reading the record: `metrics`, `find`, and the features that are drawn from a run."""
 
 import functools
-import math
+import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradtx
 from gradtx.diagnosis.read.evidence import find, read
 from gradtx.diagnosis.read.extract import features
-from gradtx.diagnosis.record.record import Record
+from gradtx.diagnosis.read.names import group_names
+from gradtx.diagnosis.record.record import Meta, Record
 from tests.diagnosis.runs import feed, gradients, plain, quadratic, short, start, step_of, train
 
 PER_GROUP = ["grad_norm", "update_norm", "param_norm", "update_ratio"]
@@ -22,7 +25,8 @@ KEYS = [*PER_GROUP, *RATES, "step", "loss", "rho", "cosine", "clip", "clipped", 
 def test_metrics_are_a_flat_dict_of_floats():
     run = short(5)
     got = gradtx.metrics(run.state)
-    assert set(got) == {*KEYS, *(f"{key}/{group}" for key in PER_GROUP for group in ("b", "w"))}
+    known = {*KEYS} - {"clip", "clipped"}  # no clip in this chain
+    assert set(got) == {*known, *(f"group/{group}/{key}" for key in PER_GROUP for group in ("b", "w"))}
     assert {type(value) for value in got.values()} == {float}
     g, u = (np.concatenate([np.ravel(x) for x in tree.values()]) for tree in (run.grads[4], run.updates[4]))
     assert got["step"] == 4
@@ -34,18 +38,16 @@ def test_metrics_are_a_flat_dict_of_floats():
     assert got["learning_rate"] == pytest.approx(0.1)
     assert got["zeros"] == pytest.approx(1 / 19)
     assert got["nonfinite"] == 0
-    assert math.isnan(got["clip"])
-    assert math.isnan(got["clipped"])
-    assert got["grad_norm/w"] == pytest.approx(np.linalg.norm(run.grads[4]["w"]), rel=1e-5)
+    assert got["group/w/grad_norm"] == pytest.approx(np.linalg.norm(run.grads[4]["w"]), rel=1e-5)
 
 
 def test_metrics_before_the_first_step_and_at_it():
     tx, _ = plain()
     got = gradtx.metrics(tx.init(start()))
-    assert {key for key, value in got.items() if not math.isnan(value)} == {"nonfinite"}
+    assert got == {"nonfinite": 0.0}
     first = gradtx.metrics(short(1).state)
-    assert math.isnan(first["rho"])
-    assert math.isnan(first["cosine"])
+    assert "rho" not in first
+    assert "cosine" not in first
     assert first["grad_norm"] > 0
 
 
@@ -67,6 +69,55 @@ def test_metrics_count_what_is_not_finite():
     assert got["step"] == 2
 
 
+PLACES = ["['b']", "b", ".layers[0].w", "layers/0/w", "#1", "~", "..", "", "w", "W", "w-2", "a b", "ü", "x" * 300]
+
+
+def test_metrics_have_names_that_every_logger_takes():
+    labels = iter(PLACES)
+    p = {str(i): jnp.ones(2, jnp.float32) for i in range(len(PLACES))}
+    names = {f"['{i}']": next(labels) for i in p}
+    tx = gradtx.watch(gradtx.sgd(0.1), groups=names.get)
+    _, state = tx.update(p, tx.init(p), p, value=jnp.float32(1.0))
+    got = gradtx.metrics(state)
+    assert len([name for name in got if name.startswith("group/")]) == 4 * len(PLACES)  # none was lost
+    for name in got:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", name), name
+        assert not {"", ".", ".."} & set(name.split("/")), name
+        assert len(name) <= 250  # MLflow's limit
+    folders = {"/".join(name.split("/")[:i]) for name in got for i in range(1, name.count("/") + 1)}
+    assert not folders & set(got)  # MLflow's local store: a name is a file, and a file is no folder
+    assert len({name.casefold() for name in got}) == len(got)  # file systems that ignore case
+    assert json.loads(json.dumps(got, allow_nan=False)) == got
+
+
+def test_names_of_groups_can_be_recognised():
+    shown = [
+        "b",
+        "b-2",
+        "layers.0.w",
+        "layers.0.w-2",
+        "_1",
+        "_",
+        "_-2",
+        "_-3",
+        "w",
+        "W-2",
+        "w-2-2",
+        "a_b",
+        "_-4",
+        "x" * 100,
+    ]
+    assert group_names(PLACES) == dict(zip(PLACES, shown, strict=True))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_metrics_are_strict_json_at_any_step(steps):
+    got = gradtx.metrics(feed(plain()[0], gradients(steps), params=False, step=None).state)
+    json.dumps(got, allow_nan=False)
+    assert "loss" not in got
+    assert "update_ratio" not in got
+
+
 def test_find_looks_inside():
     tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.watch(gradtx.sgd(0.1)), gradtx.scale(0.5))
     state = tx.init(start())
@@ -77,8 +128,6 @@ def test_find_looks_inside():
 def test_find_refuses():
     with pytest.raises(TypeError, match=r"without a record.*tx = gradtx.watch\(tx\)"):
         gradtx.diagnose(gradtx.adam(0.1).init(start()))
-    with pytest.raises(TypeError, match="without a record"):
-        gradtx.metrics(None)
     tx, _ = plain()
     state = tx.init(start())
     with pytest.raises(ValueError, match="has 2 records, expected one; pass the part"):
@@ -88,6 +137,58 @@ def test_find_refuses():
     batch = jax.tree.map(lambda x: jnp.stack([x, x]), state)
     with pytest.raises(ValueError, match=r"batch of shape \(2,\).*jax.tree.map\(lambda x: x\[i\], state\)"):
         gradtx.diagnose(batch)
+
+
+def as_dicts(x):
+    """Return a state as orbax restores it without a target: named tuples as dicts, what is no array gone."""
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return {name: as_dicts(y) for name, y in x._asdict().items() if name != "meta"}
+    return as_lists(x, as_dicts)
+
+
+def as_lists(x, inside=None):
+    """Return a state with lists for tuples of any kind."""
+    inside = inside or as_lists
+    if isinstance(x, dict):
+        return {name: inside(y) for name, y in x.items()}
+    return [inside(y) for y in x if not isinstance(y, Meta)] if isinstance(x, (tuple, list)) else x
+
+
+@pytest.mark.parametrize("changed", [as_dicts, as_lists])
+@pytest.mark.parametrize("read_out", [gradtx.diagnose, gradtx.metrics])
+def test_a_state_restored_without_a_target_is_recognised(changed, read_out):
+    tx = gradtx.watch(gradtx.chain(gradtx.trace(0.9), gradtx.sgd(0.1)))
+    state = {"step": 3, "optimizer": changed(tx.init(start()))}
+    with pytest.raises(
+        TypeError, match=rf"^{read_out.__name__}: state holds .*; restore it with tx.init\(params\) as the"
+    ):
+        read_out(state)
+
+
+def test_a_state_whose_outer_tuples_became_lists_is_read():
+    state = short(30).state
+    assert gradtx.diagnose([list(state[:1]), [state.record]]).verdict == gradtx.diagnose(state).verdict
+
+
+WRONG_STATES = {
+    "the transform": (gradtx.watch(gradtx.sgd(0.1)), "is the transform itself, .*; pass the state that tx.init"),
+    "optax's transform": (optax.sgd(0.1), "is the transform itself"),
+    "nothing": (None, "is None, expected the state of a watched transform; pass the state that tx.update returned"),
+    "a log": ("run.csv", "is the path 'run.csv', .*; for a log of a run: python -m gradtx watch LOG"),
+    "params": (
+        {"w": np.ones(3)},
+        r"is dict of 1 without a record, .*; wrap it before training, tx = gradtx.watch\(tx\)",
+    ),
+    "a number": (3.0, "is float without a record"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_STATES)
+@pytest.mark.parametrize("read_out", [gradtx.diagnose, gradtx.metrics])
+def test_what_is_no_watched_state_is_refused_by_name(name, read_out):
+    state, words = WRONG_STATES[name]
+    with pytest.raises(TypeError, match=rf"^{read_out.__name__}: state {words}"):
+        read_out(state)
 
 
 @functools.cache

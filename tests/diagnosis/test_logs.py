@@ -11,7 +11,8 @@ import pytest
 
 from gradtx.__main__ import main
 from gradtx.diagnosis.diagnose import judge
-from gradtx.diagnosis.read.logs import from_columns, load
+from gradtx.diagnosis.read.logged import from_columns
+from gradtx.diagnosis.read.logs import load
 
 ROOT = Path(__file__).parents[2]
 N = 400
@@ -58,7 +59,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read_alike(name, tmp_path):
     FORMS[name](tmp_path / name)
-    got = load(str(tmp_path / name))
+    got = load(str(tmp_path / name)).columns
     want = {"step": FEW["step"], "loss": FEW["loss"], "grad_norm": FEW["grad_norm"], "learning_rate": FEW["lr"]}
     assert {key: x.tolist() for key, x in got.items()} == want
 
@@ -77,29 +78,29 @@ def test_every_form_is_read_alike(name, tmp_path):
 )
 def test_usual_spellings(spelling, name, tmp_path):
     columns = {spelling: [1.0, 2.0]} if name == "loss" else {"loss": [3.0, 3.0], spelling: [1.0, 2.0]}
-    assert load(str(table(tmp_path / "x.csv", columns)))[name].tolist() == [1.0, 2.0]
+    assert load(str(table(tmp_path / "x.csv", columns))).columns[name].tolist() == [1.0, 2.0]
 
 
 def test_one_column(tmp_path):
-    assert load(str(table(tmp_path / "x.csv", {"loss": [1.5, 2.5]})))["loss"].tolist() == [1.5, 2.5]
+    assert load(str(table(tmp_path / "x.csv", {"loss": [1.5, 2.5]}))).columns["loss"].tolist() == [1.5, 2.5]
 
 
 def test_other_columns_may_hold_text(tmp_path):
     columns = {"time": ["12:00", "12:01"], "loss": [1.0, 2.0], "note": ["warm, up", ""]}
     (tmp_path / "x.json").write_text(json.dumps(columns))
-    assert set(load(str(tmp_path / "x.json"))) == {"loss"}
+    assert set(load(str(tmp_path / "x.json")).columns) == {"loss"}
 
 
 REFUSED = {
     "no loss": ("x.csv", "step,accuracy\n1,0.5\n2,0.6\n", r"has the columns step, accuracy, expected one named loss"),
-    "text": ("x.csv", "step,loss\n1,0.5\n2,high\n", r"row 2 of loss is 'high', expected a number"),
-    "uneven": ("x.json", '{"loss": [1, 2, 3], "lr": [1]}', r"has 1 values of learning_rate, expected 3 as of loss"),
+    "text": ("x.csv", "step,loss\n1,0.5\n2,high\n", r"line 3, column 'loss' is 'high', expected a number"),
+    "uneven": ("x.json", '{"loss": [1, 2, 3], "lr": [1]}', r"has 1 values of lr, expected 3 as of loss"),
     "empty": ("x.csv", "", r"has the columns none"),
     "empty json": ("x.json", "", r"is not JSON|has the columns none|holds no"),
     "no json": ("x.json", "loss: 3", r"is not JSON"),
     "a number": ("x.json", "3", r"expected a list of records"),
     "numbers": ("x.json", "[1, 2]", r"expected a list of records"),
-    "nested": ("x.json", '{"loss": [[1], [2]]}', r"row 1 of loss is \[1\], expected a number"),
+    "nested": ("x.json", '{"loss": [[1], [2]]}', r"value 1, column 'loss' is '\[1\]', expected a number"),
     "a short row": ("x.csv", "loss,lr\n1,0.5\n2\n3,0.5,7,8\n", r""),
 }
 
@@ -114,7 +115,7 @@ def test_what_is_no_log_is_refused(name, tmp_path, capsys):
         assert main(["watch", str(tmp_path / file), "--no-plot"]) == 2
         assert words[:3].strip("(") or capsys.readouterr().err
     else:
-        assert load(str(tmp_path / file))["loss"].tolist() == [1, 2, 3]
+        assert load(str(tmp_path / file)).columns["loss"].tolist() == [1, 2, 3]
 
 
 def test_missing_and_binary_files(tmp_path):
@@ -128,7 +129,7 @@ def test_missing_and_binary_files(tmp_path):
 
 
 def test_blank_cells_are_unknown_and_nan_cells_are_not_finite(tmp_path):
-    got = load(str(table(tmp_path / "x.csv", {"loss": ["1", "", "nan", "-inf"], "lr": ["", "1e-3", "2", "0"]})))
+    got = load(str(table(tmp_path / "x.csv", {"loss": ["1", "", "nan", "-inf"], "lr": ["", "1e-3", "2", "0"]}))).columns
     np.testing.assert_array_equal(got["loss"], [1, np.nan, np.inf, np.inf])
     np.testing.assert_array_equal(got["learning_rate"], [np.nan, 1e-3, 2, 0])
 

@@ -427,8 +427,7 @@ def test_without_params_and_without_loss():
         assert np.isnan(rows[column]).all(), column
     assert np.isfinite(rows["end"][1:]).all()
     got = gradtx.metrics(feed(tx, gradients(5), params=False).state)
-    assert np.isnan(got["loss"])
-    assert np.isnan(got["update_ratio"])
+    assert not {"loss", "update_ratio"} & set(got)  # what is not known is absent
     assert got["update_norm"] == pytest.approx(0.1 * got["grad_norm"])
 
 

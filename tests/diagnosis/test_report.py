@@ -16,7 +16,7 @@ from gradtx.diagnosis.diagnose import UNDECIDED, blew_up, judge, report
 from gradtx.diagnosis.judge.finding import Finding
 from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.read.evidence import Evidence, read
-from gradtx.diagnosis.read.logs import from_columns
+from gradtx.diagnosis.read.logged import from_columns
 from tests.diagnosis.cases import FIRES, QUIET, firing
 from tests.diagnosis.runs import Fed, feed, gradients, plain, short, start
 

@@ -4,7 +4,7 @@ from tests.registry import MUTANTS as OF_METHODS
 from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
 
 KERNEL, NUMERICS, SEGMENT = "_core/engine/kernel.py", "_core/arrays/numerics.py", "_core/engine/lift.py"
-CLOCK, LEAFWISE, COMPOSE = "_core/engine/clock.py", "_core/engine/lifts.py", "_core/engine/chain.py"
+LEAFWISE, COMPOSE, CLOCK = "_core/engine/lifts.py", "_core/engine/chain.py", "_core/engine/clock.py"
 
 
 def watch(file: str, *names: str) -> tuple[str, ...]:
@@ -233,10 +233,10 @@ MUTANTS: list[Mutant] = [
         identity("a_chain_within_a_chain_keeps_its_own_state"),
     ),
     Mutant(
-        "mask: looked up once for good",
+        "outside jit: a mask is resolved once",
         SEGMENT,
-        "masks = self.masks(grads, params) if self.has_mask else self.no_masks",
-        "masks = self.no_masks = self.masks(grads, params) if None in self.no_masks else self.no_masks",
+        "if self.has_mask else self.no_masks",
+        "if self.has_mask and self.kept is None else self.kept or self.no_masks",
         outside_jit("a_mask_may_look_at_the_numbers_and_change_outside_jit"),
     ),
     Mutant(
@@ -370,15 +370,15 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "watch: bounce mended by 1 / -rho",
         "diagnosis/judge/verdicts.py",
-        'factor = over(1, 1 - f.rho)\n    return Finding(\n        "oscillating"',
-        'factor = over(1, -f.rho)\n    return Finding(\n        "oscillating"',
+        'factor = divide_to_inf(1, 1 - f.rho)\n    return Finding(\n        "oscillating"',
+        'factor = divide_to_inf(1, -f.rho)\n    return Finding(\n        "oscillating"',
         watch("verdicts", "a_bounce_names_the_rate_that_lands_on_the_line_minimum"),
     ),
     Mutant(
         "watch: NaN of a log is a blank",
         "diagnosis/read/logs.py",
-        "out.append(math.inf if",
-        "out.append(math.nan if",
+        "value if math.isfinite(value) else math.inf",
+        "value if math.isfinite(value) else math.nan",
         watch("logs", "blank_cells_are_unknown_and_nan_cells_are_not_finite"),
     ),
     Mutant(
@@ -387,5 +387,33 @@ MUTANTS: list[Mutant] = [
         "float(value) if math.isfinite(value) else None",
         "float(value)",
         watch("report", "short_runs_are_drawn[20]"),
+    ),
+    Mutant(
+        "watch: the loss of an evaluation for that of training",
+        "diagnosis/read/columns.py",
+        "if column.is_evaluation or not core",
+        "if not core",
+        watch("log_files", "an_evaluation_is_read_where_it_is_named"),
+    ),
+    Mutant(
+        "watch: the first of two losses in silence",
+        "diagnosis/read/columns.py",
+        "if len(best) > 1 and",
+        "if len(best) > 9 and",
+        watch("log_files", "columns_that_may_both_be_the_loss_are_listed_and_one_can_be_chosen"),
+    ),
+    Mutant(
+        "watch: a skipped step ends a log",
+        "diagnosis/read/logged.py",
+        "return np.isinf(cells) & after",
+        "return np.isinf(cells)",
+        watch("log_files", "steps_that_were_skipped_do_not_end_a_log"),
+    ),
+    Mutant(
+        "watch: two groups under one name",
+        "diagnosis/read/names.py",
+        "while name.lower() in taken:",
+        "while name in taken:",
+        watch("evidence", "metrics_have_names_that_every_logger_takes"),
     ),
 ]

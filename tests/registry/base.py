@@ -98,7 +98,10 @@ class Row:
         if library is None:
             import gradtx as library
         settings = {**self.settings, **override}
-        return self.maker(library, **settings) if self.maker else getattr(library, self.public)(**settings)
+        if self.maker:
+            return self.maker(library, **settings)
+        named = library if hasattr(library, self.public) else library.contrib  # optax keeps its newer methods there
+        return getattr(named, self.public)(**settings)
 
 
 def row(public: str, variant: str = "", *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:

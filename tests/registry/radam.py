@@ -96,8 +96,8 @@ MUTANTS = [
     Mutant(
         "radam: never trusted",
         FILE,
-        "jnp.where(trusted, per_r, 0.0)",
-        "jnp.where(trusted, 0.0, 0.0)",
+        '"slope": jnp.where(trusted, per_r, 0.0)',
+        '"slope": 0.0 * per_r',
         reference_of("scale_by_radam"),
     ),
     Mutant(

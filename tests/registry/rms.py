@@ -154,7 +154,13 @@ MUTANTS = [
         '{"new": 1 - k.decay,',
         reference_of("scale_by_stddev[corrected]"),
     ),
-    Mutant("stddev: about 0", FILE, "held(abs_sq(g - mu))", "held(abs_sq(g))", reference_of("scale_by_stddev")),
+    Mutant(
+        "stddev: about 0",
+        FILE,
+        "held(abs_sq(g - mu))",
+        "held(abs_sq(g))",
+        reference_of("scale_by_stddev"),
+    ),
     Mutant(
         "stddev: about the old mean",
         FILE,

@@ -68,9 +68,9 @@ def test_counts_beyond_the_range_are_its_ends():
     assert jax.jit(schedule)(jnp.asarray(200, jnp.uint8)) == 0.0
 
 
-@pytest.mark.parametrize("count", [0.5, np.float32(3), "3", True, None])
-def test_a_count_that_is_not_whole_is_an_error(count: object):
-    with pytest.raises(TypeError, match=r"linear\(1.0, 0.0, 10\): count is .*, expected an integer"):
+@pytest.mark.parametrize("count", ["3", True, None, 1j])
+def test_a_count_that_is_no_number_is_an_error(count: object):
+    with pytest.raises(TypeError, match=r"linear\(1.0, 0.0, 10\): count is .*, expected a number; give"):
         schedules.linear(1.0, 0.0, 10)(count)
 
 

@@ -31,6 +31,22 @@ def test_takes_functions_and_axes_and_long_runs():
     assert (x[0], x[-1]) == (0, 10_000_000)
 
 
+def test_takes_plain_functions_and_counts_beyond_int32():
+    _, axes = schedules.plot([lambda count: 1.0 if count < 2 else 0.5, schedules.join([1.0, picky], [1])], 4)
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [1.0, 1.0, 0.5, 0.5])
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), [1.0, 1.0, 0.25, 0.25])
+    schedules.plot(schedules.linear(1.0, -1.0, 10**10), 10**10 + 1, axes=axes)
+    np.testing.assert_allclose(axes.lines[2].get_ydata()[[0, -1]], [1.0, -1.0])
+    assert axes.lines[2].get_xdata()[-1] == 10**10
+    with pytest.raises(ZeroDivisionError):
+        schedules.plot(lambda count: 1 / 0, 3)
+
+
+def picky(count: object) -> float:
+    """Return a value the way plain Python does, which needs the number behind the count."""
+    return [1.0, 0.25][min(int(count), 1)]
+
+
 def test_leaves_no_global_state():
     before, figures, backend = dict(mpl.rcParams), plt.get_fignums(), mpl.get_backend()
     schedules.plot(schedules.constant(0.5), 3)

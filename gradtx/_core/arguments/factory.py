@@ -42,6 +42,13 @@ def ranges_of(make: Callable[..., Any]) -> dict[str, Range]:
     return found
 
 
+def may_be_none(make: Callable[..., Any]) -> set[str]:
+    """Return the arguments of a function that may be None: by their default, or by an annotation `... | None`."""
+    hints = typing.get_type_hints(make)
+    defaults = {name for name, p in inspect.signature(make).parameters.items() if p.default is None}
+    return defaults | {name for name, hint in hints.items() if type(None) in typing.get_args(hint)}
+
+
 def fill_in(doc: str | None) -> str | None:
     """Return a docstring with each line `{name}` written as `name: ` and what that argument means everywhere."""
     return doc and re.sub(r"(?m)^( +)\{(\w+)\}$", lambda found: f"{found[1]}{found[2]}: {WORDS[found[2]]}", doc)
@@ -52,11 +59,12 @@ def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
 
     The function's name is the name in every error; its arguments become `settings`. An argument annotated with a range
     (`b1: Decay`, `eps: Annotated[Hyper, Range("[0, inf)")]`) is a hyperparameter and is checked against it; one whose
-    default is None may be None; one that ends in `_dtype` must be a floating dtype.
+    default is None, or whose annotation says so, may be None; one named `..._dtype` or `dtype_...` must be a floating
+    dtype.
     """
     signature = inspect.signature(make)
     name = make.__name__
-    ranges = ranges_of(make)
+    ranges, optional = ranges_of(make), may_be_none(make)
     defaults = {k: p.default for k, p in signature.parameters.items() if p.default is not p.empty}
 
     @functools.wraps(make)
@@ -67,10 +75,10 @@ def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
             raise TypeError(f"{name}: {error}; it takes {plain_signature(name, signature)}") from None
         bound.apply_defaults()
         given = {k: bound.arguments[k] for k in ranges}
-        unset = {k for k, v in given.items() if v is None and k in defaults and defaults[k] is None}
+        unset = {k for k, v in given.items() if v is None and k in optional}
         check(name, {k: v for k, v in given.items() if k not in unset}, ranges)
         for argument, value in bound.arguments.items():
-            if argument.endswith("_dtype"):
+            if "dtype" in argument.split("_"):
                 check_dtype(name, argument, value)
         tx = make(*args, **kwargs)
         text = tx.text if tx.role == "container" else call(name, bound.arguments, defaults)

@@ -14,9 +14,9 @@ MOST_WRITTEN = 8  # leaves of a container that is written out
 def call(name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> str:
     """Return the call that makes a thing: `adam(b1=0.9, eps=1e-08)`; a lone first setting needs no name.
 
-    Switches (None, False, True, 0) left at their default are not written.
+    Switches (None, False, True, 0) and functions left at their default are not written.
     """
-    defaults = {k: v for k, v in (defaults or {}).items() if not v or v is True}
+    defaults = {k: v for k, v in (defaults or {}).items() if not v or v is True or inspect.isfunction(v)}
     off = {k for k, v in settings.items() if k in defaults and type(v) is type(defaults[k]) and v == defaults[k]}
     shown = {k: v for k, v in settings.items() if k not in off}
     if len(shown) == 1 and next(iter(shown)) == next(iter(settings)):

@@ -1,4 +1,4 @@
-"""A finding: a cause with its evidence and an action, and the words that numbers are written in."""
+"""A finding: a cause with its evidence and an action; and how numbers are written in a report."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from gradtx.diagnosis.read.features import Features
 ROUNDING = 1e-6  # relative fall below which float32 shows little but its own rounding
 NOTHING = 1e-9  # relative fall of the loss predicted for a step below which float32 shows none
 LEFT = 0.003  # relative fall of the loss still to be gained below which nothing is left
-STRAIGHT = 8.0  # straightness of 64 steps above which they add up to a way
+STRAIGHT = 8.0  # straightness of 64 steps above which they make progress in one direction
 MENDED = 0.1  # relative fall of the loss over the last half of a run above which it is healthy
 
 
@@ -21,7 +21,7 @@ class Finding:
         headline: what it means, in one sentence.
         evidence: lines of number, formula and meaning.
         action: what to do, with a number in it.
-        doubt: what this cannot be told apart from, and the test that would; empty where nothing.
+        doubt: which other cause would look the same, and the test that distinguishes them; empty if there is none.
     """
 
     verdict: str
@@ -31,25 +31,25 @@ class Finding:
     doubt: str = ""
 
 
-def number(x: float) -> str:
-    """Write a number with three digits, thousands in full, `unknown` for NaN."""
+def text(x: float) -> str:
+    """Return a number as text: three digits, thousands in full, `unknown` for NaN."""
     if math.isnan(x):
         return "unknown"
     return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
 
 
-def over(a: float, b: float) -> float:
-    """Return a / b, infinite where b is 0."""
+def divide_to_inf(a: float, b: float) -> float:
+    """Return a / b, infinity if b is 0."""
     return a / b if b else math.inf
 
 
 def percent(x: float) -> str:
-    """Write a share in per cent."""
+    """Return a share as text in per cent."""
     return "unknown" if math.isnan(x) else f"{100 * x:.3g} %"
 
 
 def slope_lines(f: Features) -> tuple[str, ...]:
-    """Write rho and what it means."""
+    """Return the lines about rho and what it means; none if it is unknown."""
     if math.isnan(f.rho):
         return ()
     meaning = (
@@ -72,13 +72,13 @@ def slope_lines(f: Features) -> tuple[str, ...]:
 
 
 def progress_line(f: Features) -> str:
-    """Write the course of the loss over the last half."""
+    """Return the line about the loss over the last half of the run."""
     if math.isnan(f.progress):
         return "the loss is unknown"
     verb = "fell" if f.progress > 0 else "rose" if f.progress < 0 else "stood"
-    return f"the loss {verb} from {number(f.loss_middle)} to {number(f.loss_last)} over the last half of the run"
+    return f"the loss {verb} from {text(f.loss_middle)} to {text(f.loss_last)} over the last half of the run"
 
 
 def eta(f: Features, factor: float) -> str:
-    """Write what a factor makes of the learning rate, where that is known."""
-    return "" if math.isnan(f.learning_rate) else f" to {number(f.learning_rate * factor)}"
+    """Return the learning rate times a factor as text, empty if the rate is unknown."""
+    return "" if math.isnan(f.learning_rate) else f" to {text(f.learning_rate * factor)}"

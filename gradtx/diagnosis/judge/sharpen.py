@@ -1,19 +1,20 @@
-"""What a probe adds to the findings: it tells a minimum from a saddle, and slow progress from a noise floor."""
+"""What a probe adds to the findings: it distinguishes a minimum from a saddle, and slow progress from a noise floor."""
 
 import dataclasses
 
-from gradtx.diagnosis.judge.finding import Finding, number, percent
+from gradtx.diagnosis.judge.finding import Finding, percent, text
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
-FAR = 10.0  # a step this many times longer that still gains says that steps are too short
+FAR = 10.0  # if a step this many times longer still gains, the steps are too short
 GAIN = 0.1  # relative fall of the loss that counts as a gain
 
 
 def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
-    """Return the findings with the first corrected, or freed of its doubt, by what the probe saw.
+    """Return the findings, the first one corrected or its doubt removed by what the probe measured.
 
-    Only stuck runs are changed: what the record proves (a blow-up, a bounce, a burst) no probe at one point undoes.
+    Only findings about stuck runs change. What the record proves (a blow-up, a bounce, a burst) is not changed by a
+    probe at one point.
     """
     first = found[0] if found else None
     word = "undecided" if first is None else first.verdict
@@ -26,7 +27,7 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
         if probe.curvature_sign == "positive":
             return [minimum(probe, f), *drop(found, "saddle_plateau", "converged_minimum")]
     if word == "oscillating" and first is not None and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
-        line = f"a step x{number(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
+        line = f"a step x{text(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
     if word == "crawling" and first is not None:
         deep = not (f.remaining < 0.2 and probe.best_fall < 0.3)
@@ -42,36 +43,36 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
 
 
 def drop(found: list[Finding], *words: str) -> list[Finding]:
-    """Return the findings but those of these verdicts."""
+    """Return the findings without those of these verdicts."""
     return [finding for finding in found if finding.verdict not in words]
 
 
 def below_edge(probe: Probe, share: float) -> bool:
-    """Say whether the sharpness is below a share of the edge, where both are known."""
+    """Return True if the sharpness is below a share of the edge, or if either is unknown."""
     return probe.sharpness is None or probe.edge is None or probe.sharpness < share * probe.edge
 
 
 def saddle(probe: Probe) -> Finding:
-    """Return the finding of a point with negative curvature."""
+    """Return the finding for a point with negative curvature."""
     return Finding(
         "saddle_plateau",
         "the gradient is small and the curvature is negative in some direction: a saddle, NOT a minimum.",
         (
-            f"lowest eigenvalue {number(probe.lambda_min)} (residual {number(probe.lambda_min_residual)}), "
-            f"highest {number(probe.lambda_max)}",
-            f"|g| = {number(probe.gradient_norm)} on the probe's batch",
+            f"lowest eigenvalue {text(probe.lambda_min)} (residual {text(probe.lambda_min_residual)}), "
+            f"highest {text(probe.lambda_max)}",
+            f"|g| = {text(probe.gradient_norm)} on the probe's batch",
         ),
-        f"add noise or momentum: a step off the saddle grows by 1 + eta x {number(-probe.lambda_min)} at every update",
+        f"add noise or momentum: a step off the saddle grows by 1 + eta x {text(-probe.lambda_min)} at every update",
     )
 
 
 def minimum(probe: Probe, f: Features) -> Finding:
-    """Return the finding of a point with every curvature positive and nothing to gain along the update."""
+    """Return the finding for a point where every curvature is positive and no step along the update gains."""
     return Finding(
         "converged_minimum",
         "every curvature is positive and no step along the update gains: a minimum.",
         (
-            f"lowest eigenvalue {number(probe.lambda_min)} (residual {number(probe.lambda_min_residual)})",
+            f"lowest eigenvalue {text(probe.lambda_min)} (residual {text(probe.lambda_min_residual)})",
             f"best step along the update cuts the loss by {percent(probe.best_fall)}",
             f"still to be gained if the present decay went on: {percent(f.remaining)} of the loss",
         ),
@@ -80,23 +81,23 @@ def minimum(probe: Probe, f: Features) -> Finding:
 
 
 def too_short(probe: Probe) -> Finding:
-    """Return the finding of steps that are far too short."""
-    edge = "" if probe.sharpness is None or probe.edge is None else f" (edge: x{number(probe.edge / probe.sharpness)})"
+    """Return the finding for steps that are far too short."""
+    edge = "" if probe.sharpness is None or probe.edge is None else f" (edge: x{text(probe.edge / probe.sharpness)})"
     return Finding(
         "crawling",
         "every step is far too short: a much longer one along the same update gains much more.",
-        (f"a step x{number(probe.best_scale)} along the update would cut the loss by {percent(probe.best_fall)}",),
-        f"raise eta up to {number(probe.best_scale)} times{edge}",
+        (f"a step x{text(probe.best_scale)} along the update would cut the loss by {percent(probe.best_fall)}",),
+        f"raise eta up to {text(probe.best_scale)} times{edge}",
     )
 
 
 def pace(first: Finding, probe: Probe) -> Finding:
-    """Return a crawl with the action for its cause: too small a rate, or a surface too uneven for one rate."""
+    """Return the finding of a crawl with the action for its cause: too small a rate, or an ill-conditioned surface."""
     if probe.sharpness is None or probe.edge is None or not probe.sharpness > 0:
         return first
     share = probe.sharpness / probe.edge
-    line = f"sharpness {number(probe.sharpness)} of {number(probe.edge)}, where the optimizer turns unstable"
-    action = f"raise eta up to {number(0.5 / share)} times: the rate is too small, not the surface too hard"
+    line = f"sharpness {text(probe.sharpness)} of {text(probe.edge)}, where the optimizer turns unstable"
+    action = f"raise eta up to {text(0.5 / share)} times: the rate is too small, not the surface too hard"
     if share > 0.25:
         action = "a sigma (Adagrad, Adam) or momentum: eta is near its edge already, so the surface is ill-conditioned"
     return dataclasses.replace(first, evidence=(*first.evidence, line), action=action, doubt="")

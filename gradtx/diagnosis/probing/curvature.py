@@ -21,8 +21,8 @@ from gradtx._core.arrays.numerics import accumulator, wider
 Tree = Any
 Method = Literal["lanczos", "power"]
 Sign = Literal["positive", "negative", "undecided"]
-SMALL = 1e-3  # a lowest eigenvalue below this share of the largest is noise to training
-DOUBT = 0.01  # chance that a random start hides an eigenvalue
+NEGLIGIBLE = 1e-3  # an eigenvalue below this share of the largest does not matter to training
+DOUBT = 0.01  # probability with which a random start may hide an eigenvalue
 FLOOR = 8.0  # rounding of a Ritz value, in units of the dtype's eps times the largest
 
 
@@ -72,12 +72,12 @@ class Spectrum:
 
     @property
     def sign(self) -> Sign:
-        """Say whether curvature is negative somewhere, positive everywhere, or what these steps leave undecided.
+        """The sign of the lowest curvature: "negative" somewhere, "positive" everywhere, or "undecided" by these steps.
 
         A Ritz value is a curvature that was met: one that is negative beyond rounding proves a direction of negative
         curvature. A positive one proves nothing about directions not met, unless they are bounded (`hidden`).
         """
-        small = max(SMALL * abs(self.largest), 3.0 * self.rounding)
+        small = max(NEGLIGIBLE * abs(self.largest), 3.0 * self.rounding)
         if self.smallest < -small:
             return "negative"
         if self.hidden == 0.0:
@@ -139,8 +139,8 @@ def vector_dtype(params: Tree) -> Any:
 
 def hessian_product(objective: Objective, params: Tree, batch: Any, v: Tree, root: Tree = None) -> Tree:
     """Return H v, or R H R v, as the derivative of the gradient along v."""
-    scaled = v if root is None else jax.tree.map(jnp.multiply, root, v)
-    tangent = jax.tree.map(lambda x, p: lax.convert_element_type(x, p.dtype), scaled, params)
+    stretched = v if root is None else jax.tree.map(jnp.multiply, root, v)
+    tangent = jax.tree.map(lambda x, p: lax.convert_element_type(x, p.dtype), stretched, params)
     product = jax.jvp(lambda p: jax.grad(objective)(p, batch), (params,), (tangent,))[1]
     wide = jax.tree.map(lambda x, like: lax.convert_element_type(x, like.dtype), product, v)
     return wide if root is None else jax.tree.map(jnp.multiply, root, wide)
@@ -159,11 +159,11 @@ def random_unit(params: Tree, key: jax.Array) -> Tree:
     keys = jax.random.split(key, len(leaves))
     normal = [jax.random.normal(k, x.shape, dtype) for k, x in zip(keys, leaves, strict=True)]
     v = jax.tree.unflatten(treedef, normal)
-    return times(v, 1.0 / jnp.sqrt(inner(v, v)))
+    return scaled(v, 1.0 / jnp.sqrt(inner(v, v)))
 
 
-def times(v: Tree, factor: jax.Array) -> Tree:
-    """Return v times a scalar."""
+def scaled(v: Tree, factor: jax.Array) -> Tree:
+    """Return the tree v multiplied by a scalar."""
     return jax.tree.map(lambda x: x * factor, v)
 
 
@@ -189,7 +189,7 @@ def combine(basis: Tree, c: jax.Array) -> Tree:
 
 @functools.partial(jax.jit, static_argnames=("objective", "steps"))
 def lanczos(objective: Objective, params: Tree, batch: Any, root: Tree, key: jax.Array, steps: int) -> tuple[Any, ...]:
-    """Return the diagonal of T, what stands beside it, the operator's noise, the steps made, whether b is 0."""
+    """Return the diagonal of T, its off-diagonal, the operator's error, the number of steps, and whether b became 0."""
     v = random_unit(params, key)
     dtype = vector_dtype(params)
     tiny = 10.0 * float(jnp.finfo(dtype).eps)
@@ -208,7 +208,7 @@ def lanczos(objective: Objective, params: Tree, batch: Any, root: Tree, key: jax
         b = jnp.sqrt(inner(w, w))
         scale = jnp.maximum(scale, jnp.maximum(jnp.abs(c[j]), b))
         done = b <= tiny * scale
-        v = times(w, jnp.where(done, 0.0, 1.0 / jnp.where(done, 1.0, b)))
+        v = scaled(w, jnp.where(done, 0.0, 1.0 / jnp.where(done, 1.0, b)))
         return j + 1, basis, v, diagonal.at[j].set(c[j]), beside.at[j].set(b), noise, scale, done
 
     basis = jax.tree.map(lambda x: jnp.zeros((steps, *x.shape), dtype), params)
@@ -227,7 +227,7 @@ def power(
 
     def farthest(shift: jax.Array) -> tuple[jax.Array, jax.Array]:
         def shifted(v: Tree) -> Tree:
-            return minus(hessian_product(objective, params, batch, v, root), times(v, shift))
+            return minus(hessian_product(objective, params, batch, v, root), scaled(v, shift))
 
         def step(_: Any, v: Tree) -> Tree:
             w = shifted(v)
@@ -238,7 +238,7 @@ def power(
         v = lax.fori_loop(0, steps, step, start)
         w = shifted(v)
         value = inner(v, w)
-        rest = minus(w, times(v, value))
+        rest = minus(w, scaled(v, value))
         return value + shift, jnp.sqrt(inner(rest, rest))
 
     first, first_residual = farthest(jnp.zeros((), vector_dtype(params)))

@@ -29,7 +29,7 @@ class Response(NamedTuple):
 
     @property
     def remembers(self) -> bool:
-        """Say whether past gradients are in u."""
+        """Return True if past gradients are in u."""
         return self.b * self.c != 0.0
 
 
@@ -40,7 +40,7 @@ def stability_edge(tx: Any, state: Any) -> float | None:
     characteristic polynomial is (z - 1)(z - A) + a (D z - A D + B C), a = rate c. Its roots stay inside the unit
     circle while a < 2 / M(-1), M(-1) = D - B C / (1 + A) being the gain for a gradient that flips at each step, and
     while a (B C - A D) < 1 - A. So: 2 for plain descent, 2 (1 + b) for `trace(b)`, (2 + 2b) / (1 + 2b) with nesterov,
-    (2 + 2b) / (1 - b) for `ema(b)` (38 at 0.9). Sigma is taken as frozen, bias corrections as over.
+    (2 + 2b) / (1 - b) for `ema(b)` (38 at 0.9). Sigma is taken as constant, bias corrections as 1.
 
     Units: dimensionless.
 
@@ -49,7 +49,7 @@ def stability_edge(tx: Any, state: Any) -> float | None:
         state: its state, concrete.
 
     Returns:
-        The edge, or None where a direction is not linear, holds more than one slot or is not the only one with memory.
+        The edge, or None if a direction is not linear or has more than one slot, or if two have memory.
 
     References:
         Cohen et al. 2021, https://arxiv.org/abs/2103.00065; Cohen et al. 2022, https://arxiv.org/abs/2207.14484
@@ -82,7 +82,7 @@ def stability_edge(tx: Any, state: Any) -> float | None:
 
 
 def linear_response(body: Leafwise, state: Any) -> Response | None:
-    """Return the direction of a leafwise transform as a filter, None where it is not linear in one slot.
+    """Return the direction of a leafwise transform as a filter, None if it is not linear in one slot.
 
     The direction is m, where the update is m / sigma. Hyperparameters are those of the next update; what a rule
     computes from the count is taken late, where it no longer changes.

@@ -1,4 +1,4 @@
-"""What a batch says along a direction, without the spectrum: losses on the line, slope, curvature, gradient noise."""
+"""Measurements on a batch that need no spectrum: losses, slope and curvature along a direction; gradient noise."""
 
 import functools
 import math
@@ -21,8 +21,8 @@ class Line(NamedTuple):
         losses: at `SCALES`; may be infinite or NaN.
         slope: g.u, the loss's first derivative at s = 0.
         curvature: u.Hu, its second.
-        best_scale: the scale of the lowest loss, 0 where none is below the loss at s = 0.
-        best_fall: the fall of the loss there, as a share of the size of the loss (of 1 where the loss is 0).
+        best_scale: the scale of the lowest loss, 0 if none is below the loss at s = 0.
+        best_fall: the fall of the loss there, relative to |loss| (absolute if the loss is 0).
     """
 
     losses: tuple[float, ...]
@@ -36,7 +36,7 @@ class Noise(NamedTuple):
     """How much of a minibatch's gradient is signal.
 
     Attributes:
-        signal: S, the share of E|g_i|^2 that is |E g_i|^2: 1 without noise, 0 where noise is all.
+        signal: S, the share of E|g_i|^2 that is |E g_i|^2: 1 without noise, 0 if there is only noise.
         error: its standard error, by the jackknife.
     """
 
@@ -64,7 +64,7 @@ def along(objective: Objective, params: Tree, batch: Any, grads: Tree, u: Tree) 
 
 
 def line_probe(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, u: Tree) -> Line:
-    """Return what the loss does along u."""
+    """Return the loss along u."""
     losses, slope, curvature = along(objective, params, batch, grads, u)
     values = tuple(float(x) for x in losses)
     best, scale = min([(loss, 0.0), *((x, s) for x, s in zip(values, SCALES, strict=True) if math.isfinite(x))])
@@ -77,7 +77,7 @@ def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -
     S = (n |mean g|^2 / mean |g_i|^2 - 1) / (n - 1), which is unbiased in its numerator and denominator; with S, the
     batch at which noise equals signal (B_simple) is (1 - S) / S minibatches.
 
-    Cost: 2 gradients a minibatch, so that none need be kept but the sum.
+    Cost: 2 gradients for each minibatch; only their sum is kept in memory.
 
     References:
         McCandlish et al. 2018, appendix A, https://arxiv.org/abs/1812.06162
@@ -101,7 +101,7 @@ def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -
 
 
 def share(sum_squared: float, squares: float, n: int) -> float:
-    """Return S from |sum of n gradients|^2 and the sum of |g_i|^2; 0 where all are 0."""
+    """Return S from |sum of n gradients|^2 and the sum of |g_i|^2; 0 if all are 0."""
     return (sum_squared / squares - 1.0) / (n - 1) if squares > 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The point that `probe` stands at: what it was given, checked and widened, and the update that would come next."""
+"""The point that is probed: the arguments, checked and in float32 or wider, and the next update."""
 
 import dataclasses
 import math
@@ -58,7 +58,7 @@ class Point:
         )
 
     def like_params(self, root: str, tree: Any) -> Tree:
-        """Return a direction in the dtype of the probe's vectors; 0 where it has None and the params have not.
+        """Return a direction in the dtype of the probe's vectors; a None where the params have an array is 0.
 
         Raises:
             ValueError: a tree or shape that differs from the params'; the error names the path.
@@ -101,7 +101,7 @@ class Point:
     def next_update(
         self, tx: optax.GradientTransformation | None, state: Any, rate: Any, extra: Mapping[str, Any]
     ) -> Tree:
-        """Return the update that tx would make now, minus rate times the gradient without tx.
+        """Return the update that tx would make now; without tx, minus rate times the gradient.
 
         Raises:
             ValueError: the update is not finite.
@@ -158,7 +158,7 @@ def widened(params: Any) -> Tree:
 
 
 def check_loss(objective: Objective, params: Tree, batch: Any) -> None:
-    """Raise unless `loss_fn` returns one real floating number, beside its aux where it has one."""
+    """Raise unless `loss_fn` returns one real floating-point number, or a pair of that and aux with `has_aux`."""
     out = jax.eval_shape(objective.loss_fn, params, batch)
     if objective.has_aux:
         if not (isinstance(out, tuple) and len(out) == 2):  # a pair
@@ -173,7 +173,7 @@ def check_loss(objective: Objective, params: Tree, batch: Any) -> None:
 
 
 def check_finite(loss: float, grads: Tree) -> None:
-    """Raise ValueError where the loss or its gradient is not finite: there is nothing to probe."""
+    """Raise ValueError if the loss or its gradient is not finite: there is nothing to probe."""
     fix = "nothing to probe: give the params of an earlier step"
     if not math.isfinite(loss):
         raise ValueError(message("probe", "the loss", f"is not finite here ({loss})", "a finite loss", fix))

@@ -1,4 +1,4 @@
-"""Ask the loss itself why training is stuck: curvature, sharpness against the edge, and the loss along the update."""
+"""Measure the loss itself: curvature, sharpness relative to the edge of stability, and the loss along the update."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gradtx._core.arguments.ranges import Range, check
-from gradtx._core.contract.errors import message
-from gradtx._core.engine.chain import check_member
+from gradtx.diagnosis.probing.arguments import check_arguments, check_extras, check_point, state_is_of
 from gradtx.diagnosis.probing.curvature import spectrum
 from gradtx.diagnosis.probing.edge import stability_edge
 from gradtx.diagnosis.probing.line import SCALES, Line, gradient_noise, line_probe
@@ -50,16 +48,16 @@ def probe(
     Args:
         loss_fn: `(params, batch) -> scalar loss`, twice differentiable; the same function object is compiled once.
         params: tree of real floating arrays; None leaves pass.
-        batch: second argument of `loss_fn`, large and fixed: on a small one the eigenvalues are noise.
-        tx: the optimizer, for its update, effective rate and edge; optax's give the update alone.
+        batch: second argument of `loss_fn`, large and fixed: on a small batch the eigenvalues are noise.
+        tx: the optimizer, for its update, effective rate and edge; of optax's only the update is known.
         state: its state.
-        learning_rate: eta; without tx, u = -learning_rate g, beside tx it is only reported, in place of tx's.
+        learning_rate: eta; without tx, u = -learning_rate g; with tx it is only reported, in place of tx's.
         rate: D itself, a tree like the params or a number >= 0; None reads it from tx. Without tx, u = -rate g.
         update: the direction u to probe; None is tx's, else minus rate or learning_rate times g, else -g.
         steps: Lanczos steps, >= 1; 10 resolve lambda_max, 20 mostly lambda_min.
         key: random key of the start; None is `jax.random.key(0)`.
         has_aux: whether `loss_fn` returns (loss, aux).
-        batches: minibatches, 2 at least, to tell signal from noise in the gradient.
+        batches: list of 2 minibatches or more, to measure how much of the gradient is noise.
         directions: further directions to take the loss along, by name, each like the params.
         extra: extra arguments of `tx.update`; `value`, the loss, is given anyway.
         memory: elements the Lanczos basis may hold; above it power iteration takes over, with 2 vectors.
@@ -68,8 +66,9 @@ def probe(
         `Probe`; print it.
 
     Raises:
-        ValueError: loss not scalar, loss or gradient not finite here, a tree that does not fit the params, steps < 1.
-        TypeError: params or loss not real floating.
+        ValueError: a loss that is not a scalar; a loss or gradient that is not finite here; a tree that does not fit
+            the params; a state that is not tx's; traced params; steps < 1.
+        TypeError: an argument of the wrong kind; params or a loss that are not real floating.
 
     Cost: steps + 1 products of about 2 gradients each, as many again for the sharpness of a chain with a sigma, and 10
         losses; memory of steps x parameters.
@@ -89,14 +88,21 @@ def probe(
         (1.9, 2.0, 0.5263)
     """
     check_arguments(tx, state, learning_rate, steps, batches)
+    check_extras(key, directions, extra, memory)
+    check_point(loss_fn, params, batch)
     point = Point.at(loss_fn, params, batch, has_aux)
     given = {"value": jnp.asarray(point.loss), **(extra or {})}
     if rate is None:
         rate = learning_rate
         if tx is not None:
-            rate = rates.effective_rate(tx, state, point.narrow_grads(), params, limits=True, **given)
+            with state_is_of(tx, state, params):
+                rate = rates.effective_rate(tx, state, point.narrow_grads(), params, limits=True, **given)
     rate = point.rate(rate)
-    u = point.next_update(tx, state, rate, given) if update is None else point.like_params("update", update)
+    if update is None:
+        with state_is_of(tx, state, params):
+            u = point.next_update(tx, state, rate, given)
+    else:
+        u = point.like_params("update", update)
     line = line_of(point, u)
     lines = {
         name: line_of(point, point.like_params(f"directions[{name!r}]", x)) for name, x in (directions or {}).items()
@@ -149,20 +155,3 @@ def probe(
 def line_of(point: Point, u: Any) -> Line:
     """Return the loss along u."""
     return line_probe(point.objective, point.wide, point.batch, point.loss, point.grads, u)
-
-
-def check_arguments(tx: Any, state: Any, learning_rate: Any, steps: Any, batches: Any) -> None:
-    """Raise for what can be seen to be wrong before the loss is called."""
-    if learning_rate is not None:
-        check("probe", {"learning_rate": learning_rate}, {"learning_rate": Range("[0, inf)", event=True)})
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(message("probe", "steps", f"is {steps!r}", "a whole number >= 1", "20 resolve most spectra"))
-    if tx is not None:
-        check_member("probe", "tx", tx)
-    if (tx is None) != (state is None):
-        missing = "tx" if tx is None else "state"
-        fix = "pass tx and the state that it has here"
-        raise ValueError(message("probe", missing, "is None", "tx and state together", fix))
-    if batches is not None and len(batches) < 2:  # a pair
-        got = f"holds {len(batches)}"
-        raise ValueError(message("probe", "batches", got, "2 minibatches or more", "8 to 32 tell signal from noise"))

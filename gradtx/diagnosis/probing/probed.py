@@ -1,4 +1,4 @@
-"""What a probe found, and how it reads."""
+"""The result of a probe, and how it prints."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ NEAR = 0.1  # a sharpness this near to the edge, relatively, is at the edge
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What `probe` found at one point; None is what it could not know.
+    """The result of `probe` at one point; None is what could not be measured.
 
     Attributes:
         loss: on the batch.
@@ -23,7 +23,7 @@ class Probe:
         lambda_max_residual: some eigenvalue is this near to it.
         lambda_min: smallest eigenvalue of the Hessian, from above.
         lambda_min_residual: some eigenvalue is this near to it.
-        curvature_sign: "negative" where a direction of negative curvature was met, "positive" where none can be
+        curvature_sign: "negative" if a direction of negative curvature was found, "positive" if none can be
             hidden, else "undecided".
         sharpness: largest eigenvalue of D^1/2 H D^1/2, D the effective rate eta / sigma.
         sharpness_residual: some eigenvalue is this near to it.
@@ -32,17 +32,17 @@ class Probe:
         update_norm: |u| of the update probed.
         slope: g.u.
         curvature: u.Hu.
-        line_minimum: -slope / curvature, the multiple of u that lands on the line's minimum; None where the loss does
+        line_minimum: -slope / curvature, the multiple of u that lands on the line's minimum; None if the loss does
             not fall along u or curves down.
         best_learning_rate: eta times `line_minimum`.
         scales: multiples of u at which the loss was taken.
-        losses: the loss there, None where not finite.
-        best_scale: the scale of the lowest loss, 0 where every one is higher than the loss here.
+        losses: the loss there, None if not finite.
+        best_scale: the scale of the lowest loss, 0 if every loss is higher than the one here.
         best_fall: relative fall of the loss there.
         signal: share of signal in a minibatch's gradient, 0 to 1.
         signal_error: its standard error.
-        noise_scale: minibatches whose mean gradient is half signal, half noise (B_simple); None where S <= 0.
-        batches: minibatches that `signal` was taken from.
+        noise_scale: minibatches whose mean gradient is half signal, half noise (B_simple); None if S <= 0.
+        batches: number of minibatches that `signal` was measured on.
         directions: for each further direction, its best scale and relative fall.
     """
 
@@ -76,7 +76,7 @@ class Probe:
     directions: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values that JSON takes; what is not finite is None."""
+        """Return the fields as plain values that JSON accepts; None for what is not finite."""
 
         def plain(x: Any) -> Any:
             if isinstance(x, dict):
@@ -149,12 +149,12 @@ class Probe:
 
     @property
     def is_noise(self) -> bool:
-        """Say whether the minibatches' gradients show no signal beyond two standard errors; False where unmeasured."""
+        """True if the minibatches' gradients show no signal beyond two standard errors; False if unmeasured."""
         return self.signal is not None and self.signal_error is not None and self.signal < 2.0 * self.signal_error
 
 
 def best_words(scale: float, fall: float, tried: int) -> str:
-    """Say what the best of the tried steps does to the loss."""
+    """Return in words what the best of the tried steps does to the loss."""
     if scale == 0.0:
         return f"none of {tried} lowers the loss"
     change = f"{fall:.0%}" if fall >= 0.01 else f"{fall:.1g} of itself"  # a percent

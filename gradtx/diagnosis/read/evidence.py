@@ -1,16 +1,21 @@
-"""What a record (or a log) says, as NumPy arrays on the host, and the numbers that verdicts are drawn from."""
+"""The contents of a record (or of a log) as NumPy arrays on the host, and `metrics`, the latest of them."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 
+from gradtx._core.contract.errors import describe
+from gradtx.diagnosis.read.lost import has_lost_record
+from gradtx.diagnosis.read.names import group_names
 from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, GROUP_COLUMNS, HISTORY, RING, Meta, Record
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-FEWEST = 20  # steps below which nothing is said
+FEWEST = 20  # with fewer steps there is no verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Evidence:
         bad: name to its non-finite gradient entries at that step.
         meta: what the record is about; None for a log.
         floor: the least loss that can be reached, as far as is known.
+        notes: how a log was read: the columns taken, what was left out.
     """
 
     steps: int
@@ -46,9 +52,10 @@ class Evidence:
     bad: Mapping[str, int]
     meta: Meta | None
     floor: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
-def find(state: Any) -> Record:
+def find(state: Any, caller: str = "diagnose") -> Record:
     """Return the record in a state, wherever `watch` stands in the chain.
 
     Raises:
@@ -57,26 +64,44 @@ def find(state: Any) -> Record:
     """
     found = [x for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, Record)) if isinstance(x, Record)]
     if not found:
-        raise TypeError(
-            f"diagnose: state is {type(state).__name__} without a record, expected the state of a watched transform; "
-            "wrap it before training, tx = gradtx.watch(tx)"
-        )
+        raise missing_record(state, caller)
     if len(found) > 1:
-        raise ValueError(f"diagnose: state has {len(found)} records, expected one; pass the part of the state you mean")
+        raise ValueError(
+            f"{caller}: state has {len(found)} records, expected one; pass the part of the state that you mean"
+        )
     record = found[0]
     if isinstance(record.step, jax.core.Tracer):
-        raise ValueError("diagnose: state is traced, expected concrete arrays; call it outside jit")
+        raise ValueError(f"{caller}: state is traced, expected concrete arrays; call it outside jit")
     if np.ndim(record.step):
         raise ValueError(
-            f"diagnose: state is a batch of shape {np.shape(record.step)}, expected one run; "
+            f"{caller}: state is a batch of shape {np.shape(record.step)}, expected one run; "
             "take one, jax.tree.map(lambda x: x[i], state)"
         )
     return record
 
 
-def read(state: Any, floor: float = 0.0) -> Evidence:
+def missing_record(state: Any, caller: str) -> TypeError:
+    """Return the error for what holds no record, with the remedy for the mistake that it looks like."""
+    got, fix = f"is {describe(state)} without a record", "wrap it before training, tx = gradtx.watch(tx)"
+    if isinstance(state, optax.GradientTransformation):
+        got, fix = "is the transform itself", "pass the state that tx.init returned and tx.update carried on"
+    elif isinstance(state, (str, os.PathLike)):
+        got, fix = f"is the path {os.fspath(state)!r}", "for a log of a run: python -m gradtx watch LOG"
+    elif hasattr(state, "verdict"):
+        got, fix = "is a report already", "print it, or pass the state of the optimizer"
+    elif state is None:
+        got, fix = "is None", "pass the state that tx.update returned"
+    elif has_lost_record(state):
+        got = "holds the arrays of a record in plain containers, as a checkpoint restored without a target does"
+        fix = (
+            "restore it with tx.init(params) as the target, tx being the watched transform (of nnx, pass the optimizer)"
+        )
+    return TypeError(f"{caller}: state {got}, expected the state of a watched transform; {fix}")
+
+
+def read(state: Any, floor: float = 0.0, caller: str = "diagnose") -> Evidence:
     """Return the evidence in the state of a watched transform."""
-    record = find(state)
+    record = find(state, caller)
     arrays = jax.device_get(record)
     meta = record.meta
     rows, steps, bad_step = int(arrays.rows), int(arrays.step), int(arrays.bad_step)
@@ -107,6 +132,10 @@ def read(state: Any, floor: float = 0.0) -> Evidence:
 def metrics(state: Any) -> dict[str, float]:
     """Read the latest measured step as a flat dict of floats, to log or to print.
 
+    What is not known, or not finite, is absent, so that the dict is strict JSON. Names hold ASCII letters, digits, `_`,
+    `-`, `.` and `/` alone, and no name is also the folder of another: MLflow, TensorBoard and Weights & Biases take
+    them as they are.
+
     Units: those of the quantities; ratios, cosines and rho have none.
 
     Args:
@@ -115,22 +144,25 @@ def metrics(state: Any) -> dict[str, float]:
     Returns:
         `step`, `loss`, `grad_norm`, `update_norm`, `param_norm`, `update_ratio` = |u|/|p|, `rho` = g_t.u_{t-1} /
         g_{t-1}.u_{t-1}, `cosine` of g_t and g_{t-1}, `learning_rate`, `rate_min`, `rate_mean`, `rate_max` of eta/sigma,
-        `clip` (factor of the latest step) and `clipped` (share of the last measured steps that were clipped), `zeros`,
-        `nonfinite` (gradient entries not finite at the first bad step), and per group `grad_norm/NAME`,
-        `update_norm/NAME`, `update_ratio/NAME`. What is not known is NaN.
+        `clip` (factor of the latest step) and `clipped` (share of the last measured steps that were clipped), `zeros`
+        (share of gradient entries that are exactly 0), `nonfinite` (gradient entries not finite at the first bad
+        step), and per group `group/NAME/grad_norm`, `group/NAME/update_norm`, `group/NAME/param_norm`,
+        `group/NAME/update_ratio`. NAME is the group's, with a dot for the punctuation of a path (`['layers'][0]` is
+        `layers.0`), `_` for what loggers refuse, and `-2` where two groups would share a name.
 
     Raises:
         TypeError: the state was never watched.
+        ValueError: the state is traced or batched, or has two records.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.watch(gradtx.sgd(0.5))
-        >>> p = jnp.array([3.0, 4.0])
+        >>> p = {"w": jnp.array([3.0, 4.0])}
         >>> _, state = tx.update(p, tx.init(p), p, value=12.5)
-        >>> gradtx.metrics(state)["update_norm"]
-        2.5
+        >>> gradtx.metrics(state)["update_norm"], gradtx.metrics(state)["group/w/grad_norm"]
+        (2.5, 5.0)
     """
-    run = read(state)
+    run = read(state, caller="metrics")
     blank = dict.fromkeys(COLUMNS, np.nan)
     last = {name: float(xs[-1]) for name, xs in run.rows.items()} if len(run.rows["step"]) else blank
     clip = run.rows["clip"]
@@ -150,21 +182,22 @@ def metrics(state: Any) -> dict[str, float]:
         "zeros": last["zeros"],
         "nonfinite": float(sum(run.bad.values())),
     }
+    safe = group_names(list(run.groups))
     for name, columns in run.groups.items():
-        latest = {key: float(xs[-1]) if len(xs) else np.nan for key, xs in columns.items()}
-        out |= norms(latest, f"/{name}")
-    return out
+        if len(columns["gg"]):
+            out |= norms({key: float(xs[-1]) for key, xs in columns.items()}, f"group/{safe[name]}/")
+    return {name: value for name, value in out.items() if np.isfinite(value)}
 
 
-def norms(row: Mapping[str, float], suffix: str) -> dict[str, float]:
+def norms(row: Mapping[str, float], folder: str) -> dict[str, float]:
     """Return the norms of a row under their public names."""
     g, u, p = (float(np.sqrt(row[key])) for key in ("gg", "uu", "pp"))
     ratio = u / p if p > 0 else np.nan
     return {
-        f"grad_norm{suffix}": g,
-        f"update_norm{suffix}": u,
-        f"param_norm{suffix}": p,
-        f"update_ratio{suffix}": ratio,
+        f"{folder}grad_norm": g,
+        f"{folder}update_norm": u,
+        f"{folder}param_norm": p,
+        f"{folder}update_ratio": ratio,
     }
 
 

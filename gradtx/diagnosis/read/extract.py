@@ -1,4 +1,4 @@
-"""Draw the features from a recorded run."""
+"""Compute the features of a recorded run."""
 
 import warnings
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 from gradtx.diagnosis.read.evidence import Evidence, block_means
 from gradtx.diagnosis.read.features import NAN, Features
 
-FEW = 4  # a group of fewer parameters can rest on an axis of the surface without being dead
+FEW = 4  # a group of fewer parameters may have no gradient because it stands on an axis of the surface
 
 
 def features(run: Evidence, full_batch: bool | None = None) -> Features:
@@ -16,10 +16,10 @@ def features(run: Evidence, full_batch: bool | None = None) -> Features:
 
     Args:
         run: the evidence.
-        full_batch: whether every step saw the same data; None infers it.
+        full_batch: True if every step saw the same data, False if not, None to infer it from the record.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing are NaN, which is what is meant
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of no values is NaN, which stands for unknown
         found: dict[str, object] = {"steps": run.steps, "rows": len(run.rows["step"])}
         found |= losses(run)
         found |= gradients(run)
@@ -29,13 +29,13 @@ def features(run: Evidence, full_batch: bool | None = None) -> Features:
         return Features(**found)  # type: ignore[arg-type]
 
 
-def ratio(a: float, b: float) -> float:
-    """Return a / b, NaN where b is 0."""
+def divide_to_nan(a: float, b: float) -> float:
+    """Return a / b, NaN if b is 0."""
     return float(a / b) if b else NAN
 
 
 def losses(run: Evidence) -> Mapping[str, object]:
-    """Return the features that the loss alone gives."""
+    """Return the features that need only the loss."""
     steps, means = block_means(run)
     if not len(means):
         return {"loss_last": NAN}
@@ -48,18 +48,19 @@ def losses(run: Evidence) -> Mapping[str, object]:
     half = at > 0.5
     typical = float(np.median(means[half])) if half.any() else last
     highest = run.history["loss_max"][run.history["losses"] > 0][half]
-    quarter = max(len(run.losses) // 4, 1)
+    first, known = (xs[np.isfinite(xs)] for xs in (run.early_losses, run.losses))  # a loss may be given now and then
+    quarter = max(len(known) // 4, 1)
     return {
-        "loss_first": float(run.early_losses[0]),
+        "loss_first": float(first[0]) if len(first) else NAN,
         "loss_middle": float(np.mean(middle)),
         "loss_last": last,
         "loss_least": float(np.min(means)),
         "progress": float(np.mean(middle) - last) / scale,
-        "certainty": ratio(float(np.mean(middle) - last), float(error)),
+        "certainty": divide_to_nan(float(np.mean(middle) - last), float(error)),
         "recent": float(np.mean(late) - last) / scale,
-        "rising": ratio(float(np.median(run.losses[-quarter:])), float(np.median(run.losses[:quarter]))),
-        "peak_early": ratio(float(np.max(run.early_losses)), float(run.early_losses[0])),
-        "peak_late": ratio(float(np.max(highest)), typical) if len(highest) else NAN,
+        "rising": divide_to_nan(float(np.median(known[-quarter:])), float(np.median(known[:quarter]))),
+        "peak_early": divide_to_nan(float(np.max(first)), float(first[0])) if len(first) else NAN,
+        "peak_late": divide_to_nan(float(np.max(highest)), typical) if len(highest) else NAN,
         "spikes": int(np.sum(highest > 3 * typical)),
     }
 
@@ -86,18 +87,18 @@ def gradients(run: Evidence) -> Mapping[str, object]:
 
 
 def slopes(run: Evidence, loss_last: float, full_batch: bool | None) -> Mapping[str, object]:
-    """Return the features of the slopes at both ends of the steps."""
+    """Return the features that need the slopes at both ends of a step."""
     rows = run.rows
     if not len(rows["step"]):
         return {"one_loss": full_batch}
     both = np.isfinite(rows["start"]) & np.isfinite(rows["end"])
-    rho = ratio(float(np.sum(rows["end"][both])), float(np.sum(rows["start"][both])))
+    rho = divide_to_nan(float(np.sum(rows["end"][both])), float(np.sum(rows["start"][both])))
     follows = np.diff(rows["step"]) == 1
     change, predicted = np.diff(rows["loss"])[follows], rows["gu"][:-1][follows]
     end = rows["end"][1:][follows]
     size = float(np.median(np.maximum(np.abs(predicted), np.abs(end))))
     off = float(np.median(np.abs(change - (predicted + end) / 2)))
-    error = ratio(off, size)
+    error = divide_to_nan(off, size)
     one = full_batch
     if one is None and np.isfinite(error):
         rounding = 3e-7 * abs(float(np.median(rows["loss"])))
@@ -108,16 +109,16 @@ def slopes(run: Evidence, loss_last: float, full_batch: bool | None) -> Mapping[
     scale = max(abs(loss_last - run.floor), 1e-30)
     early, late = float(np.mean(fall[:quarter])), float(np.mean(fall[-quarter:]))
     span = float(np.mean(rows["step"][-quarter:]) - np.mean(rows["step"][:quarter]))
-    decay = ratio(float(np.log(early / late)), span) if early > 0 and late > 0 else NAN
+    decay = divide_to_nan(float(np.log(early / late)), span) if early > 0 and late > 0 else NAN
     return {
         "rho": rho,
-        "gain": ratio(float(np.sum(change)), float(np.sum(predicted))),
+        "gain": divide_to_nan(float(np.sum(change)), float(np.sum(predicted))),
         "error": error,
         "one_loss": one,
         "fall": late / scale,
         "decay": decay,
-        "remaining": ratio(late, decay) / scale,
-        "bounce": ratio(float(np.mean(fall)), 2 * (1 - rho)) / scale,
+        "remaining": divide_to_nan(late, decay) / scale,
+        "bounce": divide_to_nan(float(np.mean(fall)), 2 * (1 - rho)) / scale,
     }
 
 
@@ -137,21 +138,21 @@ def sizes(run: Evidence) -> Mapping[str, object]:
         "clip_median": float(np.median(clip)) if len(clip) else NAN,
         "early_steps": early_steps(run),
         "scaled": bool(np.any(high[known] > 1.001 * low[known])) if known.any() else None,
-        "rate_spread": ratio(float(high[-1]), float(mean[-1])),
-        "rate_drop": ratio(float(np.max(before, initial=0.0)), float(np.min(after, initial=np.inf))),
+        "rate_spread": divide_to_nan(float(high[-1]), float(mean[-1])),
+        "rate_drop": divide_to_nan(float(np.max(before, initial=0.0)), float(np.min(after, initial=np.inf))),
         "grown": growth(run),
     }
 
 
 def early_steps(run: Evidence) -> float:
-    """Return the median |u| of the first 5 measured steps over what is usual, in the first 64 or in the window."""
+    """Return the median |u| of the first 5 measured steps, over the usual one in the first 64 or in the window."""
     first, next_ones = np.sqrt(run.early["uu"][:5]), np.sqrt(run.early["uu"][len(run.early["uu"]) // 2 :])
     usual = max(float(np.median(next_ones)), float(np.median(np.sqrt(run.rows["uu"]))))
-    return ratio(float(np.median(first)), usual)
+    return divide_to_nan(float(np.median(first)), usual)
 
 
 def growth(run: Evidence) -> float:
-    """Return the largest loss or |g| of the last 8 steps over the least of the 56 before, at least 1."""
+    """Return how much the loss or |g| grew: largest of the last 8 steps over least of the 56 before, at least 1."""
     grown = [1.0]
     for series in (run.losses, np.sqrt(run.rows["gg"])):
         known = np.abs(series[np.isfinite(series)])

@@ -1,4 +1,4 @@
-"""The numbers that tell one cause from another, each with its formula."""
+"""The numbers that distinguish one cause from another, each with its formula."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ NAN = float("nan")
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Numbers about a run; NaN where the record does not say. The window is the last measured steps.
+    """Numbers about a run; NaN if the record does not have what they need. The window is the last measured steps.
 
     Attributes:
         steps: updates seen.
@@ -30,8 +30,8 @@ class Features:
         ucos: mean cosine of consecutive updates.
         straight: mean |sum of 64 u|^2 / sum |u|^2.
         gain: actual over predicted fall of the loss, sum of loss changes / sum of g.u.
-        error: median |loss change - trapezoid of the slopes| / median |slopes|; small where each step sees one loss.
-        one_loss: whether all steps see the same loss (full batch), None where that is not known.
+        error: median |loss change - trapezoid of the slopes| / median |slopes|; small if all steps see the same loss.
+        one_loss: True if all steps see the same loss (full batch), False if not, None if unknown.
         fall: mean of -g.u over the last quarter of the window, / (loss_last - floor): relative fall predicted a step.
         decay: rate a step at which -g.u falls over the window.
         remaining: fall / decay, the relative loss still to be gained if the present decay went on.
@@ -39,11 +39,12 @@ class Features:
         clipped: share of the window's steps that were clipped.
         clip_median: median clip factor.
         early_steps: median |u| of the first 5 measured steps over the usual one, of the next 59 or of the window.
-        scaled: whether eta/sigma differs between parameters, None where it is not known.
+        scaled: True if eta/sigma differs between parameters, False if not, None if unknown.
         rate_spread: largest eta/sigma over the geometric mean, at the end.
         rate_drop: largest eta/sigma before the highest loss of the second half over its least value after.
         learning_rate: eta at the end.
-        dead: groups whose gradient is exactly 0 or was never more than 1e-3 of the largest group's.
+        dead: groups of 4 parameters or more whose gradient is exactly 0, or whose |g| was never above 1e-3 of the
+            largest group's while |u| is below 1e-5 |p|.
         grown: loss or |g| in the last steps before the end over its typical value before.
     """
 

@@ -1,139 +1,190 @@
-"""Diagnose a log: loss, gradient norm and learning rate of any training run, saved as CSV or JSON."""
+"""Read a log by our names: loss, gradient norm, learning rate and step of any training run, saved as CSV or JSON."""
 
-import csv
-import json
 import math
-from pathlib import Path
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradtx.diagnosis.read.evidence import Array, Evidence
-from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, HISTORY, RING
+from gradtx.diagnosis.read.columns import EVALUATION, RANKS, Column, choose_loss, column_of, listed, ranked
+from gradtx.diagnosis.read.evidence import Array
+from gradtx.diagnosis.read.tables import Table, read_table
 
-NAMES = {
-    "step": ("step", "iteration", "iter", "global_step", "_step", "update"),
-    "loss": ("loss", "train_loss", "train/loss", "training_loss", "value"),
-    "grad_norm": ("grad_norm", "gradient_norm", "train/grad_norm", "gnorm", "|g|"),
-    "learning_rate": ("learning_rate", "lr", "train/learning_rate", "eta"),
-}
+BLANK = {"", "na", "n/a", "none", "null", "nil", "-"}
+PHASE = ("phase", "split", "mode", "stage", "subset", "set", "type")  # columns that may say train or eval
+TRAIN = {"train", "training"}
 
 
-def load(path: str) -> dict[str, Array]:
+class Log(NamedTuple):
+    """A log by our names.
+
+    Attributes:
+        columns: `loss`, and where the file has them `grad_norm`, `learning_rate` and `step`; NaN where a cell is blank,
+            infinite where it is not finite.
+        notes: what a reader must know about how it was read: the columns taken, what was left out.
+    """
+
+    columns: dict[str, Array]
+    notes: tuple[str, ...] = ()
+
+
+def load(path: str, loss: str | None = None) -> Log:
     """Return the columns of a log by our names.
 
-    A CSV file has a header line; a JSON file holds a list of records, a dict of lists, or one record a line. Columns
-    are found by their usual names, in any case; others are passed over.
+    Reads CSV in its dialects (Lightning's and Keras's loggers, exports of Weights & Biases and TensorBoard), JSON (a
+    list of records, a dict of lists, a `trainer_state.json` of Hugging Face) and JSON lines, also where the end was cut
+    off. Columns are found by their usual names, in any case; others are passed over. Of a training and an evaluation
+    loss the first is taken.
+
+    Args:
+        path: the file.
+        loss: name or number of the column of the loss; None finds it.
 
     Raises:
-        ValueError: the file is no such table, or has no loss, or a value is no number.
+        ValueError: the file is no such table, or a value of the loss is no number, or it has no loss, or several
+            columns may be the loss and `loss` does not say which.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"watch: {path} is not a file, expected a log; give the path of a .csv or .json file")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"watch: {path} is not text, expected a log; give a .csv or .json file") from None
-    table = from_csv(text) if file.suffix.lower() in (".csv", ".tsv", ".txt") else from_json(path, text)
-    lower = {key.strip().lower(): column for key, column in table.items()}
-    found: dict[str, Array] = {}
-    for name, spellings in NAMES.items():
-        key = next((s for s in spellings if s in lower), None)
-        if key is not None:
-            found[name] = numbers(path, key, lower[key])
-    if "loss" not in found:
-        have = ", ".join(table) or "none"
-        raise ValueError(
-            f"watch: {path} has the columns {have}, expected one named loss (and grad_norm, learning_rate, step); "
-            "rename the column of the loss"
-        )
-    length = len(found["loss"])
-    uneven = [name for name, column in found.items() if len(column) != length]
-    if uneven:
-        raise ValueError(
-            f"watch: {path} has {len(found[uneven[0]])} values of {uneven[0]}, expected {length} as of loss"
-        )
-    return found
+    table = read_table(path)
+    table, notes = training_rows(table)
+    columns = [column_of(name, i + 1, filled(cells)) for i, (name, cells) in enumerate(table.columns)]
+
+    def values(column: Column) -> Array:
+        return numbers(path, table, column)
+
+    chosen = {"loss": choose_loss(path, columns, loss, values)}
+    found = {"loss": values(chosen["loss"])}
+    same_run = [column for column in columns if column.run in ("", chosen["loss"].run)]
+    for name, rank in RANKS.items():
+        for column in ranked(same_run, rank):
+            if len(table.columns[column.number - 1][1]) != len(found["loss"]):
+                raise ValueError(
+                    f"watch: {path} has {len(table.columns[column.number - 1][1])} values of {column.name}, expected "
+                    f"{len(found['loss'])} as of {chosen['loss'].name}; give both a value a step"
+                )
+            try:
+                cells = values(column)
+            except ValueError as error:
+                notes.append(f"{column.name} is left out: {str(error).split(', expected', maxsplit=1)[0]}")
+                continue
+            if name != "step" or rises(cells[np.isfinite(found["loss"])]):
+                found[name], chosen[name] = cells, column
+                break
+    notes += [*told(chosen, columns), *steps_told(chosen, same_run, values)]
+    taken = "; ".join(f"{name} = {column.name!r}" for name, column in chosen.items() if column.name != name)
+    return Log(tidy(found), (*([taken] if taken else []), *table.notes, *notes))
 
 
-def from_csv(text: str) -> dict[str, list[Any]]:
-    """Return the columns of a CSV text."""
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:4096], delimiters=",;\t")
-    except csv.Error:
-        dialect = csv.excel
-    rows = list(csv.DictReader(text.splitlines(), dialect=dialect))
-    return {key: [row[key] for row in rows] for key in (rows[0] if rows else {}) if key is not None}
+def training_rows(table: Table) -> tuple[Table, list[str]]:
+    """Return the table without the rows that a column such as `phase` or `split` says are an evaluation's."""
+    for name, cells in table.columns:
+        words = [str(cell).strip().lower() for cell in cells]
+        if name.strip().lower() in PHASE and TRAIN & set(words) and EVALUATION & set(words):
+            keep = [i for i, word in enumerate(words) if word not in EVALUATION]
+            columns = [(other, [column[i] for i in keep if i < len(column)]) for other, column in table.columns]
+            left = len(words) - len(keep)
+            return (
+                table._replace(columns=columns, places=[table.places[i] for i in keep]),
+                [f"{left} rows of an evaluation ({name}) are left out"],
+            )
+    return table, []
 
 
-def from_json(path: str, text: str) -> dict[str, list[Any]]:
-    """Return the columns of a JSON text."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError:
-        try:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError as error:
-            raise ValueError(f"watch: {path} is not JSON ({error.msg}), expected a list of records") from None
-    if isinstance(data, dict) and all(isinstance(column, list) for column in data.values()):
-        return data
-    if isinstance(data, list) and all(isinstance(row, dict) for row in data):
-        keys = dict.fromkeys(key for row in data for key in row)
-        return {key: [row.get(key) for row in data] for key in keys}
-    raise ValueError(f"watch: {path} holds a {type(data).__name__}, expected a list of records or a dict of lists")
+def filled(cells: list[Any]) -> int:
+    """Return how many cells are not blank."""
+    return sum(not is_blank(cell) for cell in cells)
 
 
-def numbers(path: str, name: str, column: list[Any]) -> Array:
-    """Return a column as floats; an empty cell is NaN, a cell that says NaN or infinity is infinite."""
+def is_blank(cell: Any) -> bool:
+    """Return True if a cell holds nothing."""
+    return cell is None or (isinstance(cell, str) and cell.strip().lower() in BLANK)
+
+
+def numbers(path: str, table: Table, column: Column) -> Array:
+    """Return a column as floats: NaN for a blank cell, infinity for one that says NaN or infinity.
+
+    Raises:
+        ValueError: a cell is no number; the error names its place.
+    """
     out = []
-    for i, cell in enumerate(column):
+    for i, cell in enumerate(table.columns[column.number - 1][1]):
+        if is_blank(cell):
+            out.append(math.nan)
+            continue
+        if (
+            table.decimal_comma
+            and isinstance(cell, str)
+            and re.fullmatch(r"\s*[-+]?\d*,\d+(e[-+]?\d+)?\s*", cell.lower())
+        ):
+            cell = cell.replace(",", ".")
         try:
-            value = math.nan if cell in (None, "") else float(cell)
+            value = float(cell)
         except (TypeError, ValueError):
             raise ValueError(
-                f"watch: {path} row {i + 1} of {name} is {cell!r}, expected a number; remove the row or mend the cell"
+                f"watch: {path} {table.places[i]}, column {column.name!r} is {str(cell)[:40]!r}, expected a number; "
+                "mend the cell or remove its row (log loss.item(), not the tensor)"
             ) from None
-        out.append(math.inf if cell not in (None, "") and not math.isfinite(value) else value)
+        out.append(value if math.isfinite(value) else math.inf)
     return np.array(out)
 
 
-def from_columns(columns: dict[str, Array], floor: float = 0.0) -> Evidence:
-    """Return the evidence of a log: losses, |g| and the rate; nothing that takes two gradients at once."""
-    loss = columns["loss"]
-    g = columns.get("grad_norm", np.full(len(loss), np.nan))
-    bad = np.isinf(loss) | np.isinf(g)
-    n = int(np.argmax(bad)) if bad.any() else len(loss)
-    counted = np.arange(len(loss), dtype=float)
-    own = columns.get("step", counted)
-    at = own if np.isfinite(own).all() and np.all(np.diff(own) > 0) else counted
-    bad_step = int(at[n]) if bad.any() else -1
-    loss, g, at = loss[:n], g[:n], at[:n]
-    rows = {name: np.full(n, np.nan) for name in COLUMNS}
-    rows |= {"step": at, "loss": loss, "gg": g**2}
-    rows["learning_rate"] = columns.get("learning_rate", rows["learning_rate"])[:n]
-    length = max(1, 2 ** math.ceil(math.log2(max(n, 1) / BLOCKS)))
-    starts = np.arange(0, n, length)
-    blocks = {name: np.full(len(starts), np.nan) for name in HISTORY}
-    for i, start in enumerate(starts):
-        part, norms = loss[start : start + length], rows["gg"][start : start + length]
-        part, norms = part[np.isfinite(part)], norms[np.isfinite(norms)]
-        blocks["losses"][i], blocks["loss_sum"][i] = len(part), np.sum(part)
-        blocks["loss_max"][i] = np.max(part, initial=-np.inf)
-        blocks["loss_min"][i] = np.min(part, initial=np.inf)
-        blocks["gg_max"][i] = np.max(norms, initial=-np.inf)
-    return Evidence(
-        steps=int(at[-1]) + 1 if n else 0,
-        rows={name: column[-RING:] for name, column in rows.items()},
-        early={name: column[:EARLY] for name, column in rows.items()},
-        losses=loss[-RING:],
-        early_losses=loss[:EARLY],
-        history={**blocks, "step": at[starts]},
-        groups={},
-        group_peak={},
-        sizes={},
-        bad_step=bad_step,
-        bad={},
-        meta=None,
-        floor=floor,
-    )
+def rises(steps: Array) -> bool:
+    """Return True if the steps of the rows that hold a loss are known and never fall."""
+    return bool(len(steps) and np.isfinite(steps).all() and np.all(np.diff(steps) >= 0) and steps[-1] > steps[0])
+
+
+def told(chosen: dict[str, Column], columns: list[Column]) -> list[str]:
+    """Return the note about other columns that hold a loss."""
+    loss = chosen["loss"]
+    others = [column for column in columns if "loss" in column.words and column.known and column != loss]
+    evaluation = [column for column in others if column.is_evaluation]
+    training = [column for column in others if not column.is_evaluation]
+    notes = []
+    if evaluation and not loss.is_evaluation:
+        notes.append(f"{loss.name!r} is the training loss; of an evaluation, not read: {listed(evaluation)}")
+    if training or (evaluation and loss.is_evaluation):
+        rest = training + (evaluation if loss.is_evaluation else [])
+        notes.append(f"other columns of a loss: {listed(rest)}; --loss NAME takes one of them")
+    return notes
+
+
+def steps_told(chosen: dict[str, Column], columns: list[Column], values: Any) -> list[str]:
+    """Return the note about a column of steps that was there but could not be used."""
+    there = ranked(columns, RANKS["step"])
+    if "step" in chosen or not there:
+        return []
+    try:
+        steps = values(there[0])
+    except ValueError:
+        return []
+    falls = np.flatnonzero(np.diff(steps) < 0)
+    if len(falls):
+        i = int(falls[0])
+        return [
+            f"{there[0].name} goes back from {steps[i]:,.0f} to {steps[i + 1]:,.0f} (a resumed run, or two runs in one "
+            "file): rows are counted instead"
+        ]
+    return [f"{there[0].name} is not known in every row: rows are counted instead"]
+
+
+def tidy(found: dict[str, Array]) -> dict[str, Array]:
+    """Return the columns with one row a step, where the steps are known.
+
+    Loggers write what belongs to one step in several rows: Lightning's learning rate stands in a row of its own. Rows
+    of one step are put together; rows with neither loss nor |g| (an evaluation's) are dropped, after the learning rate
+    in them was carried on to the rows below.
+    """
+    if "step" not in found:
+        return found
+    out = {name: cells.copy() for name, cells in found.items()}
+    steps, rest = out["step"], [name for name in out if name != "step"]
+    for i in range(1, len(steps)):
+        if steps[i] == steps[i - 1] and all(np.isnan(out[name][i]) or np.isnan(out[name][i - 1]) for name in rest):
+            for name in rest:
+                if np.isnan(out[name][i]):
+                    out[name][i] = out[name][i - 1]
+                out[name][i - 1] = math.nan
+        if "learning_rate" in out and np.isnan(out["learning_rate"][i]):
+            out["learning_rate"][i] = out["learning_rate"][i - 1]
+    known = [~np.isnan(out[name]) for name in ("loss", "grad_norm") if name in out]
+    keep = np.logical_or.reduce(known)
+    return {name: cells[keep] for name, cells in out.items()}

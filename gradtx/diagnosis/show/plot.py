@@ -1,16 +1,18 @@
-"""Draw a report: the lecture's figure from any run."""
+"""Draw a report: loss and gradient norm on one time axis, effective learning rates, rho and cosines."""
 
+import os
 from typing import Any
 
 import numpy as np
 
+from gradtx._core.contract.errors import describe, message
 from gradtx.diagnosis.read.evidence import block_means
 
 LOSS, GRADIENT, BAND = "#1f77b4", "#d62728", "#2ca02c"
 
 
 def draw(report: Any, path: Any = None) -> Any:
-    """Draw loss and |g| on one time axis, eta/sigma as a band, and the strip of rho and the cosine.
+    """Draw loss and |g| on one time axis, eta/sigma as a band, and rho and the cosine below.
 
     Args:
         report: a `Report`.
@@ -21,7 +23,12 @@ def draw(report: Any, path: Any = None) -> Any:
 
     Raises:
         ImportError: matplotlib is not installed.
+        TypeError: `path` is neither a path nor an open file.
     """
+    if not (path is None or isinstance(path, (str, os.PathLike)) or hasattr(path, "write")):
+        raise TypeError(
+            message("report.plot", "path", f"is {describe(path)}", "a path", 'write report.plot("run.png")')
+        )
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

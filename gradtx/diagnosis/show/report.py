@@ -1,4 +1,4 @@
-"""The report: a verdict, the evidence, an action, and what was ruled out; to print, to store, to show, to draw."""
+"""The report: verdict, evidence, action and what was ruled out; it can be printed, stored as JSON and drawn."""
 
 import dataclasses
 import html
@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gradtx.diagnosis.judge.finding import Finding, number, percent
+from gradtx.diagnosis.judge.finding import Finding, percent, text
 from gradtx.diagnosis.read.evidence import Evidence
 from gradtx.diagnosis.read.features import Features
-
-TITLES = {"undecided": "undecided", "healthy": "healthy"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Why training is, or is not, stuck.
+    """The answer of `diagnose`: whether training is stuck, and why.
 
     Attributes:
         verdict: one of healthy, oscillating, crawling, converged_minimum, saddle_plateau, noise_floor, diverging,
@@ -24,13 +22,13 @@ class Report:
         headline: what that means, in one sentence.
         evidence: lines of number, formula and meaning, to check by hand.
         action: what to do, with a number in it.
-        doubt: what it cannot be told apart from, and the test that would tell; empty where nothing.
+        doubt: which other cause would look the same, and the test that distinguishes them; empty if there is none.
         also: the other findings that the evidence supports.
         ruled_out: verdict to the number that rules it out.
-        missing: what the record lacks, and which verdicts that narrows.
-        features: every number that was looked at.
+        missing: what the record lacks, and which verdicts cannot be given because of it.
+        features: every number that the rules use.
         run: the recorded run.
-        probe: the probe that sharpened the verdict, or None.
+        probe: the result of `probe` that was used, or None.
     """
 
     verdict: str
@@ -45,8 +43,12 @@ class Report:
     run: Evidence
     probe: Any = None
 
+    def __repr__(self) -> str:
+        """Return one line for the interpreter; the whole report is what `print` shows."""
+        return f"<Report {self.verdict}: {self.headline} {self.run.steps:,} steps; print() shows the evidence>"
+
     def __str__(self) -> str:
-        """Print as a page that a person reads from top to bottom."""
+        """Return the whole report as text, the most important lines first."""
         f, meta = self.features, self.run.meta
         data = {True: "one loss for all steps", False: "minibatches", None: "batches unknown"}[f.one_loss]
         what = meta.transform if meta is not None else "from a log"
@@ -54,6 +56,7 @@ class Report:
             f"gradtx diagnosis   {'rows' if meta is None else 'steps'} 1..{self.run.steps:,}   "
             f"window: last {f.rows} measured   {data}",
             f"  {what}",
+            *(f"  {note}" for note in self.run.notes),
             f"VERDICT  {self.verdict}: {self.headline}",
             *(["EVIDENCE (check by hand)"] if self.evidence else []),
             *(f"  {line}" for line in self.evidence),
@@ -74,13 +77,13 @@ class Report:
             wide = max(len(row["group"]) for row in rows)
             lines += [f"GROUPS  {'':{wide}}      |g|    |u|/|p|   zeros"]
             lines += [
-                f"  {row['group']:{wide}}  {number(row['grad_norm']):>11} {number(row['update_ratio']):>10} "
+                f"  {row['group']:{wide}}  {text(row['grad_norm']):>11} {text(row['update_ratio']):>10} "
                 f"{percent(row['zeros']):>8}"
                 for row in rows
             ]
             spread = [self.run.rows[name][-1] for name in ("rate_min", "rate_mean", "rate_max")]
             if np.isfinite(spread).all():
-                lines += ["  eta/sigma min..mean..max  " + " .. ".join(number(float(x)) for x in spread)]
+                lines += ["  eta/sigma min..mean..max  " + " .. ".join(text(float(x)) for x in spread)]
         return "\n".join(lines)
 
     def group_rows(self) -> list[dict[str, Any]]:
@@ -101,7 +104,7 @@ class Report:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values that `json.dumps` takes; what is not known is None."""
+        """Return the report as plain values that `json.dumps` accepts; unknown values are None."""
         return {
             "verdict": self.verdict,
             "headline": self.headline,
@@ -111,6 +114,7 @@ class Report:
             "also": [{"verdict": x.verdict, "headline": x.headline, "evidence": list(x.evidence)} for x in self.also],
             "ruled_out": dict(self.ruled_out),
             "missing": list(self.missing),
+            "notes": list(self.run.notes),
             "steps": self.run.steps,
             "features": plain(dataclasses.asdict(self.features)),
             "groups": plain(self.group_rows()),
@@ -118,19 +122,30 @@ class Report:
         }
 
     def _repr_html_(self) -> str:
-        """Show in a notebook: the verdict as a heading, the page below it."""
+        """Return HTML for a notebook: the verdict as a heading, the report below it."""
         body = html.escape(str(self))
         return f"<h4>{html.escape(self.verdict)}: {html.escape(self.headline)}</h4><pre>{body}</pre>"
 
     def plot(self, path: Any = None) -> Any:
-        """Draw loss and |g| on one time axis, the effective rates, and rho and the cosine; see `watch.plot`."""
+        """Draw loss and |g| on one time axis, the effective learning rates, and rho and the cosine.
+
+        Args:
+            path: where to write the picture; None writes nothing.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            TypeError: `path` is neither a path nor an open file.
+        """
         from gradtx.diagnosis.show.plot import draw
 
         return draw(self, path)
 
 
 def plain(value: Any) -> Any:
-    """Return a value with NaN and infinities as None, and NumPy's numbers as Python's."""
+    """Return a value with None for NaN and infinity, and Python numbers for those of NumPy."""
     if isinstance(value, dict):
         return {key: plain(x) for key, x in value.items()}
     if isinstance(value, (list, tuple)):

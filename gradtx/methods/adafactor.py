@@ -1,0 +1,247 @@
+"""Adafactor: RMSProp whose sigma of a matrix is made of one number per row and one per column, its memory sublinear."""
+
+import operator
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from gradtx._core.arguments.reading import read
+from gradtx.factors.ema import ema
+from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
+from gradtx.rules import (
+    Decay,
+    Finite,
+    Hyper,
+    LearningRate,
+    NonNegative,
+    Range,
+    Rule,
+    Slots,
+    Transform,
+    abs_sq,
+    chain,
+    divide,
+    divide_by,
+    factory,
+    held,
+    root,
+    steps,
+    zeros,
+)
+from gradtx.schedules.apply import scale, scale_by_learning_rate
+
+
+def power_decay(step: jax.Array, exponent: Any) -> jax.Array:
+    """Return 1 - (step + 1)^-exponent, the decay of the paper; `step` counts from 0."""
+    decay: jax.Array = 1.0 - steps(step) ** -exponent
+    return decay
+
+
+def two_largest(shape: tuple[int, ...], smallest: int) -> tuple[int, int] | None:
+    """Return the axes of the second largest and of the largest dimension, None where one is below `smallest`."""
+    axes = sorted(range(len(shape)), key=shape.__getitem__)
+    return (axes[-2], axes[-1]) if len(axes) > 1 and shape[axes[-2]] >= smallest else None
+
+
+def mean(x: jax.Array, axis: int, *, keepdims: bool = False) -> jax.Array:
+    """Return the mean along an axis, 0 of nothing; divided before it is summed, since a sum of squares may overflow."""
+    return jnp.sum(x * (1.0 / max(x.shape[axis], 1)), axis, keepdims=keepdims)
+
+
+def whole_number(value: Any) -> int:
+    """Return a size as an int.
+
+    Raises:
+        TypeError: it is no integer.
+        ValueError: it is below 1.
+    """
+    where = f"scale_by_factored_rms: min_dim_size_to_factor = {value!r}, expected an integer >= 1"
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{where}; give the smallest dimension that is worth factoring") from None
+    if size < 1:
+        raise ValueError(f"{where}; 1 factors every matrix, and factored=False none")
+    return size
+
+
+@factory
+def scale_by_factored_rms(
+    factored: bool = True,
+    decay_rate: NonNegative = 0.8,
+    step_offset: Finite = 0,
+    min_dim_size_to_factor: int = 128,
+    epsilon: NonNegative = 1e-30,
+    decay_rate_fn: Callable[[Any, Any], Any] = power_decay,
+) -> Transform:
+    """Divide by the root of a moving mean of squared gradients, kept for a matrix as its means over rows and columns.
+
+    b_t = 1 - t^-decay_rate; s_t = g_t^2 + epsilon. For a matrix with both dimensions at least
+    `min_dim_size_to_factor`: R_t = b_t R_{t-1} + (1-b_t) mean of s_t over columns, R_0 = 0;
+    C_t = b_t C_{t-1} + (1-b_t) mean of s_t over rows, C_0 = 0; v_t = R_t C_t / mean(R_t), an outer product. Else
+    v_t = b_t v_{t-1} + (1-b_t) s_t, v_0 = 0. u_t = g_t / sqrt(v_t).
+
+    An array of more dimensions is a stack of matrices over its two largest ones. b_1 = 0, so that no correction of the
+    start is needed, and b_t tends to 1. Rows and columns may change places: v is the same.
+
+    Units: dimensionless (invariant to g -> c g when epsilon = 0); epsilon has the units of g^2.
+    Differs from: the paper, which sums where this takes means: v is the same; optax's, which keeps the slots in the
+    parameter's dtype, computes b_t in float32, and gives NaN before `step_offset`, where b is 0 here.
+
+    Args:
+        factored: whether to factor at all.
+        decay_rate: >= 0; 0 gives b = 0, u = g / |g| for a vector, and a larger one a longer memory.
+        step_offset: the step at which fine-tuning starts: t counts from it, and is 1 before it.
+        min_dim_size_to_factor: integer >= 1; a smaller dimension is not worth factoring.
+        epsilon: added to the squared gradient, >= 0; with 0, u is 0 where v is 0.
+        decay_rate_fn: gives b from the steps made since `step_offset`, from 0, and `decay_rate`.
+
+    State:
+        v_row, v_col: the means over the largest dimension and over the second largest; v: like the parameter. Those
+        that an array does not use have the shape (1,). Real, float32 or wider.
+
+    Raises:
+        ValueError: decay_rate or epsilon < 0, step_offset is not finite, min_dim_size_to_factor < 1.
+        TypeError: min_dim_size_to_factor is no integer.
+
+    Cost: n + m numbers for an n x m matrix, else 1 array per parameter; one pass to sum and one to divide.
+
+    References:
+        Shazeer & Stern 2018, Algorithms 4 and 5, https://arxiv.org/abs/1804.04235
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_factored_rms(min_dim_size_to_factor=2)
+        >>> state = tx.init(jnp.zeros((3, 2)))
+        >>> {name: slot.shape for name, slot in state.slots.items()}
+        {'v_row': (2,), 'v_col': (3,), 'v': (1,)}
+        >>> u, state = tx.update(jnp.array([[1.0, 2.0], [0.0, 2.0], [0.0, 2.0]]), state)
+        >>> [round(x, 4) for x in u[0].tolist()]
+        [1.6125, 0.9309]
+    """
+    smallest, names = whole_number(min_dim_size_to_factor), ("v_row", "v_col", "v")
+
+    def axes_of(x: jax.Array) -> tuple[int, int] | None:
+        return two_largest(x.shape, smallest) if factored else None
+
+    def init(p: jax.Array) -> Slots:
+        axes, unused = axes_of(p), {name: zeros(jnp.zeros(1, p.dtype), magnitude=True) for name in names}
+        if axes is None:
+            return {**unused, "v": zeros(p, magnitude=True)}
+        second, largest = axes
+        # a sum has the shape and the sharding that the slot needs; its value is not used
+        rows, columns = jnp.sum(p, largest), jnp.sum(p, second)
+        return {**unused, "v_row": zeros(rows, magnitude=True), "v_col": zeros(columns, magnitude=True)}
+
+    def decay(count: Any) -> Any:
+        since = count - (step_offset if isinstance(step_offset, int) else read(step_offset, count))
+        return decay_rate_fn(since, read(decay_rate, count))
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        if decay_rate_fn is not power_decay:
+            return {"keep": k.decay_rate_fn, "add": 1 - k.decay_rate_fn}
+        add = jnp.maximum(steps(count) - k.step_offset, 1.0) ** -k.decay_rate  # 1 - b_t would lose digits later on
+        return {"keep": 1.0 - add, "add": add}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        squared, axes = held(abs_sq(g)) + k.epsilon, axes_of(g)
+        if axes is None:
+            v = k.keep * slots["v"] + k.add * squared
+            return root(v), {**slots, "v": v}
+        second, largest = axes
+        v_row = k.keep * slots["v_row"] + k.add * mean(squared, largest)
+        v_col = k.keep * slots["v_col"] + k.add * mean(squared, second)
+        whole = mean(v_row, second - (second > largest), keepdims=True)
+        # roots before they are multiplied: the squares may leave float32's range
+        by_row = jnp.expand_dims(divide(root(v_row), root(whole)), largest)
+        return by_row * jnp.expand_dims(root(v_col), second), {**slots, "v_row": v_row, "v_col": v_col}
+
+    hyper: dict[str, Any] = {"epsilon": epsilon}
+    # a function of the user's is a schedule: it may read what changes between calls
+    hyper |= (
+        {"decay_rate": decay_rate, "step_offset": step_offset}
+        if decay_rate_fn is power_decay
+        else {"decay_rate_fn": decay}
+    )
+    return divide_by(Rule("scale_by_factored_rms", update, init, names, hyper, scalars=scalars, elementwise=False))
+
+
+@factory
+def adafactor(
+    learning_rate: LearningRate | None = None,
+    min_dim_size_to_factor: int = 128,
+    decay_rate: NonNegative = 0.8,
+    decay_offset: Finite = 0,
+    multiply_by_parameter_scale: bool = True,
+    clipping_threshold: Annotated[Hyper, Range("(0, inf]")] | None = 1.0,
+    momentum: Decay | None = None,
+    dtype_momentum: DTypeLike = jnp.float32,
+    weight_decay_rate: Finite | None = None,
+    eps: NonNegative = 1e-30,
+    factored: bool = True,
+    weight_decay_mask: Any = None,
+) -> Transform:
+    """Descend by g / sigma with a factored sigma, each array's step bounded and relative to its parameter's size.
+
+    U_t = g_t / sqrt(v_t), v as in `scale_by_factored_rms`; U'_t = U_t / max(1, RMS(U_t) / clipping_threshold);
+    d_t = eta_t max(RMS(p_{t-1}), 0.001) U'_t; with `momentum` d_t becomes m_t = momentum m_{t-1} + (1-momentum) d_t,
+    m_0 = 0; u_t = -(d_t + weight_decay_rate p_{t-1}).
+
+    Units: eta is dimensionless, the share of its parameter that an array moves by; without
+    `multiply_by_parameter_scale` it has the units of p. The weight decay is not multiplied by eta.
+    Differs from: the paper, whose eta is min(0.01, 1/sqrt(t)) where none is given; here, as in optax, it is then 1.
+
+    Args:
+        learning_rate: eta, >= 0; number, array, schedule or event schedule; None is 1.
+        min_dim_size_to_factor: integer >= 1; a matrix with a smaller dimension is not factored.
+        decay_rate: >= 0; the decay of the mean of g^2 is 1 - t^-decay_rate.
+        decay_offset: the step at which fine-tuning starts: t counts from it.
+        multiply_by_parameter_scale: whether a step is relative to the root mean square of its parameter.
+        clipping_threshold: > 0, the largest root mean square of U for one array; None never clips.
+        momentum: decay of the mean of the steps, in [0, 1); None keeps none.
+        dtype_momentum: dtype that mean is stored in.
+        weight_decay_rate: finite; each step takes this share of p off p. None is no decay.
+        eps: added to the squared gradient, >= 0.
+        factored: whether to factor at all.
+        weight_decay_mask: tree of bools like the params or a prefix of them, or a function of the params that returns
+            one, True where p decays; None is everywhere.
+
+    State:
+        a tuple: of `scale_by_factored_rms` (v_row, v_col, v), then of each part in use, of which the momentum has mu,
+        like params.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range, or the mask does not fit the params; params missing at
+            update.
+        TypeError: min_dim_size_to_factor is no integer, or dtype_momentum no floating dtype.
+
+    Cost: n + m numbers for an n x m matrix, else 1 array per parameter; 1 array more with momentum.
+
+    References:
+        Shazeer & Stern 2018, Algorithms 4 and 5, https://arxiv.org/abs/1804.04235
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.adafactor(0.1)
+        >>> params = jnp.array([2.0, -2.0])
+        >>> [round(x, 4) for x in tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()]
+        [-0.2, -0.2]
+    """
+    parts = [scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)]
+    if clipping_threshold is not None:
+        parts.append(clip_by_block_rms(clipping_threshold))
+    if learning_rate is not None:
+        parts.append(scale_by_learning_rate(learning_rate, flip_sign=False))
+    if multiply_by_parameter_scale:
+        parts.append(scale_by_param_block_rms())
+    if momentum is not None:
+        parts.append(ema(momentum, debias=False, accumulator_dtype=dtype_momentum))
+    if weight_decay_rate is not None:
+        parts.append(add_decayed_weights(weight_decay_rate, weight_decay_mask))
+    return chain(*parts, scale(-1.0))

@@ -1,0 +1,192 @@
+"""Prodigy: Adam whose learning rate grows to the distance from the start, estimated as training goes."""
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx.rules import (
+    Decay,
+    Finite,
+    LearningRate,
+    NonNegative,
+    Positive,
+    Range,
+    Rule,
+    Slots,
+    Transform,
+    Tree,
+    abs_sq,
+    divide,
+    factory,
+    held,
+    leafwise,
+    root,
+    scalar_dtype,
+    steps,
+    unbias,
+    zeros,
+)
+
+RANGES = {
+    "learning_rate": Range("[0, inf)", event=True),
+    "b1": Range("[0, 1)"),
+    "b2": Range("[0, 1)"),
+    "beta3": Range("[0, 1)"),
+    "eps": Range("[0, inf)"),
+    "estim_lr_coef": Range("(0, inf)"),
+}
+
+
+def inner(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the real part of <a, b>, summed in the dtype of the step's scalars."""
+    pairs = [(a.real, b.real), (a.imag, b.imag)] if jnp.iscomplexobj(a) or jnp.iscomplexobj(b) else [(a, b)]
+    wide = [[lax.convert_element_type(x, scalar_dtype()) for x in pair] for pair in pairs]
+    return sum((jnp.sum(x * y) for x, y in wide), jnp.zeros((), scalar_dtype()))
+
+
+def size(x: jax.Array) -> jax.Array:
+    """Return the sum of the magnitudes of `x`, in the dtype of the step's scalars."""
+    magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
+    return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
+
+
+def times(factor: jax.Array, x: jax.Array) -> jax.Array:
+    """Return an array times a scalar of the step, in the dtype of the array."""
+    return lax.convert_element_type(lax.convert_element_type(factor, x.real.dtype), x.dtype) * x
+
+
+@factory
+def prodigy(
+    learning_rate: LearningRate = 1.0,
+    betas: tuple[Decay, Decay] = (0.9, 0.999),
+    beta3: Decay | None = None,
+    eps: NonNegative = 1e-8,
+    estim_lr0: Positive = 1e-6,
+    estim_lr_coef: Positive = 1.0,
+    weight_decay: Finite = 0.0,
+    safeguard_warmup: bool = False,
+) -> Transform:
+    """Descend as AdamW does, at a rate that is learned.
+
+    with d_1 = estim_lr0, b1, b2 = betas, b3 = beta3 and eta_t the learning rate: gamma_t = d_t eta_t
+    sqrt(1-b2^t) / (1-b1^t); m_t = b1 m_{t-1} + (1-b1) d_t g_t; v_t = b2 v_{t-1} + (1-b2) d_t^2 g_t^2;
+    r_t = b3 r_{t-1} + (d_t / d_1) gamma_t <g_t, p_1 - p_t>; s_t = b3 s_{t-1} + (d_t / d_1) gamma_t g_t;
+    d_{t+1} = max(d_t, estim_lr_coef r_t / |s_t|_1); u_t = -gamma_t (m_t / (sqrt(v_t) + d_{t+1} eps) +
+    weight_decay p_t). m, v, r and s are 0 at first; the inner product and the norm are over all leaves.
+
+    Units: eta is dimensionless, d has the units of p over those of Adam's ratio; eps has the units of g.
+    Differs from: the paper, which does not correct the means and has d_t eps; its factors 1 - b3 and d_1 of both sums
+    cancel. From optax's only where all gradients are 0 from the first step, where that divides 0 by 0.
+
+    Args:
+        learning_rate: eta, >= 0, relative to d; number, array, schedule (its largest value best 1) or event schedule.
+        betas: decays of the means of g and of g^2, each in [0, 1).
+        beta3: decay of the two sums that estimate d, in [0, 1); None is the root of b2.
+        {eps}
+        estim_lr0: the first d, > 0; a Python number, since the state starts with it.
+        estim_lr_coef: multiplies each estimate of d, > 0.
+        weight_decay: decoupled decay, finite; each step takes gamma weight_decay p off p.
+        safeguard_warmup: whether s has d_t in place of gamma_t, so that a warm-up from 0 cannot make d too large.
+
+    State:
+        exp_avg, exp_avg_sq, grad_sum, params0: like params, float32 or wider; exp_avg_sq real.
+        estim_lr, numerator_weighted: scalars of the whole tree, d and r; `state.estim_lr` is the rate that was learned.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range; at update, params missing.
+        TypeError: estim_lr0 is no Python number.
+
+    Cost: 4 arrays per parameter; two passes, since d needs all leaves before any of them moves.
+
+    References:
+        Mishchenko & Defazio 2023, Algorithm 4, https://arxiv.org/abs/2306.06101
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.prodigy()
+        >>> params = jnp.array(1.0)
+        >>> state = tx.init(params)
+        >>> for _ in range(60):
+        ...     updates, state = tx.update(2 * params, state, params)
+        ...     params = gradtx.apply_updates(params, updates)
+        >>> bool(state.estim_lr > 1e-3)
+        True
+    """
+    if not isinstance(estim_lr0, (int, float)):
+        raise TypeError("prodigy: estim_lr0 is no Python number, expected one, such as 1e-6; write float(estim_lr0)")
+    d0 = float(estim_lr0)
+    b1, b2 = betas
+
+    def init(p: jax.Array) -> Slots:
+        # a sum is an array of its own: the state may be donated beside the params
+        slots = {name: zeros(p) for name in ("exp_avg", "grad_sum", "params0")}
+        start = slots["params0"] + lax.convert_element_type(p, slots["params0"].dtype)
+        return {**slots, "exp_avg_sq": zeros(p, magnitude=True), "params0": start}
+
+    def rates(k: SimpleNamespace, d: jax.Array, t: jax.Array) -> dict[str, Any]:
+        gamma = d * k.learning_rate * unbias(k.b1, t) / root(unbias(k.b2, t))
+        into_sum = (d if safeguard_warmup else gamma) * (d / d0)
+        return {"d": d, "gamma": gamma, "into_sum": into_sum}
+
+    def decay3(k: SimpleNamespace) -> Any:
+        if beta3 is not None:
+            return k.beta3
+        return math.sqrt(k.b2) if isinstance(k.b2, float) else jnp.sqrt(k.b2)
+
+    def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        d = tree.memory["estim_lr"]
+        more = rates(k, d, steps(tree.count))
+        b3 = decay3(k)
+        moved = [
+            inner(g, start - lax.convert_element_type(p, start.dtype))
+            for g, p, start in zip(tree.grads, tree.params, tree.slots["params0"], strict=True)
+        ]
+        zero = jnp.zeros((), scalar_dtype())
+        numerator = b3 * tree.memory["numerator_weighted"] + d / d0 * more["gamma"] * sum(moved, zero)
+        sums = [
+            times(b3 + zero, s) + times(more["into_sum"], lax.convert_element_type(g, s.dtype))
+            for g, s in zip(tree.grads, tree.slots["grad_sum"], strict=True)
+        ]
+        estimate = divide(k.estim_lr_coef * numerator, sum(map(size, sums), zero))
+        new = jnp.maximum(d, estimate)
+        return {**more, "b3": b3, "next_d": new}, {"estim_lr": new, "numerator_weighted": numerator}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        moved = k.d * g
+        mean = k.b1 * slots["exp_avg"] + (1 - k.b1) * moved
+        square = k.b2 * slots["exp_avg_sq"] + (1 - k.b2) * held(abs_sq(moved))
+        new = {
+            "exp_avg": mean,
+            "exp_avg_sq": square,
+            "grad_sum": k.b3 * slots["grad_sum"] + k.into_sum * g,
+            "params0": slots["params0"],
+        }
+        return -k.gamma * (divide(mean, root(square) + k.next_d * k.eps) + k.weight_decay * p), new
+
+    hyper = {
+        "learning_rate": learning_rate,
+        "b1": b1,
+        "b2": b2,
+        **({} if beta3 is None else {"beta3": beta3}),
+        "eps": eps,
+        "estim_lr_coef": estim_lr_coef,
+        "weight_decay": weight_decay,
+    }
+    rule = Rule(
+        "prodigy",
+        update,
+        init,
+        ("exp_avg", "exp_avg_sq", "grad_sum", "params0"),
+        hyper,
+        {name: RANGES[name] for name in hyper if name in RANGES},
+        needs_params=True,
+        event="learning_rate",
+        whole_tree=whole_tree,
+        memory={"estim_lr": d0, "numerator_weighted": 0.0},
+    )
+    return leafwise(rule)
