@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -132,7 +133,8 @@ def test_digits_learn_in_one_epoch(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_custom_optimizers_beat_gradient_descent_in_a_plain_process(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", str(EXAMPLES / "custom_optimizer.py")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    env = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}  # this gradtx, not one that happens to be installed
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     lion, pair, descent = (float(line.split()[3]) for line in done.stdout.splitlines())
     assert max(lion, pair) < 1e-6 < descent

@@ -81,7 +81,7 @@ def adamw(
     for t, u in enumerate(updates, start=1):
         for name, i in elements(params):
             u[name][i] = -at(learning_rate, t) * (u[name][i] + at(weight_decay, t) * theta[name][i])
-            theta[name][i] = store(theta[name][i] + u[name][i])
+            theta[name][i] = store(theta[name][i] + store(u[name][i]))
     return updates
 
 

@@ -19,7 +19,7 @@ ELEMENTS = "a permutation of a leaf's elements permutes its update"
 
 
 class Speed(NamedTuple):
-    """What a compiled float32 step of 16 leaves of a million numbers may cost.
+    """What a compiled float32 step of leaves of a million numbers may cost.
 
     Attributes:
         temporary: bytes of temporary memory; scalars of the step only, such as bias corrections and a rate.

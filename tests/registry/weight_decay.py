@@ -7,14 +7,14 @@ from tests.registry.numbers import Hyper, Store, Tree, at, copy, elements, like
 def add_decayed_weights(
     grads: list[Tree], params: Tree, *, weight_decay: Hyper = 0.0, store: Store = float
 ) -> list[Tree]:
-    """u_t = g_t + weight_decay p_t; `store` rounds the parameter after each step."""
+    """u_t = g_t + weight_decay p_t; `store` rounds what is added to the parameter, and the parameter."""
     p = copy(params)
     updates = []
     for t, g in enumerate(grads, start=1):
         u = like(params)
         for name, i in elements(params):
             u[name][i] = g[name][i] + at(weight_decay, t) * p[name][i]
-            p[name][i] = store(p[name][i] + u[name][i])
+            p[name][i] = store(p[name][i] + store(u[name][i]))
         updates.append(u)
     return updates
 
