@@ -192,12 +192,12 @@ def progress(count: jax.Array, steps: Any, begin: Any = 0) -> tuple[jax.Array, j
             total, reached = jnp.where(total > 0, total, 1.0), jnp.where(total > 0, reached, 0.0)
         return (total - reached) / total, reached / total
     if is_plain(steps):
-        return parts(done, *split(steps, done))
-    left, done = parts(done, *split(jnp.maximum(steps, 0), done))
+        return left_and_done(done, *split(steps, done))
+    left, done = left_and_done(done, *split(jnp.maximum(steps, 0), done))
     return jnp.where(jnp.asarray(steps) > 0, left, 1.0), jnp.where(jnp.asarray(steps) > 0, done, 0.0)
 
 
-def parts(done: jax.Array, whole: Any, rest: Any) -> tuple[jax.Array, jax.Array]:
+def left_and_done(done: jax.Array, whole: Any, rest: Any) -> tuple[jax.Array, jax.Array]:
     """Return the parts left and done of a stretch of `whole + rest` updates, `done` of them made, an integer."""
     if is_zero(rest):
         reached = jnp.minimum(done, whole)

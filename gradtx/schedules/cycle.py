@@ -9,7 +9,7 @@ from jax import lax
 
 from gradtx.schedules.base import schedule
 from gradtx.schedules.check import ArgumentError, Cycle, Divisor, Factor, Growth, Length, Part, Value, is_plain
-from gradtx.schedules.count import divided, integer_power, is_integer, laps, largest, parts, progress, scalar
+from gradtx.schedules.count import divided, integer_power, is_integer, laps, largest, left_and_done, progress, scalar
 from gradtx.schedules.curve import ValueAt, half_wave, mix, straight, through
 
 LEAST_GROWTH = 1.001  # below it, the table of cycles up to the largest count grows too long
@@ -46,7 +46,7 @@ def place(count: jax.Array, starts: list[int], lengths: list[int]) -> tuple[jax.
         whole = [min(lengths[i], most) for i in seen]
         rest = [float(lengths[i] - n) for i, n in zip(seen, whole, strict=True)]
         beyond = scalar(np.array(rest))[cycle] if any(rest) else 0.0  # a cycle that is longer than any count
-        return cycle, *parts(gone, jnp.asarray(np.array(whole, np.int64).astype(count.dtype))[cycle], beyond)
+        return cycle, *left_and_done(gone, jnp.asarray(np.array(whole, np.int64).astype(count.dtype))[cycle], beyond)
     return cycle, *progress(gone, scalar(np.array([float(lengths[i]) for i in seen]))[cycle])
 
 
