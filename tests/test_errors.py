@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 import traceback
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,15 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      "clip_by_global_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("a norm inside shard_map", lambda: sharded(lambda g: g * gradtx.global_norm(g)), ValueError, "global_norm",
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
+    ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
+     ("estim_lr0 is a schedule",)),
+    ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
+    ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
+     ("ns_coeffs = (1.0, 2.0)",)),
+    ("adafactor's size", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=0), ValueError, "scale_by_factored_rms",
+     ("min_dim_size_to_factor = 0",)),
+    ("adafactor's size, a float", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=2.5), TypeError,
+     "scale_by_factored_rms", ("min_dim_size_to_factor = 2.5",)),
     ("a static field", lambda: gradtx.trace(0.9).update(Static(VECTOR, "a"), gradtx.trace(0.9).init(Static(VECTOR))),
      ValueError, "trace", ("grads.tag is 'a'", "'b'")),
     ("two starts", lambda: gradtx.scale_by_rms(first_gradient=True, initial_scale=1.0), ValueError, "scale_by_rms",
@@ -412,6 +422,7 @@ REQUIRED: dict[str, Any] = {
     "learning_rate": 0.1,
     "decay": 0.9,
     "max_norm": 1.0,
+    "threshold": 1.0,
     "step_size": 1.0,
     "step_size_fn": 1.0,
 }
@@ -513,7 +524,8 @@ def test_no_number(name: str, argument: str, default: Any) -> None:
 
 @pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
 def test_none_only_where_it_is_the_default(name: str, argument: str, default: Any) -> None:
-    if default is None:  # None is "no sum", "no scaling"
+    annotation = inspect.signature(getattr(gradtx, name)).parameters[argument].annotation
+    if default is None or type(None) in typing.get_args(annotation):  # None is "no sum", "no scaling", "no bound"
         make_with(name, argument, None)
         return
     with pytest.raises(TypeError, match=argument) as caught:

@@ -292,7 +292,7 @@ def test_prodigy_without_gradient_keeps_d() -> None:
 
 def test_prodigy_starts_at_a_number() -> None:
     with pytest.raises(TypeError, match="prodigy: estim_lr0"):
-        gradtx.prodigy(estim_lr0=jnp.array(1e-6))
+        gradtx.prodigy(estim_lr0=lambda count: 1e-6)
 
 
 def test_8_bits_are_near_the_plain_sum_and_smaller() -> None:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arguments.reading import read
 from gradtx.rules import (
     Decay,
     Finite,
@@ -88,7 +89,7 @@ def prodigy(
         betas: decays of the means of g and of g^2, each in [0, 1).
         beta3: decay of the two sums that estimate d, in [0, 1); None is the root of b2.
         {eps}
-        estim_lr0: the first d, > 0; a Python number, since the state starts with it.
+        estim_lr0: the first d, > 0; no schedule, since the state starts with it.
         estim_lr_coef: multiplies each estimate of d, > 0.
         weight_decay: decoupled decay, finite; each step takes gamma weight_decay p off p.
         safeguard_warmup: whether s has d_t in place of gamma_t, so that a warm-up from 0 cannot make d too large.
@@ -99,7 +100,7 @@ def prodigy(
 
     Raises:
         ValueError: a hyperparameter is out of its range; at update, params missing.
-        TypeError: estim_lr0 is no Python number.
+        TypeError: estim_lr0 is a schedule.
 
     Cost: 4 arrays per parameter; two passes, since d needs all leaves before any of them moves.
 
@@ -117,9 +118,9 @@ def prodigy(
         >>> bool(state.estim_lr > 1e-3)
         True
     """
-    if not isinstance(estim_lr0, (int, float)):
-        raise TypeError("prodigy: estim_lr0 is no Python number, expected one, such as 1e-6; write float(estim_lr0)")
-    d0 = float(estim_lr0)
+    if callable(estim_lr0):
+        raise TypeError("prodigy: estim_lr0 is a schedule, expected a number; the state starts with it, give 1e-6")
+    d0 = read(estim_lr0, 0)
     b1, b2 = betas
 
     def init(p: jax.Array) -> Slots:

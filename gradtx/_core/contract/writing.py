@@ -38,7 +38,10 @@ class Written:
 
 def plain_signature(name: str, signature: inspect.Signature) -> str:
     """Return a signature with names and defaults only."""
-    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    bare = [
+        p.replace(annotation=p.empty, default=Written(p.default) if inspect.isfunction(p.default) else p.default)
+        for p in signature.parameters.values()
+    ]
     return f"{name}{signature.replace(parameters=bare, return_annotation=signature.empty)}"
 
 

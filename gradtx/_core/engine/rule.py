@@ -83,7 +83,7 @@ class Rule:
     needs_params: bool = False
     event: str | None = None
     whole_tree: Callable[[SimpleNamespace, Tree], tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
-    memory: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    memory: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: tuple[str, ...] = ()
     ndims: tuple[int, ...] | None = None
     elementwise: bool = True
