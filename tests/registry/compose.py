@@ -62,6 +62,12 @@ def magnitude(library: Any) -> Any:
     return library.divide_by(library.Rule("magnitude", lambda g, slots, p, k: (abs(g) + k.eps, {}), hyper={"eps": 1.0}))
 
 
+def pair(library: Any) -> Any:
+    """Return a direction and a scale in one rule as a user would write them."""
+    update = lambda g, slots, p, k: ((g, abs(g) + k.eps), {})  # noqa: E731
+    return library.quotient(library.Rule("pair", update, hyper={"eps": 1.0}))
+
+
 def clip_then_adamw(library: Any) -> Any:
     """Return the usual chain."""
     return library.chain(library.clip_by_global_norm(1.0), library.adamw(0.1, weight_decay=0.01))
@@ -84,6 +90,7 @@ ROWS = [
     Row("named_chain", maker=sum_then_rate, reference=summed_and_scaled, kind="combinator"),
     Row("leafwise", maker=shrink, reference=partial(scale, step_size=0.5), kind="combinator"),
     Row("divide_by", maker=magnitude, reference=over_magnitude, kind="combinator"),
+    Row("quotient", maker=pair, reference=over_magnitude, kind="combinator"),
     Row(
         "ratio",
         maker=lambda library: library.ratio(library.trace(0.9), library.scale_by_stddev(0.9)),
