@@ -1,15 +1,14 @@
 """What differs between the versions of jax that are supported: the one place that asks which jax this is."""
 
-from collections.abc import Callable
+import importlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-shard_alike: Callable[..., Any] | None
 try:
-    from jax.experimental.shard_alike import shard_alike
+    shard_alike = importlib.import_module("jax.experimental.shard_alike").shard_alike
 except ImportError:  # jax 0.12 took it out
     shard_alike = None
 
