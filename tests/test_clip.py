@@ -96,3 +96,11 @@ def test_clip_applies_no_part_of_a_step_that_is_not_finite(bad: float) -> None:
     tx = gradtx.clip_by_global_norm(1.0)
     u, _ = tx.update(g, tx.init(g))
     assert all(jnp.isnan(x).all() for x in u.values())
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_clip_of_one_large_number(shape: tuple[int, ...]) -> None:
+    """With several devices XLA squares the number first where a leaf holds one alone."""
+    g, tx = jnp.full(shape, 3e19, jnp.float32), gradtx.clip_by_global_norm(1.0)
+    for update in (tx.update, jax.jit(tx.update)):
+        np.testing.assert_allclose(update(g, tx.init(g))[0], np.ones(shape), rtol=1e-6)

@@ -37,7 +37,10 @@ def square(g: jax.Array) -> jax.Array:
 @jax.jit
 def shrunk_square(g: jax.Array, shrink: jax.Array) -> jax.Array:
     """Return the sum of |g shrink|^2 in the accumulator's dtype."""
-    return jnp.sum(abs_sq(times(g, shrink)))
+    small = times(g, shrink)
+    if g.size == 1:  # XLA makes g^2 shrink^2 of a product of two scalars, whose first factor overflows
+        small = lax.optimization_barrier(small)
+    return jnp.sum(abs_sq(small))
 
 
 @jax.jit
