@@ -19,7 +19,8 @@ def lion(learning_rate: float, b1: float = 0.9, b2: float = 0.99) -> gradtx.Tran
         m = k.b2 * slots["m"] + (1 - k.b2) * g
         return jnp.sign(k.b1 * m + (k.b2 - k.b1) * g), {"m": m}
 
-    rule = gradtx.Rule("lion", update, init=lambda p: {"m": jnp.zeros_like(p)}, hyper={"b1": b1, "b2": b2})
+    hyper = {"b1": b1, "b2": b2}
+    rule = gradtx.Rule("lion", update, init=lambda p: {"m": jnp.zeros_like(p)}, slots=("m",), hyper=hyper)
     return gradtx.chain(gradtx.leafwise(rule), gradtx.scale_by_learning_rate(learning_rate))
 
 
