@@ -1,7 +1,6 @@
 """XLA flags of the suite. XLA ends the process at a flag that it does not know, so each is given to those that do."""
 
 import importlib.metadata
-import platform
 
 JAXLIB = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
 
@@ -12,8 +11,4 @@ QUICK = [
     "--xla_cpu_parallel_codegen_split_count=1",
     *(["--xla_cpu_use_fusion_emitters=false"] if JAXLIB < (0, 11) else []),
 ]
-# Whether LLVM makes one fused multiply-add of a product and a sum depends on the program around them, so that the same
-# rule may round otherwise in another program. Without such an instruction no bit may differ, and contracts say so.
-EXACT = platform.machine() in ("x86_64", "AMD64")
-NO_FMA = ["--xla_cpu_max_isa=AVX"] if EXACT else []  # the last instruction set of x86 without it
-FLAGS = ["--xla_force_host_platform_device_count=8", "--xla_cpu_multi_thread_eigen=false", *QUICK, *NO_FMA]
+FLAGS = ["--xla_force_host_platform_device_count=8", "--xla_cpu_multi_thread_eigen=false", *QUICK]

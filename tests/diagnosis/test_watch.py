@@ -1,6 +1,7 @@
 """`watch` itself: it changes no bit, passes everything on, and refuses what it cannot take."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,23 @@ import pytest
 import gradtx
 from tests.batteries.watched import units
 from tests.diagnosis.runs import feed, gradients, plain, start
+from tests.flags import QUICK
+from tests.registry import ROWS
 
 ROOT = Path(__file__).parents[2]
+NO_FMA = "--xla_cpu_max_isa=AVX"  # the last x86 instruction set without a fused multiply-add
+
+MIXED = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+from tests.batteries.mixes import MIXES
+from tests.batteries.watched import differences
+from tests.registry import ROWS
+rows = [row for row in ROWS if row.fused]
+print(len(rows), max(x for row in rows for xs in differences(row, list(MIXES), jit=True).values() for x in xs))
+"""
 
 FLOAT32 = """
 import jax
@@ -56,6 +72,13 @@ def same_bits(a: Any, b: Any) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(np.asarray(x), np.asarray(y)), a, b)
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors have no set without it")
+def test_rows_that_may_round_otherwise_are_exact_without_fused_multiply_add():
+    rows, most = printed(MIXED, " ".join([*QUICK, NO_FMA]))
+    assert rows == sum(bool(row.fused) for row in ROWS) > 0
+    assert most == 0.0
+
+
 def test_float32_is_exact_with_the_default_compiler():
     assert printed(FLOAT32, "") == (2, 0.0)
 
@@ -70,7 +93,7 @@ def test_float32_is_exact_with_the_default_compiler():
     ids=["adamw", "clip + momentum", "inside"],
 )
 def test_transforms_of_optax_are_exact(make, fused):
-    """Hold optax's to the same bits; adamw may round one fused multiply-add otherwise, where it can."""
+    """Hold optax's to the same bits; adamw may round one fused multiply-add otherwise, as rows of the registry do."""
     with jax.numpy_dtype_promotion("standard"):
         (bare, params, _), (watched, watched_params, _) = bare_and_watched(make)
     for step, (a, b) in enumerate(zip([*bare, params], [*watched, watched_params], strict=True), 1):

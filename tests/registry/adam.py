@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tests.registry.base import Mutant, Speed, reference_of, row
+from tests.registry.base import FUSED, Mutant, Speed, reference_of, row
 from tests.registry.numbers import (
     Hyper,
     Store,
@@ -117,7 +117,7 @@ ROWS = [
     row(
         "scale_by_adam",
         "bfloat16 mu",
-        traits={**SCALE, "stored": {"mu": "bfloat16"}},
+        traits={**SCALE, "stored": {"mu": "bfloat16"}, "fused": FUSED},
         mu_dtype="bfloat16",
     ),
     row("adam", traits={**ADAM, **RATE, "optax": True, "speed": TWO_SLOTS}, learning_rate=0.1),

@@ -55,6 +55,7 @@ class Row:
         extra: extra arguments that `update` needs.
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
+        fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
@@ -75,6 +76,7 @@ class Row:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
+    fused: str = ""
     keeps_dtype: bool = False
 
     @property
@@ -105,6 +107,11 @@ class Row:
 def row(public: str, variant: str = "", *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:
     """Return a row of these settings; `traits` are further fields of `Row`."""
     return Row(public, variant, settings, **(traits or {}))
+
+
+# Whether LLVM makes one fused multiply-add of a product and a sum depends on the program around them, so that a watched
+# step may round one of them once less; seen in trees of mixed dtypes only. Without such an instruction no bit differs.
+FUSED = "a product and a sum become one fused multiply-add in one program and not in the other"
 
 
 class Mutant(NamedTuple):

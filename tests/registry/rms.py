@@ -2,7 +2,7 @@
 
 import math
 
-from tests.registry.base import Mutant, identity, reference_of, row
+from tests.registry.base import FUSED, Mutant, identity, reference_of, row
 from tests.registry.numbers import Hyper, Tree, at, elements, like, ratio, rising
 
 
@@ -70,13 +70,13 @@ RMS, STDDEV = {"reference": scale_by_rms}, {"reference": scale_by_stddev}
 ROWS = [
     row("scale_by_rms", traits={**RMS, "hyper": "decay", "optax": True}),
     row("scale_by_rms", "eps outside", traits={**RMS, "optax": True}, eps_in_sqrt=False, initial_scale=0.5),
-    row("scale_by_rms", "corrected", traits={**RMS, "optax": True}, bias_correction=True),
+    row("scale_by_rms", "corrected", traits={**RMS, "fused": FUSED, "optax": True}, bias_correction=True),
     row("scale_by_rms", "first gradient", traits={**RMS, "numbers_only": ("initial_scale",)}, first_gradient=True),
     row("scale_by_stddev", traits={**STDDEV, "hyper": "decay", "optax": True}),
     row(
         "scale_by_stddev",
         "corrected",
-        traits={**STDDEV},
+        traits={**STDDEV, "fused": FUSED},
         bias_correction=True,
         eps_in_sqrt=False,
         initial_scale=1000.0,

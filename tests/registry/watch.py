@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from tests.registry.adam import adamw
-from tests.registry.base import Row
+from tests.registry.base import FUSED, Row
 
 
 def watched(library: Any, **rate: Any) -> Any:
@@ -18,5 +18,6 @@ ROWS = [
         maker=watched,
         reference=partial(adamw, learning_rate=0.1, weight_decay=0.01),
         kind="wrapper",
+        fused=FUSED,
     ),
 ]

@@ -48,9 +48,7 @@ def test_never_rises_in_float32(row: Row):
         schedule = jax.jit(row.make())
         for window in [*windows, np.linspace(top, end, 1000).astype(int)]:
             counts = window[window >= top].astype(np.int32)
-            values = np.asarray(schedule(counts))
-            # two products and a sum round apart where no instruction fuses them: by one unit in the last place
-            assert np.all(np.diff(values) <= np.spacing(np.abs(values[:-1])))
+            assert np.all(np.diff(schedule(counts)) <= 0)
 
 
 @pytest.mark.parametrize("row", [row for row in SCHEDULES + LONG_SCHEDULES if row.ends], ids=lambda row: row.text)
