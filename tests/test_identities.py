@@ -371,3 +371,18 @@ def test_gradient_through_a_zero_is_finite() -> None:
     state = tx.init(jnp.zeros(2))
     slope = jax.grad(lambda g: tx.update(g, state)[0].sum())(jnp.array([0.0, 2.0]))
     assert jnp.isfinite(slope).all()
+
+
+def test_members_of_a_chain_pass_float32_and_round_once() -> None:
+    g = jnp.arange(1, 65, dtype=jnp.float32).astype(jnp.bfloat16)
+    tx = gradtx.chain(gradtx.scale(1 / 3), gradtx.scale(3.0))
+    updates, _ = jax.jit(tx.update)(g, tx.init(g), g)
+    chex.assert_trees_all_equal(updates, g)  # rounded between, a third of the numbers would differ
+
+
+def test_a_quotient_by_zero_has_finite_derivatives_of_every_order() -> None:
+    from gradtx._core.arrays.numerics import divide
+
+    slope = jax.grad(lambda sigma: divide(jnp.array(2.0), sigma))
+    assert [slope(0.0), jax.grad(slope)(0.0), jax.grad(jax.grad(slope))(0.0)] == [0.0, 0.0, 0.0]
+    assert [slope(2.0), jax.grad(slope)(2.0)] == [-0.5, 0.5]

@@ -55,11 +55,11 @@ MUTANTS: list[Mutant] = [
         "root: twice the slope", NUMERICS, "0.5 / safe", "1.0 / safe", identity("a_root_has_half_its_inverse_as_slope")
     ),
     Mutant(
-        "divide: NaN slope at 0",
+        "divide: NaN slope of its slope at 0",
         NUMERICS,
         "safe = jnp.where(zero, jnp.ones_like(sigma), sigma)",
         "safe = sigma",
-        identity("gradient_through_a_zero_is_finite"),
+        identity("a_quotient_by_zero_has_finite_derivatives_of_every_order"),
     ),
     Mutant(
         "accumulator: half precision",
@@ -73,7 +73,7 @@ MUTANTS: list[Mutant] = [
         NUMERICS,
         "np.promote_types(accumulator(a), accumulator(b))",
         "np.promote_types(a, b)",
-        reference_of("scale_by_learning_rate", dtype="bfloat16"),
+        identity("members_of_a_chain_pass_float32_and_round_once"),
     ),
     # the core
     Mutant(
@@ -143,8 +143,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "dtype: a wide slot made narrow",
         KERNEL,
-        "dtype = wider(dtype, x.dtype)",
-        "pass",
+        "dtype = wider(dtype, x.dtype) if",
+        "dtype = dtype if",
         identity("narrow_gradients_of_wide_parameters_are_computed_wide"),
     ),
     Mutant(

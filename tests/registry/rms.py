@@ -166,6 +166,6 @@ MUTANTS = [
         FILE,
         "k.away * held(abs_sq(g - mu))",
         "k.new * held(abs_sq(g - mu))",
-        identity("a_steady_gradient_has_no_variance_and_no_nan"),
+        reference_of("scale_by_stddev"),
     ),
 ]
