@@ -3,17 +3,28 @@
 The environment is set before jax is imported; the devices do not exist otherwise.
 """
 
+import gc
 import os
+import tempfile
+from typing import Any
 
 from tests.flags import FLAGS
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
 
+# What one process of the run has compiled, no other compiles again: more than half of the suite is compiling.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="gradtx-tests-")  # goes away with the process that made it
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
 import hypothesis  # after the environment is set
 import jax
 import pytest
 
+gc.set_threshold(50_000, 50, 1000)  # tracing makes many small objects that stay
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -27,7 +38,7 @@ CELLS = pytest.StashKey[dict[tuple[str, int], tuple[int, int]]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--exhaustive`: what CI runs once, and a person before a release."""
-    text = "contracts in all 16 dtype mixes for every row, references of every dtype in every leaf shape"
+    text = "all 16 dtype mixes for every row, every leaf shape, 5 times the examples, and tests marked `exhaustive`"
     parser.addoption("--exhaustive", action="store_true", help=text)
 
 
@@ -46,8 +57,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "xdist_group(name): run these on one worker, since they share what is slow to make"
     )
+    config.addinivalue_line("markers", "exhaustive: left out unless the run is `--exhaustive`")
     if getattr(config.option, "dist", "no") == "load":  # what `-n` gives
         config.option.dist = "loadgroup"
+    if hasattr(config, "workerinput"):  # a worker reads the command line, which does not say so
+        config.option.loadgroup = config.workerinput["loadgroup"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist that tests are sent out by group."""
+    node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only an exhaustive run tests; start with the examples, whose tests take longest."""
+    if not config.option.exhaustive:
+        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+    items.sort(key=lambda item: "test_examples" not in item.nodeid)
 
 
 class Collector:

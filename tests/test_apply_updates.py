@@ -7,14 +7,11 @@ import hypothesis.strategies as st
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 import gradtx
 
-MANY = settings(max_examples=25)
 
-
-@MANY
 @given(
     p=hnp.arrays(np.float32, 8, elements=st.floats(-1e3, 1e3, width=32)),
     u=hnp.arrays(np.float32, 8, elements=st.floats(-10, 10, width=32)),

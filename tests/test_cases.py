@@ -262,7 +262,8 @@ def test_derivative_of_a_derivative_through_a_scan() -> None:
         return loss(carry[0])
 
     for name, make in makers.items():
-        second = [jax.grad(jax.grad(trained))(jnp.array(0.1), make, scanned) for scanned in (False, True)]
+        twice = jax.jit(jax.grad(jax.grad(trained)), static_argnums=(1, 2))
+        second = [twice(jnp.array(0.1), make, scanned) for scanned in (False, True)]
         assert np.all(np.isfinite(second)), name
         np.testing.assert_allclose(second[1], second[0], rtol=1e-8, err_msg=name)
         h = 1e-5

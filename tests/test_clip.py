@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 import gradtx
 from gradtx._core.arrays.norm import SMALL, plain_norm, shrunk_norm
 from tests.batteries.mixes import rounding
 
-MANY = settings(max_examples=25)
 SHAPES = {"bias": (4,), "kernel": (3, 2)}
 numbers = st.one_of(st.just(0.0), st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(x) > 1e-3))
 trees = st.fixed_dictionaries({name: hnp.arrays(np.float64, shape, elements=numbers) for name, shape in SHAPES.items()})
@@ -31,7 +30,6 @@ def norm(tree: Any) -> float:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@MANY
 @given(tree=trees, size=sizes)
 @example(tree={name: np.ones(shape) for name, shape in SHAPES.items()}, size=1e30)
 def test_clip_bounds_the_norm_and_keeps_the_direction(dtype: str, tree: Any, size: float) -> None:

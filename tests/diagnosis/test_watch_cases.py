@@ -60,7 +60,9 @@ def test_a_healthy_run_passes_the_checks_for_nan_and_infinity(name):
     assert np.isfinite(read(state).rows["straight"]).sum() == 1
 
 
-@by_chain
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "adamw" in name else pytest.mark.exhaustive) for name in CHAINS]
+)
 def test_checkify_finds_nothing(name):
     tx, p, step = healthy(name)
     checks = checkify.all_checks

@@ -30,8 +30,15 @@ def specs(tx: Any, p: Any, split: Any) -> Any:
     return optax.tree_map_params(tx, lambda _, spec: spec, shapes, split, transform_non_params=lambda _: P())
 
 
-@pytest.mark.parametrize("inside", [True, False], ids=["init inside", "init outside"])
-@pytest.mark.parametrize("checked", [True, False], ids=["check_vma", "unchecked"])
+@pytest.mark.parametrize(
+    ("checked", "inside"),
+    [
+        pytest.param(True, True, id="check_vma-init inside"),
+        pytest.param(False, False, id="unchecked-init outside"),
+        pytest.param(True, False, id="check_vma-init outside", marks=pytest.mark.exhaustive),
+        pytest.param(False, True, id="unchecked-init inside", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_shard_map_records_what_one_device_would(checked, inside):
     shapes = SHAPES if checked else {name: SHAPES[name] for name in "bw"}  # unchecked, every leaf is taken to be split
     grads, losses, p = gradients(6, shapes=shapes), np.linspace(2.0, 1.0, 6), start(shapes=shapes)

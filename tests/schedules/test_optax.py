@@ -20,12 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradtx import schedules
 
-few = settings(max_examples=25, derandomize=True, deadline=None)
 FLOAT32, FLOAT64 = 1e-6, 1e-12
 INT32_MAX = 2**31 - 1
 
@@ -147,7 +146,6 @@ def test_every_name_of_optax_is_tried():
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-@few
 @given(data=st.data(), at=counts)
 def test_values_are_those_of_optax(name: str, data: st.DataObject, at: list[Any]):
     kwargs = data.draw(SETTINGS[name])
@@ -167,7 +165,6 @@ def straight(start: float) -> Callable[[Any], Any]:
     return lambda count: start + 0.5 * count
 
 
-@few
 @given(st.lists(quarters(-10, 60), max_size=3).map(sorted), counts)
 @example([0], [0, 1, 5])
 @example([5, 5], [4, 5, 6])
