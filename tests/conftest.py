@@ -49,34 +49,39 @@ def exhaustive(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the table of contracts; keep what shares a subprocess on one worker."""
+    """Make room for the table of contracts."""
     if config.option.exhaustive:
         hypothesis.settings.load_profile("exhaustive")
     config.stash[CELLS] = {}
     config.pluginmanager.register(Collector(config), "contract-table")
-    config.addinivalue_line(
-        "markers", "xdist_group(name): run these on one worker, since they share what is slow to make"
-    )
     config.addinivalue_line("markers", "exhaustive: left out unless the run is `--exhaustive`")
-    if getattr(config.option, "dist", "no") == "load":  # what `-n` gives
-        config.option.dist = "loadgroup"
-    if hasattr(config, "workerinput"):  # a worker reads the command line, which does not say so
-        config.option.loadgroup = config.workerinput["loadgroup"]
+
+
+# Tests of one of these files share what is slow to make, and so do the contracts of one row.
+ONE_WORKER = ("tests/test_examples.py", "tests/batteries/test_speed.py")
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of xdist that tests are sent out by group."""
-    node.workerinput["loadgroup"] = node.config.option.dist == "loadgroup"
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Send tests that share something to one worker of xdist, the largest groups first, and every other by itself."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if "test_contract[" in nodeid:
+                return nodeid.rpartition("-")[0]
+            return file if file in ONE_WORKER else nodeid
+
+    return Together(config, log) if config.option.dist == "load" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only an exhaustive run tests; start with the examples, whose tests take longest."""
+    """Leave out what only an exhaustive run tests."""
     if not config.option.exhaustive:
         left_out = [item for item in items if item.get_closest_marker("exhaustive")]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
-    items.sort(key=lambda item: "test_examples" not in item.nodeid)
 
 
 class Collector:

@@ -23,7 +23,6 @@ ENDS = {
     "Adagrad, mean form, eta = 1/sqrt(t+1)": (-188.367, 2.6693),
     "Adagrad, mean form, eta = 0.1": (-188.433, 2.6695),
 }
-LECTURE = pytest.mark.xdist_group("lecture")  # one worker runs its 100,000 updates
 PICTURES = ["1a", "1b", "2-", "2.2a", "2.2c", "2.4a", "2.4b-decay-and", "2.4b-decay-ends", "2.4c"]
 
 
@@ -61,20 +60,17 @@ def test_surface_has_the_lectures_optimum_and_edge() -> None:
     assert f"{2 / high:.3e}" == "1.145e-06"
 
 
-@LECTURE
 @pytest.mark.parametrize("name", ENDS)
 def test_run_ends_where_the_lecture_says(table: dict[str, dict[str, float]], name: str) -> None:
     row = table[name]
     assert (round(row["b"], 3), round(row["w"], 4)) == ENDS[name]
 
 
-@LECTURE
 def test_decaying_rate_never_bursts(table: dict[str, dict[str, float]]) -> None:
     row = table["Adagrad, mean form, eta = 1/sqrt(t+1)"]
     assert (round(row["low"], 4), round(row["high"], 4)) == (2.4697, 2.6693)
 
 
-@LECTURE
 def test_mean_form_bursts_and_arrives(table: dict[str, dict[str, float]]) -> None:
     # the bursts amplify rounding: these digits belong to the order of sums in descend_summing_by_hand
     row = table["Adagrad, mean form, eta = 1"]
@@ -83,7 +79,6 @@ def test_mean_form_bursts_and_arrives(table: dict[str, dict[str, float]]) -> Non
     assert row["left"] < 0.05
 
 
-@LECTURE
 def test_bursts_come_where_the_effective_rate_has_passed_the_edge() -> None:
     surfaces = load("surfaces")
     bursting, calm = (surfaces.regression_run(name) for name in (surfaces.BURSTS, surfaces.CALM))
@@ -111,7 +106,6 @@ def test_sigma_rises_late_on_the_steep_stretch_and_falls_again() -> None:
     assert sigma[-1] < 0.1 * sigma.max()
 
 
-@LECTURE
 def test_lecture_prints_its_table(lecture: tuple[str, list[Path]]) -> None:
     printed, _ = lecture
     for b, w in ENDS.values():
@@ -119,7 +113,6 @@ def test_lecture_prints_its_table(lecture: tuple[str, list[Path]]) -> None:
     assert "2.4697 to 2.6693" in printed
 
 
-@LECTURE
 def test_lecture_draws_every_picture(lecture: tuple[str, list[Path]]) -> None:
     _, paths = lecture
     assert len(paths) == len(PICTURES)
@@ -165,7 +158,6 @@ VERDICTS = {
 }
 
 
-@LECTURE
 @pytest.mark.parametrize("name", VERDICTS)
 def test_the_lectures_runs_get_their_verdicts(name: str) -> None:
     assert load("surfaces").regression_verdict(name) in VERDICTS[name]
@@ -179,7 +171,6 @@ def test_the_valley_oscillates_and_is_not_called_a_minimum() -> None:
     assert "NOT a critical point" in report.headline
 
 
-@LECTURE
 @pytest.mark.parametrize(
     ("figure", "verdicts"),
     [("stuck", ["oscillating"]), ("convex", ["GD, eta = 1.145e-6", "GD, eta = 1e-7"])],
@@ -194,7 +185,6 @@ def test_pictures_carry_their_verdicts(figure: str, verdicts: list[str]) -> None
     lecture.plt.close(drawn)
 
 
-@LECTURE
 def test_bursts_carry_their_verdict() -> None:
     lecture = load("lecture")
     drawn = lecture.pictures()["2.4a-adagrad-bursts"]()

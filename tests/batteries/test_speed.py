@@ -24,7 +24,6 @@ KIB = 1024
 
 
 STEPS = {row.name: row for row in [*ROWS, *CASES] if row.speed is not None}
-TOGETHER = pytest.mark.xdist_group("compiled steps")  # one worker compiles them
 SCALARS = 2 * KIB  # room for scalars when XLA changes; far below a leaf
 
 
@@ -91,25 +90,21 @@ def fused() -> dict[str, dict[str, float]]:
     return in_a_process("--xla_backend_extra_options=xla_cpu_use_multi_output_fusion")
 
 
-@TOGETHER
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_writes_no_temporary_array(name: str, compiled: dict[str, dict[str, float]]):
     assert compiled[name]["temporary"] <= max(STEPS[name].speed.temporary, SCALARS)
 
 
-@TOGETHER
 def test_a_plain_slot_needs_no_temporary_byte(compiled: dict[str, dict[str, float]]):
     zero = [name for name, row in STEPS.items() if row.speed.temporary == 0]
     assert {name: compiled[name]["temporary"] for name in zero} == dict.fromkeys(zero, 0)
 
 
-@TOGETHER
 @pytest.mark.parametrize("name", STEPS)
 def test_bytes_moved_stay_near_the_floor(name: str, compiled: dict[str, dict[str, float]]):
     assert compiled[name]["moved"] <= 1.01 * STEPS[name].speed.moved
 
 
-@TOGETHER
 @pytest.mark.parametrize("name", STEPS)
 def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled: Any):
     """XLA writes p and all slots in one loop."""
