@@ -192,12 +192,17 @@ def test_bursts_carry_their_verdict() -> None:
     lecture.plt.close(drawn)
 
 
-def test_every_stuck_run_is_named_and_mended_in_a_plain_process(tmp_path: Path) -> None:
+def test_every_stuck_run_is_named_and_mended_in_a_plain_process(tmp_path: Path, exhaustive: bool) -> None:
     """As a user runs it: when a run bursts depends on the last bit, which the suite's flags for XLA change."""
-    made = [case.verdict for case in load("stuck").cases()]
-    assert len(set(made)) >= 8
+    every = [case.verdict for case in load("stuck").cases()]
+    assert len(set(every)) >= 8
+    made = [
+        verdict
+        for verdict in every
+        if exhaustive or verdict in ("oscillating", "noise_floor", "sigma_burst", "non_finite")
+    ]
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    command = [sys.executable, str(EXAMPLES / "stuck.py"), "--out", str(tmp_path)]
+    command = [sys.executable, str(EXAMPLES / "stuck.py"), "--out", str(tmp_path), "--only", *made]
     env = {**plain, "PYTHONPATH": str(EXAMPLES.parent)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

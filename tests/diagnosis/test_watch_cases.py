@@ -22,7 +22,9 @@ CHAINS = {
     "clip + adamw": lambda: gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(0.01)),
     "optax.adam": lambda: optax.adam(0.01),
 }
-by_chain = pytest.mark.parametrize("name", CHAINS)
+by_chain = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "adamw" in name else pytest.mark.exhaustive) for name in CHAINS]
+)
 optax_dtypes = functools.partial(jax.numpy_dtype_promotion, "standard")  # which optax's own transforms rely on
 
 
@@ -60,9 +62,7 @@ def test_a_healthy_run_passes_the_checks_for_nan_and_infinity(name):
     assert np.isfinite(read(state).rows["straight"]).sum() == 1
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if "adamw" in name else pytest.mark.exhaustive) for name in CHAINS]
-)
+@by_chain
 def test_checkify_finds_nothing(name):
     tx, p, step = healthy(name)
     checks = checkify.all_checks
