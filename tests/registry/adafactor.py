@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.registry.base import LEAVES, Mutant, reference_of, row
+from tests.registry.base import FUSED, LEAVES, Mutant, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at, copy, halving, like, rising
 
 
@@ -107,11 +107,14 @@ SIZE = {"numbers_only": ("min_dim_size_to_factor",)}  # it decides on the shapes
 FACTORED = {**SIZE, "laws": (LEAVES,)}  # sigma is made of one number per row and one per column
 MEAN = partial(adafactor, store_mu=np.float32)  # the momentum is stored in float32
 ROWS = [
-    row("scale_by_factored_rms", traits={**SIZE, "reference": scale_by_factored_rms, "hyper": "decay_rate"}),
+    row(
+        "scale_by_factored_rms",
+        traits={**SIZE, "reference": scale_by_factored_rms, "hyper": "decay_rate", "fused": FUSED},
+    ),
     row(
         "scale_by_factored_rms",
         "factored",
-        traits={**FACTORED, "reference": scale_by_factored_rms},
+        traits={**FACTORED, "reference": scale_by_factored_rms, "fused": FUSED},
         min_dim_size_to_factor=2,
         step_offset=2,
     ),
