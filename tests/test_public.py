@@ -244,7 +244,7 @@ def test_arguments_are_those_of_optax(name: str, thing: Callable[..., Any]) -> N
 
 # --- size and words ---------------------------------------------------------------------------------------------------
 
-LONGEST_FILE = 380
+LONGEST_FILE = 270
 ADAM_LINES = 15
 BANNED = ["TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error", "X" * 3]
 
