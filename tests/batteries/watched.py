@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,15 +12,17 @@ from tests.batteries.mixes import (
     GRADS,
     MIXES,
     Cell,
+    bound,
     grads_of,
     jitted,
     mixes_of,
     params_of,
     state_leaves,
     stepping,
+    structs,
     transform,
 )
-from tests.registry import Row
+from tests.registry import Row, stands_for
 
 STEPS = 5
 
@@ -61,19 +64,38 @@ def units(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.max(np.abs(x - y) / last))
 
 
+def spy(row: Row) -> gradtx.Transform:
+    """Return the watched transform; one group compiles sooner than one a leaf."""
+    return gradtx.watch(transform(row), groups=lambda path: "all")
+
+
 def differences(row: Row, mixes: Any, jit: bool) -> dict[str, list[float]]:
     """Return how far the watched run is from the bare one, in units in the last place."""
-    spy = gradtx.watch(transform(row), groups=lambda path: "all")  # one group compiles sooner than one a leaf
-    bare, watched = (run(row, tx, mixes, jit) for tx in (transform(row), spy))
+    bare, watched = (run(row, tx, mixes, jit) for tx in (transform(row), spy(row)))
     return {mix: [units(a, b) for a, b in zip(bare[mix], watched[mix], strict=True)] for mix in bare}
+
+
+def traced(row: Row, mixes: tuple[str, ...]) -> None:
+    """Hold a watched update to the shapes and dtypes of the bare one."""
+    grads, params = structs(row, mixes)
+
+    def shapes(tx: gradtx.Transform) -> Any:
+        return jax.eval_shape(bound(row, tx), grads, jax.eval_shape(tx.init, params), params)
+
+    updates, state = shapes(spy(row))
+    chex.assert_trees_all_equal_shapes_and_dtypes((updates, state.inner), shapes(transform(row)))
 
 
 def watched(row: Row, cell: Cell) -> None:
     """10: updates, params and inner state of a watched run are those of the bare one, bit for bit.
 
     A row that declares `fused` is held, under jit, to one unit in the last place a step; `test_watch.py` shows that it
-    too is exact where the processor has no fused multiply-add.
+    too is exact where the processor has no fused multiply-add. A row that another stands for is traced only,
+    unless the run is exhaustive.
     """
+    if stands_for(row) is not row and not cell.exhaustive:
+        cell.together(lambda mixes: traced(row, mixes))
+        return
     with cell.all_mixes():
         if cell.exhaustive or row.kind in ("combinator", "wrapper"):  # the code that differs is theirs
             eager = differences(row, mixes_of(row, exhaustive=False), jit=False)

@@ -28,4 +28,13 @@ ROWS: list[Row] = gathered("ROWS")  # through every battery
 CASES: list[Row] = gathered("CASES")  # further settings, held to what they declare: a reference, optax, a power, a cost
 MUTANTS: list[Mutant] = gathered("MUTANTS")
 
-__all__ = ["CASES", "FILES", "MUTANTS", "ROWS", "Mutant", "Row"]
+
+def stands_for(row: Row) -> Row:
+    """Return the row whose run shows what this one's would: the optimizer of its file, else the first of its name."""
+    rows = next((file.ROWS for file in FILES if row in getattr(file, "ROWS", [])), [row])
+    optimizer = [other for other in rows if row.kind == "rule" and other.kind == "optimizer"]
+    same = [other for other in rows if row.kind in ("rule", "optimizer") and other.public == row.public]
+    return [*optimizer, *same, row][0]
+
+
+__all__ = ["CASES", "FILES", "MUTANTS", "ROWS", "Mutant", "Row", "stands_for"]
