@@ -20,32 +20,35 @@ class Case:
         name: how the tables call it.
         make: `library -> transform`.
         torch: PyTorch's optimizer of the same method and its arguments, None where it has none.
+        extra: extra arguments of `update`.
     """
 
     name: str
     make: Callable[[Any], Any]
     torch: tuple[str, dict[str, Any]] | None = None
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """A tree of parameters: `total` numbers in equal leaves."""
+    """A tree of parameters: `total` numbers in equal leaves, vectors unless `shape` says how a leaf is laid out."""
 
     name: str
     total: int
     leaves: int
     dtype: Any = jnp.float32
+    shape: tuple[int, ...] | None = None
 
     def like(self, leaf: int | None = None) -> dict[str, jax.ShapeDtypeStruct]:
         """Return the shapes of the tree, or of one with so many numbers in a leaf."""
-        shape = (leaf or self.total // self.leaves,)
+        shape = (leaf,) if leaf else self.shape or (self.total // self.leaves,)
         return {f"w{i:03d}": jax.ShapeDtypeStruct(shape, self.dtype) for i in range(self.leaves)}
 
     def tree(self, seed: int, leaf: int | None = None) -> dict[str, jax.Array]:
         """Return random numbers of unit variance, the same in each leaf; params are seed 0, gradients seed 1."""
         like = self.like(leaf)
         numbers = np.random.default_rng(seed).standard_normal(leaf or self.total // self.leaves, np.float32)
-        return {key: jnp.array(numbers, x.dtype) for key, x in like.items()}
+        return {key: jnp.array(numbers.reshape(x.shape), x.dtype) for key, x in like.items()}
 
 
 def every_other(params: dict[str, Any]) -> dict[str, bool]:
@@ -91,5 +94,7 @@ BIG = Size("16M in 16 leaves", 16_000_000, 16)
 MANY = Size("1M in 500 leaves", 1_000_000, 500)
 HALF = Size("16M bfloat16", 16_000_000, 16, jnp.bfloat16)
 SCAN = Size("10 in a scan", 10, 1)
+MATRICES = Size("16M in 16 matrices of 1000 x 1000", 16_000_000, 16, shape=(1000, 1000))
+LAYERS = Size("64 matrices of 64 x 128", 64 * 64 * 128, 64, shape=(64, 128))
 WATCHED = Size("8M in 16 leaves", 8_000_000, 16)
 SOME = ["adamw", "clip + adamw"]  # what --quick times at 500 leaves and in bfloat16

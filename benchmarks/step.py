@@ -8,11 +8,12 @@ from importlib import metadata
 from pathlib import Path
 
 from cases import BIG, CASES, HALF, MANY, SOME, Case, Size
+from catalogue import PLAN, catalogue_rows
 from peers import cores
 from report import draw, print_report
 from sections import Row, flag_rows, flagged_rows, scan_row, step_rows, warm_up, watch_row
 
-SECTIONS = ["step", "scan", "watch", "flag"]
+SECTIONS = ["step", "scan", "watch", "flag", "catalogue"]
 
 
 def machine() -> dict[str, str | int]:
@@ -64,6 +65,8 @@ def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
         rows += [watch_row(case, 64 if quick else 192) for case in watched]
     if "flag" in sections:
         rows += flag_rows(quick=quick)
+    if "catalogue" in sections:
+        rows += catalogue_rows(only, quick=quick)
     return rows
 
 
@@ -71,7 +74,10 @@ def main() -> None:
     """Read the arguments, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases, under 2 minutes")
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, help="all by default; --quick leaves watch out")
+    parser.add_argument(
+        "--sections", nargs="+", choices=SECTIONS, help="all but the catalogue; --quick leaves watch out"
+    )
+    parser.add_argument("--all", action="store_true", help=f"the catalogue too, {len(PLAN)} methods more")
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
     parser.add_argument("--json", type=Path, help="write all numbers here")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
@@ -82,7 +88,8 @@ def main() -> None:
         return
     here = machine()
     print(", ".join(f"{key} {value}" for key, value in here.items()))
-    sections = args.sections or [name for name in SECTIONS if not (args.quick and name == "watch")]
+    left_out = [*(["watch"] if args.quick else []), *([] if args.all else ["catalogue"])]
+    sections = args.sections or [name for name in SECTIONS if name not in left_out]
     rows = measure(sections, args.cases, quick=args.quick)
     print_report(rows)
     if args.json:

@@ -18,11 +18,11 @@ def nbytes(tree: Any) -> int:
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def step_of(lib: Any, tx: Any) -> Callable[..., Any]:
+def step_of(lib: Any, tx: Any, extra: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the step that everybody writes: update, then apply."""
 
     def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params)
+        updates, state = tx.update(grads, state, params, **extra)
         return lib.apply_updates(params, updates), state
 
     return step
@@ -35,8 +35,9 @@ class JaxStep:
         """Compile it, and note what XLA says of its memory."""
         tx = case.make(lib)
         self.params, self.grads = size.tree(0), size.tree(1)
-        self.state = tx.init(self.params)
-        lowered = jax.jit(step_of(lib, tx), donate_argnums=(0, 1)).lower(self.params, self.state, self.grads)
+        self.state = jax.tree.map(jnp.copy, tx.init(self.params))  # some of optax's states alias the params
+        step = jax.jit(step_of(lib, tx, case.extra), donate_argnums=(0, 1))
+        lowered = step.lower(self.params, self.state, self.grads)
         start = time.perf_counter()
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
@@ -56,7 +57,7 @@ class ScanStep:
     def __init__(self, lib: Any, case: Case, size: Size) -> None:
         """Compile the loop."""
         tx = case.make(lib)
-        step = step_of(lib, tx)
+        step = step_of(lib, tx, case.extra)
         self.params = size.tree(0)
         self.state = tx.init(self.params)
 
@@ -132,7 +133,7 @@ def lower_seconds(libs: Mapping[str, Any], case: Case, size: Size, repeats: int)
             state = jax.eval_shape(tx.init, params)
             jax.clear_caches()
             start = time.perf_counter()
-            jax.jit(step_of(lib, tx), donate_argnums=(0, 1)).lower(params, state, params)
+            jax.jit(step_of(lib, tx, case.extra), donate_argnums=(0, 1)).lower(params, state, params)
             seconds[name].append(time.perf_counter() - start)
     return seconds
 
@@ -143,6 +144,6 @@ def eager_seconds(libs: Mapping[str, Any], case: Case, size: Size, rounds: int) 
     def update(lib: Any) -> Callable[[], None]:
         tx, params, grads = case.make(lib), size.tree(0, 100), size.tree(1, 100)
         state = tx.init(params)
-        return lambda: jax.block_until_ready(tx.update(grads, state, params))
+        return lambda: jax.block_until_ready(tx.update(grads, state, params, **case.extra))
 
     return race({name: update(lib) for name, lib in libs.items()}, rounds, cap=2.0)
