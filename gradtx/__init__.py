@@ -4,6 +4,7 @@ A direction m, a scale sigma and a schedule eta; what joins them, what bounds th
 """
 
 from gradtx import rules, schedules
+from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Transform
@@ -22,7 +23,9 @@ from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
+from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
@@ -85,7 +88,11 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_shape",
     "scale_by_stddev",
+    # matrices
+    "MuonDimensionNumbers",
+    "orthogonalize_via_newton_schulz",
     # schedule eta
     "scale",
     "scale_by_learning_rate",

@@ -158,6 +158,11 @@ def with_leaf(leaf: Any) -> dict[str, Any]:
     return {**GRADS, "b": [leaf, GRADS["b"][1]]}
 
 
+def muon_at(axes: Any) -> gradtx.Transform:
+    return gradtx.muon(0.1, muon_weight_dimension_numbers=axes and {"c": axes})
+
+
+STACK = {"c": jnp.ones((2, 3, 3))}
 INTEGER, BOOL = jnp.ones(3, jnp.int32), jnp.ones(3, bool)
 FLOAT0 = jax.grad(lambda w: jnp.sum(w.astype(jnp.float32)), allow_int=True)(INTEGER)
 VECTOR = jnp.ones(2)
@@ -388,9 +393,27 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
-    ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
-    ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
+    ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
+    ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "muon",
      ("ns_coeffs = (1.0, 2.0)",)),
+    ("muon's preset", lambda: gradtx.scale_by_muon("fast"), ValueError, "scale_by_muon",
+     ("ns_coeffs = 'fast'", "['dion', 'standard']")),
+    ("muon's preconditioning", lambda: gradtx.muon(0.1, preconditioning="fro"), ValueError, "muon",
+     ("preconditioning = 'fro'", "'aol'")),
+    ("muon of a stack", lambda: muon_at(None).init(STACK), ValueError, "muon",
+     ("params['c'] has shape (2, 3, 3)", "give muon_weight_dimension_numbers", "leave it to Adam")),
+    ("scale_by_muon of a vector", lambda: gradtx.scale_by_muon().init({"b": VECTOR}), ValueError, "scale_by_muon",
+     ("params['b'] has shape (2,)", "2 dimensions")),
+    ("muon, no axis", lambda: muon_at(gradtx.MuonDimensionNumbers(1, 3)).init(STACK), ValueError, "muon",
+     ("params['c'] has shape (2, 3, 3) and the axes [1, 3]", "axes from -3 to 2")),
+    ("muon, an axis twice", lambda: muon_at(gradtx.MuonDimensionNumbers((0, 1), -2)).init(STACK), ValueError, "muon",
+     ("params['c'] has the reduction axes [0, 1] and the output axes [-2]", "all different")),
+    ("muon, text for axes", lambda: muon_at("last two").init(STACK), TypeError, "muon",
+     ("muon_weight_dimension_numbers['c'] is str", "MuonDimensionNumbers or None")),
+    ("muon, another tree", lambda: gradtx.muon(0.1, muon_weight_dimension_numbers={"w": None}).init(STACK), ValueError,
+     "muon", ("muon_weight_dimension_numbers['c'] is missing", "params['c']")),
+    ("Newton-Schulz of a stack", lambda: gradtx.orthogonalize_via_newton_schulz(STACK["c"], "dion"), ValueError,
+     "orthogonalize_via_newton_schulz", ("x has shape (2, 3, 3)", "dimension_numbers")),
     ("adafactor's size", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=0), ValueError, "scale_by_factored_rms",
      ("min_dim_size_to_factor = 0",)),
     ("adafactor's size, a float", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=2.5), TypeError,

@@ -4,6 +4,8 @@ Each of them goes through the contracts of the registry without a line of the co
 """
 
 import dataclasses
+import re
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +243,83 @@ def test_half_precision_matrices_have_float32_momentum() -> None:
 def test_vector_is_no_matrix() -> None:
     with pytest.raises(ValueError, match=r"scale_by_muon: params\['b'\]"):
         scale_by_muon().init({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
+
+
+def dots(lowered: Any) -> int:
+    """Return the products of a compiled program, those of functions that are called more than once each time."""
+    return len(re.findall(r" dot\(| custom-call\(.*matmul", lowered.compile().as_text()))
+
+
+def test_muon_joins_equal_shapes() -> None:
+    """Matrices of one shape, transposed ones and stacks of them too, share one chain of 15 products."""
+    shapes = {"a": (4, 6), "b": (6, 4), "c": (4, 6), "stack": (3, 4, 6), "other": (4, 4)}
+    grads, params = grads_and_params(shapes)
+    tx = scale_by_muon(weight_dimension_numbers=gradtx.MuonDimensionNumbers(-2, -1))
+    got = run(tx, grads, params)
+    chex.assert_trees_all_close(got, reference(grads, params), rtol=1e-10, atol=1e-10)
+    assert dots(jax.jit(tx.update).lower(grads[0], tx.init(params))) == 2 * 15
+
+
+def test_muon_of_many_matrices_is_traced_soon() -> None:
+    """64 equal matrices: one chain of products, and an eighth of optax's time to trace and lower, with some room."""
+    params = {f"w{i}": jax.ShapeDtypeStruct((64, 128), jnp.float32) for i in range(64)}
+
+    def lowered(tx: Any) -> tuple[float, Any]:
+        state = jax.eval_shape(tx.init, params)
+        start = time.perf_counter()
+        program = jax.jit(tx.update).lower(params, state, params)
+        return time.perf_counter() - start, program
+
+    with jax.numpy_dtype_promotion("standard"):
+        theirs = min(lowered(optax.contrib.muon(0.1))[0] for _ in range(2))
+    runs = [lowered(gradtx.muon(0.1)) for _ in range(3)]
+    assert dots(runs[0][1]) == 15
+    assert min(seconds for seconds, _ in runs) < 0.2 * theirs
+
+
+def test_muon_leaves_no_stack_to_adam_unsaid() -> None:
+    params = {"layers": {"w": jnp.ones((12, 8, 8))}, "b": jnp.ones(8)}
+    with pytest.raises(
+        ValueError, match=r"muon: params\['layers'\]\['w'\] has shape \(12, 8, 8\).* muon_weight_dimension"
+    ):
+        gradtx.muon(0.1).init(params)
+    stack = gradtx.muon(0.1, muon_weight_dimension_numbers={"layers": gradtx.MuonDimensionNumbers(1, 2), "b": None})
+    adam = gradtx.muon(0.1, muon_weight_dimension_numbers={"layers": None, "b": None})
+    assert stack.init(params)[0].slots["mu"]["layers"]["w"].shape == (12, 8, 8)
+    assert adam.init(params)[0].slots["mu"]["layers"]["w"] is None
+    assert adam.init(params)[2].slots["nu"]["layers"]["w"].shape == (12, 8, 8)
+
+
+def test_muon_takes_optax_dimension_numbers() -> None:
+    grads, params = grads_and_params({"w": (3, 4, 2)})
+    numbers = [package.MuonDimensionNumbers((0, 2), 1) for package in (gradtx, optax.contrib)]
+    ours, theirs = (run(scale_by_muon(weight_dimension_numbers={"w": own}), grads, params) for own in numbers)
+    chex.assert_trees_all_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("how", ["frobenius", "spectral", "aol", "schatten"])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_newton_schulz_has_no_unit(how: str, dtype: str) -> None:
+    x = jnp.asarray(RNG.standard_normal((3, 5)) + (1j * RNG.standard_normal((3, 5)) if "c" in dtype else 0), dtype)
+    steps = ((1.5, -0.5, 0.0),) * 25
+    for size in (1e-12, 1.0, 1e15):
+        u = gradtx.orthogonalize_via_newton_schulz(x * jnp.asarray(size, dtype), steps, 0, how, 1e-30)
+        chex.assert_trees_all_close(u @ u.conj().T, np.eye(3, dtype=dtype), atol=1e-5)
+        assert u.dtype == dtype
+
+
+def test_newton_schulz_takes_coefficients_of_any_form() -> None:
+    x = jnp.asarray(RNG.standard_normal((2, 4, 3)))
+    numbers = gradtx.MuonDimensionNumbers(-2, -1)
+
+    def of(coefficients: Any) -> jax.Array:
+        return gradtx.orthogonalize_via_newton_schulz(x, coefficients, dimension_numbers=numbers)
+
+    want = of((3.4445, -4.775, 2.0315))
+    for same in ("standard", jnp.array([3.4445, -4.775, 2.0315]), np.tile([3.4445, -4.775, 2.0315], (5, 1))):
+        chex.assert_trees_all_close(of(same), want, rtol=1e-6)
+        if not isinstance(same, str):
+            chex.assert_trees_all_close(jax.jit(of)(jnp.asarray(same)), want, rtol=1e-6)
 
 
 def test_muon_has_slots_where_it_works_only() -> None:

@@ -124,9 +124,9 @@ def unbias(decay: Any, t: jax.Array) -> jax.Array:
         half = jnp.asarray(np.log(decay) / 2 if decay > 0 else -np.inf, scalar_dtype())
     else:
         half = jnp.log(decay) / 2
-    return 0.5 - 0.5 / jnp.tanh(t * half)
+    return 0.5 - 0.5 / lax.tanh(t * half)
 
 
 def increment(count: jax.Array) -> jax.Array:
     """Return `count + 1`, staying at the largest int32 instead of wrapping round."""
-    return jnp.where(count < INT32_MAX, count + 1, INT32_MAX).astype(count.dtype)
+    return lax.min(count, jnp.asarray(INT32_MAX - 1, count.dtype)) + 1
