@@ -38,7 +38,10 @@ from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
+from gradtx.methods.scion import scale_by_scion, scion
 from gradtx.methods.sgd import sgd
+from gradtx.methods.shampoo import scale_by_shampoo, shampoo
+from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -88,7 +91,10 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_scion",
+    "scale_by_shampoo",
     "scale_by_shape",
+    "scale_by_soap",
     "scale_by_stddev",
     # matrices
     "MuonDimensionNumbers",
@@ -131,7 +137,10 @@ __all__ = [
     "prodigy",
     "radam",
     "rmsprop",
+    "scion",
     "sgd",
+    "shampoo",
+    "soap",
     # watch
     "Probe",
     "Report",

@@ -47,7 +47,8 @@ class Row:
         shapes: the kinds of leaf that it takes, of `SHAPES`; the first is the one that contracts use.
         laws: of `LEAVES` and `ELEMENTS`, those it keeps.
         power: k where u(c g) = c^k u(g) holds exactly for each power of two c; None where no such law holds.
-        first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only.
+        first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only; and
+            a method that waits for the first gradient has no update before it.
         optax: whether optax's function of that name gives the same updates with the same settings.
         speed: what a compiled step may cost, None where it is not measured.
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -157,6 +158,34 @@ def spread(transform: str, argument: str, specs: Any, root: str, tree: Any) -> l
             raise TypeError(message(transform, where, f"is {describe(spec)}", "MuonDimensionNumbers or None", fix))
         out += [spec] * len(jax.tree.leaves(subtree, is_leaf=none_is_leaf))
     return out
+
+
+def is_alone(axes: Axes) -> bool:
+    """Return True if each number is a matrix of its own."""
+    return not axes.rows and not axes.columns
+
+
+def or_alone(layout: Layout) -> Layout:
+    """Return the layout that takes a leaf which another leaves out as a batch of numbers, each a matrix of its own."""
+
+    def whole(tree: Any, root: str) -> list[Axes | None]:
+        ranks = [len(shape_of(x) or ()) for x in flatten(tree)[0]]
+        known = layout(tree, root)
+        return [axes or Axes(tuple(range(n)), (), ()) for axes, n in zip(known, ranks, strict=True)]
+
+    return whole
+
+
+def whole_number(transform: str, argument: str, value: Any, least: int) -> int:
+    """Return a setting as an int.
+
+    Raises:
+        ValueError: it is no integer, or below `least`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < least:
+        fix = "give a Python number; it is fixed when the step is compiled"
+        raise ValueError(message(transform, argument, f"= {value!r}", f"an integer >= {least}", fix))
+    return operator.index(value)
 
 
 def where_none(layout: Layout) -> Callable[[Any], Any]:
