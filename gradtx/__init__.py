@@ -26,13 +26,14 @@ from gradtx.factors.momentum import trace
 from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.shape import scale_by_shape
-from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
+from gradtx.methods.adamc import adamc
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
@@ -59,6 +60,7 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.wrappers.cautious import cautious
 
 __version__ = "0.1.0"
 
@@ -78,6 +80,7 @@ __all__ = [
     "ratio",
     "rules",
     # direction m
+    "add_cautious_weight_decay",
     "add_decayed_weights",
     "ema",
     "trace",
@@ -129,6 +132,7 @@ __all__ = [
     "adafactor",
     "adagrad",
     "adam",
+    "adamc",
     "adamw",
     "amsgrad",
     "muon",
@@ -141,6 +145,8 @@ __all__ = [
     "sgd",
     "shampoo",
     "soap",
+    # round an optimizer
+    "cautious",
     # watch
     "Probe",
     "Report",

@@ -1,4 +1,4 @@
-"""Scion: step to the point of a norm ball that lies furthest along the momentum, a ball of its own for each kind of array."""
+"""Scion: step to the point of a norm ball that lies furthest along the momentum, one ball for each kind of array."""
 
 import math
 from types import SimpleNamespace
@@ -174,9 +174,9 @@ def scion(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, params = gradtx.scion(0.25, other_radius=2.0), jnp.array([1.0, -2.0])
+        >>> tx, params = gradtx.scion(0.25, other_radius=2.0), jnp.array([1.0, -1.0])
         >>> tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()
-        [-0.75, 0.0]
+        [-0.75, -0.25]
     """
     numbers = {"preconditioning": preconditioning, "weight_dimension_numbers": weight_dimension_numbers}
     pointed = scale_by_scion(b1, radius, other_radius, ns_coeffs, ns_steps, eps, mu_dtype, **numbers)

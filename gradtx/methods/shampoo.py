@@ -62,7 +62,8 @@ def inverse_roots(x: jax.Array, eps: jax.Array) -> jax.Array:
     """Return (x + eps)^(-1/4) of each symmetric matrix of a stack."""
     values, vectors = jnp.linalg.eigh(x)
     scaled = vectors * lax.convert_element_type(inverse_root(jnp.maximum(values, 0.0) + eps)[:, None, :], x.dtype)
-    return scaled @ adjoint(vectors)
+    found: jax.Array = scaled @ adjoint(vectors)
+    return found
 
 
 @factory

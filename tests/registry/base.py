@@ -57,6 +57,7 @@ class Row:
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
+        sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
@@ -78,6 +79,7 @@ class Row:
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
+    sparse: bool = False
     keeps_dtype: bool = False
 
     @property

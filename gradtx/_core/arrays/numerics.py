@@ -65,6 +65,13 @@ def abs_sq(x: jax.Array) -> jax.Array:
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
 
 
+def opposed(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return True where x and y point apart: Re conj(x) y < 0. Signs are compared, since a product may vanish."""
+    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
+        return x.real * y.real + x.imag * y.imag < 0
+    return ((x > 0) & (y < 0)) | ((x < 0) & (y > 0))
+
+
 def held(x: jax.Array) -> jax.Array:
     """Return a mean or sum of squares, at most a quarter of the largest number of its dtype; NaN passes on.
 
