@@ -251,13 +251,13 @@ def dots(lowered: Any) -> int:
 
 
 def test_muon_joins_equal_shapes() -> None:
-    """Matrices of one shape, transposed ones and stacks of them too, share one chain of 15 products."""
-    shapes = {"a": (4, 6), "b": (6, 4), "c": (4, 6), "stack": (3, 4, 6), "other": (4, 4)}
+    """Matrices of one shape, transposed ones too, share one chain of 15 products, and so do stacks."""
+    shapes = {"a": (4, 6), "b": (6, 4), "c": (4, 6), "stack": (3, 4, 6), "turned": (3, 6, 4), "other": (4, 4)}
     grads, params = grads_and_params(shapes)
     tx = scale_by_muon(weight_dimension_numbers=gradtx.MuonDimensionNumbers(-2, -1))
     got = run(tx, grads, params)
     chex.assert_trees_all_close(got, reference(grads, params), rtol=1e-10, atol=1e-10)
-    assert dots(jax.jit(tx.update).lower(grads[0], tx.init(params))) == 2 * 15
+    assert dots(jax.jit(tx.update).lower(grads[0], tx.init(params))) == 3 * 15
 
 
 def test_muon_of_many_matrices_is_traced_soon() -> None:
@@ -275,6 +275,25 @@ def test_muon_of_many_matrices_is_traced_soon() -> None:
     runs = [lowered(gradtx.muon(0.1)) for _ in range(3)]
     assert dots(runs[0][1]) == 15
     assert min(seconds for seconds, _ in runs) < 0.2 * theirs
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Explicit"])
+def test_muon_of_stacks_sharded_by_layer_sends_nothing(mode: str) -> None:
+    kind = getattr(jax.sharding.AxisType, mode)
+    mesh = jax.make_mesh((8,), ("layer",), axis_types=(kind,))
+    spread = jax.NamedSharding(mesh, jax.P("layer"))
+    plain = {name: jnp.asarray(RNG.standard_normal((8, 4, 6)), jnp.float32) for name in ("q", "k", "v")}
+    numbers = gradtx.MuonDimensionNumbers(-2, -1)
+    tx = gradtx.muon(0.1, muon_weight_dimension_numbers=numbers, adaptive=True)
+    wanted, _ = tx.update(plain, tx.init(plain), plain)
+    with jax.set_mesh(mesh):
+        params = jax.device_put(plain, spread)
+        state = tx.init(params)
+        compiled = jax.jit(tx.update).lower(params, state, params).compile()
+        assert not re.search("all-gather|all-reduce|all-to-all|collective-permute", compiled.as_text())
+        got, new = compiled(params, state, params)
+    chex.assert_trees_all_close(jax.device_get(got), jax.device_get(wanted), rtol=1e-4, atol=1e-5)
+    assert new[0].slots["mu"]["q"].sharding.is_equivalent_to(spread, 3)
 
 
 def test_muon_leaves_no_stack_to_adam_unsaid() -> None:

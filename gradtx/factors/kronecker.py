@@ -29,10 +29,15 @@ def bounded(x: jax.Array, most: float) -> jax.Array:
 
 
 def squares(p: jax.Array, axes: Axes, sides: tuple[bool, bool]) -> dict[str, jax.Array]:
-    """Return zeros of the shapes of a stack's G G^H and G^H G, (batch, m, m) and (batch, n, n); (1,) where not kept."""
-    shape = as_stack(p, axes).shape
-    sizes = {"left": shape[1] if sides[0] else 0, "right": shape[2] if sides[1] else 0}
-    return {name: zeros(jnp.zeros((shape[0], size, size) if size else 1, p.dtype)) for name, size in sizes.items()}
+    """Return zeros of the shapes of a stack's G G^H and G^H G, (..., m, m) and (..., n, n); (1,) where not kept."""
+    stack, found = as_stack(p, axes), {}
+    for name, kept, axis in zip(("left", "right"), sides, (-1, -2), strict=True):
+        if kept:  # sums have the shape, and along the batch the sharding, that is needed; their values are not used
+            sums = jnp.sum(stack, axis)
+            found[name] = zeros(jnp.broadcast_to(sums[..., None], (*sums.shape, sums.shape[-1])))
+        else:
+            found[name] = zeros(jnp.zeros(1, p.dtype))
+    return found
 
 
 def products(g: jax.Array, slots: Slots, sides: tuple[bool, bool], keep: Any, add: Any) -> dict[str, jax.Array]:

@@ -145,8 +145,8 @@ def all_orthogonalised(
     arrays = [joined([values[i] for i in group]) for group in groups]
     axes = [stacked(layouts[group[0]]) for group in groups]
     stacks = [as_stack(x, own) for x, own in zip(arrays, axes, strict=True)]
-    tall = [stack.shape[1] > stack.shape[2] for stack in stacks]
-    wide = [jnp.swapaxes(stack, 1, 2) if turn else stack for stack, turn in zip(stacks, tall, strict=True)]
+    tall = [stack.shape[-2] > stack.shape[-1] for stack in stacks]
+    wide = [jnp.swapaxes(stack, -1, -2) if turn else stack for stack, turn in zip(stacks, tall, strict=True)]
     for same in equals(wide, [None] * len(wide)):
         before = [wide[i] for i in same]
         after = orthogonalised(joined(before), rows, eps, preconditioning)
@@ -154,7 +154,7 @@ def all_orthogonalised(
             wide[i] = part
     out: list[Any] = [None] * len(values)
     for group, x, own, turn, stack in zip(groups, arrays, axes, tall, wide, strict=True):
-        back = from_stack(jnp.swapaxes(stack, 1, 2) if turn else stack, own, x.shape)
+        back = from_stack(jnp.swapaxes(stack, -1, -2) if turn else stack, own, x.shape)
         for i, part in zip(group, parted(back, [values[i] for i in group]), strict=True):
             out[i] = part
     return out
@@ -176,7 +176,7 @@ def orthogonalize_via_newton_schulz(
 
     Units: dimensionless; eps has the units of x.
     Differs from: optax's, which holds the sums of "aol" and "schatten" to 1e-8, whatever eps is, so that matrices of
-    entries below 1e-4 are not brought near 1 there, and which computes in half precision where x has it.
+    entries of 1e-8 and less are not brought near 1 there, and which computes in half precision where x has it.
 
     Args:
         x: the matrix, or an array with `dimension_numbers`.

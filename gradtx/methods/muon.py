@@ -111,7 +111,7 @@ def scale_by_muon(
     Units: dimensionless (invariant to g -> c g when eps = 0), those of g with `adaptive`; eps has the units of g.
     Differs from: the paper, whose momentum is a sum and not a debiased mean; both have the same direction in the long
     run. optax's, where `adaptive` multiplies a stack of matrices by one number, the sum of theirs, and "aol" and
-    "schatten" do not reach entries below 1e-4; here a stack is as its matrices one by one, whatever their unit.
+    "schatten" leave entries of 1e-8 and less too small; here a stack is as its matrices, whatever their unit.
 
     Args:
         ns_coeffs: a, b and c, or a tuple of them for each step, which then counts the steps, or "standard" or "dion".

@@ -61,7 +61,7 @@ def inverse_root(x: jax.Array) -> jax.Array:
 def inverse_roots(x: jax.Array, eps: jax.Array) -> jax.Array:
     """Return (x + eps)^(-1/4) of each symmetric matrix of a stack."""
     values, vectors = jnp.linalg.eigh(x)
-    scaled = vectors * lax.convert_element_type(inverse_root(jnp.maximum(values, 0.0) + eps)[:, None, :], x.dtype)
+    scaled = vectors * lax.convert_element_type(inverse_root(jnp.maximum(values, 0.0) + eps)[..., None, :], x.dtype)
     found: jax.Array = scaled @ adjoint(vectors)
     return found
 
@@ -96,7 +96,7 @@ def scale_by_shampoo(
             None takes each array of 2 dimensions as a matrix, and those of fewer are Adagrad's.
 
     State:
-        left, right: L and R of each matrix, (batch, m, m) and (batch, n, n), or (batch, m) and (batch, n) beyond
+        left, right: L and R of each matrix, (..., m, m) and (..., n, n), or (..., m) and (..., n) beyond
         max_precond_dim; left is like a vector where Adagrad works. left_root, right_root: like left and right. Those
         that an array does not use have the shape (1,). Float32 or wider.
 
@@ -132,7 +132,7 @@ def scale_by_shampoo(
             kept["left"] = zeros(p, magnitude=True)
         else:
             stack = as_stack(p, axes)
-            for side, on, axis in zip(SIDES, sides, (2, 1), strict=True):
+            for side, on, axis in zip(SIDES, sides, (-1, -2), strict=True):
                 kept[side] = kept[side] if on else zeros(jnp.sum(stack, axis), magnitude=True)
         return {**kept, **{f"{side}_root": x for side, x in roots.items()}}
 
@@ -147,7 +147,7 @@ def scale_by_shampoo(
             return divide(g, root(s * k.mean + k.eps)), {**slots, "left": s}
         sides, stack = whole_sides(g.shape, axes, most), as_stack(g, axes)
         new = {**slots, **products(stack, slots, sides, k.b2, k.add)}
-        for side, on, axis in zip(SIDES, sides, (2, 1), strict=True):
+        for side, on, axis in zip(SIDES, sides, (-1, -2), strict=True):
             if on:
                 new[f"{side}_root"] = root_when_due(new[side] * k.mean, slots[f"{side}_root"], k)
             else:
@@ -221,7 +221,7 @@ def shampoo(
         >>> import gradtx, jax.numpy as jnp
         >>> state = gradtx.shampoo(0.1).init({"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)})
         >>> {name: (slot["kernel"].shape, slot["bias"].shape) for name, slot in state[0].slots.items()}["left"]
-        ((1, 4, 4), (2,))
+        ((4, 4), (2,))
     """
     numbers = {"weight_dimension_numbers": weight_dimension_numbers}
     scaled = scale_by_shampoo(b2, eps, precondition_frequency, max_precond_dim, **numbers)

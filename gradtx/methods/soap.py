@@ -72,7 +72,7 @@ def scale_by_soap(
 
     State:
         mu, nu: like params, float32 or wider; nu real, in the basis.
-        left, right, left_basis, right_basis: L, R, Q_L and Q_R of each matrix, (batch, m, m) and (batch, n, n); of
+        left, right, left_basis, right_basis: L, R, Q_L and Q_R of each matrix, (..., m, m) and (..., n, n); of
         shape (1,) where there are none.
 
     Raises:
@@ -141,7 +141,7 @@ def scale_by_soap(
 
 def identities(x: jax.Array) -> jax.Array:
     """Return a stack of square matrices as identities; what is no such stack as it is."""
-    return x + jnp.eye(x.shape[-1], dtype=x.dtype)[None] if x.ndim > 1 else x
+    return x + jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape) if x.ndim > 1 else x
 
 
 def rotations(slots: Slots, sides: tuple[bool, bool]) -> tuple[Any, Any]:
@@ -223,7 +223,7 @@ def soap(
         >>> import gradtx, jax.numpy as jnp
         >>> state = gradtx.soap(3e-3).init({"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)})
         >>> {name: slot["kernel"].shape for name, slot in state[0].slots.items() if "basis" in name}
-        {'left_basis': (1, 4, 4), 'right_basis': (1, 2, 2)}
+        {'left_basis': (4, 4), 'right_basis': (2, 2)}
     """
     settings = {"shampoo_beta": shampoo_beta, "weight_dimension_numbers": weight_dimension_numbers}
     scaled = scale_by_soap(b1, b2, eps, precondition_frequency, max_precond_dim, **settings)

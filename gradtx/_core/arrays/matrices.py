@@ -56,9 +56,12 @@ def fans(shape: Sequence[int], axes: Axes) -> tuple[int, int]:
 
 
 def as_stack(x: jax.Array, axes: Axes) -> jax.Array:
-    """Return an array as a stack of matrices, of shape (batch, rows, columns)."""
+    """Return an array as a stack of matrices, its batch axes in front: of shape (..., rows, columns).
+
+    The batch axes stay apart: one that is sharded, such as that of the layers, stays sharded so.
+    """
     order = (*axes.batch, *axes.rows, *axes.columns)
-    shape = (math.prod(x.shape[i] for i in axes.batch), *fans(x.shape, axes))
+    shape = (*(x.shape[i] for i in axes.batch), *fans(x.shape, axes))
     x = x if order == tuple(range(x.ndim)) else jnp.transpose(x, order)
     return x if x.shape == shape else x.reshape(shape)
 
