@@ -245,6 +245,63 @@ def test_vector_is_no_matrix() -> None:
         scale_by_muon().init({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
 
 
+def averaged(seen: list[Any] | None = None) -> Transform:
+    """Return a user's rule: each leaf of a layer gets the mean of its layer's leaves of that shape, times a factor."""
+
+    def layout(tree: Any, root: str) -> list[str | None]:
+        del root
+        return [
+            path[0].key if path[0].key != "head" else None for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]
+        ]
+
+    def init(p: jax.Array, layer: str) -> Slots:
+        return {"size": jnp.full((), float(len(layer)) + 0 * p.size)}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        return g * len(k.layout), slots
+
+    def together(values: list[jax.Array], layouts: list[Any], k: SimpleNamespace) -> list[jax.Array]:
+        if seen is not None:
+            seen.append([x.shape for x in values])
+        alike = [[y for y, b in zip(values, layouts, strict=True) if b == a] for a in layouts]
+        return [k.factor * sum(ys) / len(ys) for ys in alike]
+
+    hyper = {"factor": lambda count: 10.0 + 0 * count}
+    return leafwise(
+        Rule("averaged", update, init, ("size",), hyper, layout=layout, together=together, elementwise=False)
+    )
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_users_rule_sees_all_leaves_and_what_they_are(compiled: bool) -> None:
+    seen: list[Any] = []
+    tx = gradtx.chain(gradtx.scale(2.0), averaged(seen), gradtx.scale(-1.0), gradtx.add_decayed_weights(0.5))
+    params = {"a": {"w": jnp.ones(2), "v": jnp.full(2, 3.0)}, "bb": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
+    state = tx.init(params)
+    assert state[1].slots["size"]["bb"]["w"] == 2.0
+    assert state[1].slots["size"]["head"]["w"] is None
+    assert len([run for run, _ in tx.body.runs]) == 1
+    for _ in range(2):
+        u, state = (jax.jit(tx.update) if compiled else tx.update)(params, state, params)
+        got = {name: {key: x.tolist() for key, x in leaves.items()} for name, leaves in u.items()}
+        assert got["a"] == {"w": [-39.5] * 2, "v": [-38.5] * 2}  # -10 times the mean of 2 and 6, and half of p
+        assert got["bb"] == {"w": [-39.5] * 2}
+        assert got["head"] == {"w": [-1.5] * 2}
+    assert all(shape == (1, 2) for shapes in seen for shape in shapes)
+    assert all(len(shapes) == 3 for shapes in seen)
+
+
+def test_leaves_on_two_devices_come_together_with_their_own() -> None:
+    one, two = jax.devices()[:2]
+    grads = {"a": jax.device_put(jnp.ones((2, 3)), one), "b": jax.device_put(jnp.ones((2, 3)), two)}
+    tx = scale_by_muon()
+    u, state = tx.update(grads, tx.init(grads))
+    assert (u["a"].devices(), u["b"].devices()) == ({one}, {two})
+    chex.assert_trees_all_equal(jax.device_get(u["a"]), jax.device_get(u["b"]))
+    assert state.slots["mu"]["b"].devices() == {two}
+
+
 def dots(lowered: Any) -> int:
     """Return the products of a compiled program, those of functions that are called more than once each time."""
     return len(re.findall(r" dot\(| custom-call\(.*matmul", lowered.compile().as_text()))
