@@ -4,6 +4,7 @@ A direction m, a scale sigma and a schedule eta; what joins them, what bounds th
 """
 
 from gradtx import rules, schedules
+from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Transform
@@ -22,20 +23,26 @@ from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
+from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
-from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.factors.shape import scale_by_shape
+from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
+from gradtx.methods.adamc import adamc
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
+from gradtx.methods.scion import scale_by_scion, scion
 from gradtx.methods.sgd import sgd
+from gradtx.methods.shampoo import scale_by_shampoo, shampoo
+from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -53,6 +60,7 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.wrappers.cautious import cautious
 
 __version__ = "0.1.0"
 
@@ -72,6 +80,7 @@ __all__ = [
     "ratio",
     "rules",
     # direction m
+    "add_cautious_weight_decay",
     "add_decayed_weights",
     "ema",
     "trace",
@@ -85,7 +94,14 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_scion",
+    "scale_by_shampoo",
+    "scale_by_shape",
+    "scale_by_soap",
     "scale_by_stddev",
+    # matrices
+    "MuonDimensionNumbers",
+    "orthogonalize_via_newton_schulz",
     # schedule eta
     "scale",
     "scale_by_learning_rate",
@@ -116,6 +132,7 @@ __all__ = [
     "adafactor",
     "adagrad",
     "adam",
+    "adamc",
     "adamw",
     "amsgrad",
     "muon",
@@ -124,7 +141,12 @@ __all__ = [
     "prodigy",
     "radam",
     "rmsprop",
+    "scion",
     "sgd",
+    "shampoo",
+    "soap",
+    # round an optimizer
+    "cautious",
     # watch
     "Probe",
     "Report",

@@ -158,6 +158,11 @@ def with_leaf(leaf: Any) -> dict[str, Any]:
     return {**GRADS, "b": [leaf, GRADS["b"][1]]}
 
 
+def muon_at(axes: Any) -> gradtx.Transform:
+    return gradtx.muon(0.1, muon_weight_dimension_numbers=axes and {"c": axes})
+
+
+STACK = {"c": jnp.ones((2, 3, 3))}
 INTEGER, BOOL = jnp.ones(3, jnp.int32), jnp.ones(3, bool)
 FLOAT0 = jax.grad(lambda w: jnp.sum(w.astype(jnp.float32)), allow_int=True)(INTEGER)
 VECTOR = jnp.ones(2)
@@ -352,6 +357,10 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("direction", "identity", "ema")),
     ("ratio, global direction", lambda: gradtx.ratio(gradtx.clip_by_global_norm(1.0), gradtx.scale_by_rms()),
      ValueError, "ratio", ("direction has a look at all leaves at once", "chain")),
+    ("ratio, matrices", lambda: gradtx.ratio(gradtx.scale_by_muon(), gradtx.scale_by_rms()), ValueError, "ratio",
+     ("direction has a look at all leaves at once", "chain")),
+    ("quotient, together", lambda: gradtx.quotient(gradtx.Rule("all", len, together=len)), ValueError, "quotient",
+     ("rule all has together", "leafwise")),
     ("divide_by, global", lambda: gradtx.divide_by(gradtx.Rule("all", len, whole_tree=len)),
      ValueError, "divide_by", ("rule all has whole_tree", "leafwise")),
     ("ratio, scale", lambda: gradtx.ratio(gradtx.ema(0.9), gradtx.trace(0.9)), TypeError, "ratio",
@@ -388,9 +397,45 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
-    ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
-    ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
+    ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
+    ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "muon",
      ("ns_coeffs = (1.0, 2.0)",)),
+    ("muon's preset", lambda: gradtx.scale_by_muon("fast"), ValueError, "scale_by_muon",
+     ("ns_coeffs = 'fast'", "['dion', 'standard']")),
+    ("muon's preconditioning", lambda: gradtx.muon(0.1, preconditioning="fro"), ValueError, "muon",
+     ("preconditioning = 'fro'", "'aol'")),
+    ("muon of a stack", lambda: muon_at(None).init(STACK), ValueError, "muon",
+     ("params['c'] has shape (2, 3, 3)", "give muon_weight_dimension_numbers", "leave it to Adam")),
+    ("scale_by_muon of a vector", lambda: gradtx.scale_by_muon().init({"b": VECTOR}), ValueError, "scale_by_muon",
+     ("params['b'] has shape (2,)", "2 dimensions")),
+    ("muon, no axis", lambda: muon_at(gradtx.MuonDimensionNumbers(1, 3)).init(STACK), ValueError, "muon",
+     ("params['c'] has shape (2, 3, 3) and the axes [1, 3]", "axes from -3 to 2")),
+    ("muon, an axis twice", lambda: muon_at(gradtx.MuonDimensionNumbers((0, 1), -2)).init(STACK), ValueError, "muon",
+     ("params['c'] has the reduction axes [0, 1] and the output axes [-2]", "all different")),
+    ("muon, text for axes", lambda: muon_at("last two").init(STACK), TypeError, "muon",
+     ("muon_weight_dimension_numbers['c'] is str", "MuonDimensionNumbers or None")),
+    ("muon, another tree", lambda: gradtx.muon(0.1, muon_weight_dimension_numbers={"w": None}).init(STACK), ValueError,
+     "muon", ("muon_weight_dimension_numbers['c'] is missing", "params['c']")),
+    ("Newton-Schulz of a stack", lambda: gradtx.orthogonalize_via_newton_schulz(STACK["c"], "dion"), ValueError,
+     "orthogonalize_via_newton_schulz", ("x has shape (2, 3, 3)", "dimension_numbers")),
+    ("soap's frequency", lambda: gradtx.soap(0.1, precondition_frequency=0), ValueError, "scale_by_soap",
+     ("precondition_frequency = 0", "an integer >= 1")),
+    ("soap's largest side", lambda: gradtx.soap(0.1, max_precond_dim=2.5), ValueError, "scale_by_soap",
+     ("max_precond_dim = 2.5",)),
+    ("shampoo of a stack", lambda: gradtx.shampoo(0.1).init(STACK), ValueError, "scale_by_shampoo",
+     ("params['c'] has shape (2, 3, 3)", "give weight_dimension_numbers", "leave it to Adagrad")),
+    ("cautious of a number", lambda: gradtx.cautious(0.1), TypeError, "cautious", ("inner is float", "a transform")),
+    ("cautious of a factory", lambda: gradtx.cautious(gradtx.adam), TypeError, "cautious", ("inner", "call it first")),
+    ("adamc of a schedule", lambda: gradtx.adamc(lambda count: 0.1), ValueError, "adamc",
+     ("max_learning_rate is missing", "the peak")),
+    ("rmsprop like another", lambda: gradtx.rmsprop(0.1, like="jax"), ValueError, "rmsprop",
+     ("like = 'jax'", "['torch']")),
+    ("rmsprop, contradictory", lambda: gradtx.rmsprop(0.1, eps_in_sqrt=True, like="torch"), ValueError, "rmsprop",
+     ("eps_in_sqrt = True contradicts like='torch'", "False")),
+    ("rmsprop, contradictory by place", lambda: gradtx.rmsprop(0.1, 0.9, 1e-8, 1.0, like="torch"), ValueError,
+     "rmsprop", ("initial_scale = 1.0 contradicts",)),
+    ("amsgrad, contradictory", lambda: gradtx.amsgrad(0.1, bias_correction_nu=False, like="torch"), ValueError,
+     "amsgrad", ("bias_correction_nu = False contradicts like='torch'",)),
     ("adafactor's size", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=0), ValueError, "scale_by_factored_rms",
      ("min_dim_size_to_factor = 0",)),
     ("adafactor's size, a float", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=2.5), TypeError,
@@ -425,6 +470,7 @@ REQUIRED: dict[str, Any] = {
     "threshold": 1.0,
     "step_size": 1.0,
     "step_size_fn": 1.0,
+    "inner": gradtx.identity(),
 }
 COMBINATORS = {
     "chain",

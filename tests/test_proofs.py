@@ -4,6 +4,8 @@ Each of them goes through the contracts of the registry without a line of the co
 """
 
 import dataclasses
+import re
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +243,159 @@ def test_half_precision_matrices_have_float32_momentum() -> None:
 def test_vector_is_no_matrix() -> None:
     with pytest.raises(ValueError, match=r"scale_by_muon: params\['b'\]"):
         scale_by_muon().init({"w": jnp.ones((2, 2)), "b": jnp.ones(2)})
+
+
+def averaged(seen: list[Any] | None = None) -> Transform:
+    """Return a user's rule: each leaf of a layer gets the mean of its layer's leaves of that shape, times a factor."""
+
+    def layout(tree: Any, root: str) -> list[str | None]:
+        del root
+        return [
+            path[0].key if path[0].key != "head" else None for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0]
+        ]
+
+    def init(p: jax.Array, layer: str) -> Slots:
+        return {"size": jnp.full((), float(len(layer)) + 0 * p.size)}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        return g * len(k.layout), slots
+
+    def together(values: list[jax.Array], layouts: list[Any], k: SimpleNamespace) -> list[jax.Array]:
+        if seen is not None:
+            seen.append([x.shape for x in values])
+        alike = [[y for y, b in zip(values, layouts, strict=True) if b == a] for a in layouts]
+        return [k.factor * sum(ys) / len(ys) for ys in alike]
+
+    hyper = {"factor": lambda count: 10.0 + 0 * count}
+    return leafwise(
+        Rule("averaged", update, init, ("size",), hyper, layout=layout, together=together, elementwise=False)
+    )
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_users_rule_sees_all_leaves_and_what_they_are(compiled: bool) -> None:
+    seen: list[Any] = []
+    tx = gradtx.chain(gradtx.scale(2.0), averaged(seen), gradtx.scale(-1.0), gradtx.add_decayed_weights(0.5))
+    params = {"a": {"w": jnp.ones(2), "v": jnp.full(2, 3.0)}, "bb": {"w": jnp.ones(2)}, "head": {"w": jnp.ones(2)}}
+    state = tx.init(params)
+    assert state[1].slots["size"]["bb"]["w"] == 2.0
+    assert state[1].slots["size"]["head"]["w"] is None
+    assert len([run for run, _ in tx.body.runs]) == 1
+    for _ in range(2):
+        u, state = (jax.jit(tx.update) if compiled else tx.update)(params, state, params)
+        got = {name: {key: x.tolist() for key, x in leaves.items()} for name, leaves in u.items()}
+        assert got["a"] == {"w": [-39.5] * 2, "v": [-38.5] * 2}  # -10 times the mean of 2 and 6, and half of p
+        assert got["bb"] == {"w": [-39.5] * 2}
+        assert got["head"] == {"w": [-1.5] * 2}
+    assert all(shape == (1, 2) for shapes in seen for shape in shapes)
+    assert all(len(shapes) == 3 for shapes in seen)
+
+
+def test_leaves_on_two_devices_come_together_with_their_own() -> None:
+    one, two = jax.devices()[:2]
+    grads = {"a": jax.device_put(jnp.ones((2, 3)), one), "b": jax.device_put(jnp.ones((2, 3)), two)}
+    tx = scale_by_muon()
+    u, state = tx.update(grads, tx.init(grads))
+    assert (u["a"].devices(), u["b"].devices()) == ({one}, {two})
+    chex.assert_trees_all_equal(jax.device_get(u["a"]), jax.device_get(u["b"]))
+    assert state.slots["mu"]["b"].devices() == {two}
+
+
+def dots(lowered: Any) -> int:
+    """Return the products of a compiled program, those of functions that are called more than once each time."""
+    return len(re.findall(r" dot\(| custom-call\(.*matmul", lowered.compile().as_text()))
+
+
+def test_muon_joins_equal_shapes() -> None:
+    """Matrices of one shape, transposed ones too, share one chain of 15 products, and so do stacks."""
+    shapes = {"a": (4, 6), "b": (6, 4), "c": (4, 6), "stack": (3, 4, 6), "turned": (3, 6, 4), "other": (4, 4)}
+    grads, params = grads_and_params(shapes)
+    tx = scale_by_muon(weight_dimension_numbers=gradtx.MuonDimensionNumbers(-2, -1))
+    got = run(tx, grads, params)
+    chex.assert_trees_all_close(got, reference(grads, params), rtol=1e-10, atol=1e-10)
+    assert dots(jax.jit(tx.update).lower(grads[0], tx.init(params))) == 3 * 15
+
+
+def test_muon_of_many_matrices_is_traced_soon() -> None:
+    """64 equal matrices: one chain of products, and an eighth of optax's time to trace and lower, with some room."""
+    params = {f"w{i}": jax.ShapeDtypeStruct((64, 128), jnp.float32) for i in range(64)}
+
+    def lowered(tx: Any) -> tuple[float, Any]:
+        state = jax.eval_shape(tx.init, params)
+        start = time.perf_counter()
+        program = jax.jit(tx.update).lower(params, state, params)
+        return time.perf_counter() - start, program
+
+    with jax.numpy_dtype_promotion("standard"):
+        theirs = min(lowered(optax.contrib.muon(0.1))[0] for _ in range(2))
+    runs = [lowered(gradtx.muon(0.1)) for _ in range(3)]
+    assert dots(runs[0][1]) == 15
+    assert min(seconds for seconds, _ in runs) < 0.2 * theirs
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Explicit"])
+def test_muon_of_stacks_sharded_by_layer_sends_nothing(mode: str) -> None:
+    kind = getattr(jax.sharding.AxisType, mode)
+    mesh = jax.make_mesh((8,), ("layer",), axis_types=(kind,))
+    spread = jax.NamedSharding(mesh, jax.P("layer"))
+    plain = {name: jnp.asarray(RNG.standard_normal((8, 4, 6)), jnp.float32) for name in ("q", "k", "v")}
+    numbers = gradtx.MuonDimensionNumbers(-2, -1)
+    tx = gradtx.muon(0.1, muon_weight_dimension_numbers=numbers, adaptive=True)
+    wanted, _ = tx.update(plain, tx.init(plain), plain)
+    with jax.set_mesh(mesh):
+        params = jax.device_put(plain, spread)
+        state = tx.init(params)
+        compiled = jax.jit(tx.update).lower(params, state, params).compile()
+        assert not re.search("all-gather|all-reduce|all-to-all|collective-permute", compiled.as_text())
+        got, new = compiled(params, state, params)
+    chex.assert_trees_all_close(jax.device_get(got), jax.device_get(wanted), rtol=1e-4, atol=1e-5)
+    assert new[0].slots["mu"]["q"].sharding.is_equivalent_to(spread, 3)
+
+
+def test_muon_leaves_no_stack_to_adam_unsaid() -> None:
+    params = {"layers": {"w": jnp.ones((12, 8, 8))}, "b": jnp.ones(8)}
+    with pytest.raises(
+        ValueError, match=r"muon: params\['layers'\]\['w'\] has shape \(12, 8, 8\).* muon_weight_dimension"
+    ):
+        gradtx.muon(0.1).init(params)
+    stack = gradtx.muon(0.1, muon_weight_dimension_numbers={"layers": gradtx.MuonDimensionNumbers(1, 2), "b": None})
+    adam = gradtx.muon(0.1, muon_weight_dimension_numbers={"layers": None, "b": None})
+    assert stack.init(params)[0].slots["mu"]["layers"]["w"].shape == (12, 8, 8)
+    assert adam.init(params)[0].slots["mu"]["layers"]["w"] is None
+    assert adam.init(params)[2].slots["nu"]["layers"]["w"].shape == (12, 8, 8)
+
+
+def test_muon_takes_optax_dimension_numbers() -> None:
+    grads, params = grads_and_params({"w": (3, 4, 2)})
+    numbers = [package.MuonDimensionNumbers((0, 2), 1) for package in (gradtx, optax.contrib)]
+    ours, theirs = (run(scale_by_muon(weight_dimension_numbers={"w": own}), grads, params) for own in numbers)
+    chex.assert_trees_all_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("how", ["frobenius", "spectral", "aol", "schatten"])
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_newton_schulz_has_no_unit(how: str, dtype: str) -> None:
+    x = jnp.asarray(RNG.standard_normal((3, 5)) + (1j * RNG.standard_normal((3, 5)) if "c" in dtype else 0), dtype)
+    steps = ((1.5, -0.5, 0.0),) * 25
+    for size in (1e-12, 1.0, 1e15):
+        u = gradtx.orthogonalize_via_newton_schulz(x * jnp.asarray(size, dtype), steps, 0, how, 1e-30)
+        chex.assert_trees_all_close(u @ u.conj().T, np.eye(3, dtype=dtype), atol=1e-5)
+        assert u.dtype == dtype
+
+
+def test_newton_schulz_takes_coefficients_of_any_form() -> None:
+    x = jnp.asarray(RNG.standard_normal((2, 4, 3)))
+    numbers = gradtx.MuonDimensionNumbers(-2, -1)
+
+    def of(coefficients: Any) -> jax.Array:
+        return gradtx.orthogonalize_via_newton_schulz(x, coefficients, dimension_numbers=numbers)
+
+    want = of((3.4445, -4.775, 2.0315))
+    for same in ("standard", jnp.array([3.4445, -4.775, 2.0315]), np.tile([3.4445, -4.775, 2.0315], (5, 1))):
+        chex.assert_trees_all_close(of(same), want, rtol=1e-6)
+        if not isinstance(same, str):
+            chex.assert_trees_all_close(jax.jit(of)(jnp.asarray(same)), want, rtol=1e-6)
 
 
 def test_muon_has_slots_where_it_works_only() -> None:

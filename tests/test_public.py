@@ -195,6 +195,10 @@ def test_dependencies_are_jax_and_optax() -> None:
 # --- signatures -------------------------------------------------------------------------------------------------------
 
 ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax does not have
+    "adagrad": ["lr_decay", "like"],
+    "amsgrad": ["like"],
+    "rmsprop": ["like"],
+    "scale_by_amsgrad": ["maximum_first"],
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],

@@ -11,22 +11,28 @@ from gradtx.rules import NonNegative, Rule, Slots, Transform, abs_sq, divide_by,
 
 @factory
 def scale_by_adagrad(
-    initial_accumulator_value: NonNegative = 0.1, eps: NonNegative = 1e-7, *, mean: bool = False
+    initial_accumulator_value: NonNegative = 0.1,
+    eps: NonNegative = 1e-7,
+    *,
+    mean: bool = False,
+    eps_in_sqrt: bool = True,
 ) -> Transform:
     """Divide by the root of the sum of all past squared gradients.
 
     s_t = s_{t-1} + g_t^2, s_0 = initial_accumulator_value; sigma_t = sqrt(s_t + eps), or with `mean` the lecture's
     root MEAN square sigma_t = sqrt((s_t + eps) / t); u_t = g_t / sigma_t, 0 where s_t is 0. The mean form with the
-    rate eta / sqrt(t) is the sum form with the rate eta.
+    rate eta / sqrt(t) is the sum form with the rate eta. With `eps_in_sqrt=False` sigma_t = sqrt(s_t) + eps.
 
-    Units: dimensionless (invariant to g -> c g when eps = s_0 = 0); eps and s_0 have the units of g^2.
+    Units: dimensionless (invariant to g -> c g when eps = s_0 = 0); eps and s_0 have the units of g^2, eps those of g
+    outside the root.
     Equivalent to: optax's `scale_by_rss` in the sum form.
-    Differs from: PyTorch's Adagrad, where s_0 = 0 and eps stands outside the root.
+    Differs from: PyTorch's Adagrad, where s_0 = 0 and eps stands outside the root: set `eps_in_sqrt=False`.
 
     Args:
         initial_accumulator_value: s_0, >= 0.
-        eps: added inside the root, >= 0.
+        eps: added inside or outside the root, >= 0.
         mean: whether sigma is the root of the mean instead of the sum; the paper's and the libraries' is the sum.
+        eps_in_sqrt: whether eps is added inside the root.
 
     State:
         sum_of_squares: like params, real, float32 or wider.
@@ -58,9 +64,10 @@ def scale_by_adagrad(
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
         s = held(slots["sum_of_squares"]) + held(abs_sq(g))
-        return root((s + k.eps) * k.share), {"sum_of_squares": s}
+        return root((s + k.eps_root) * k.share) + k.eps, {"sum_of_squares": s}
 
-    return divide_by(Rule("scale_by_adagrad", update, init, ("sum_of_squares",), {"eps": eps}, scalars=scalars))
+    hyper = {"eps": 0.0 if eps_in_sqrt else eps, "eps_root": eps if eps_in_sqrt else 0.0}
+    return divide_by(Rule("scale_by_adagrad", update, init, ("sum_of_squares",), hyper, scalars=scalars))
 
 
 @factory

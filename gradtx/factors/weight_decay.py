@@ -1,10 +1,12 @@
-"""Decoupled weight decay: add a share of the parameter to the update."""
+"""Decoupled weight decay: add a share of the parameter to the update, always or only where both agree."""
 
 from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from gradtx._core.arrays.numerics import opposed
 from gradtx.rules import Finite, Rule, Slots, Transform, factory, leafwise
 
 
@@ -49,4 +51,46 @@ def add_decayed_weights(weight_decay: Finite = 0.0, mask: Any = None) -> Transfo
 
     hyper = {"weight_decay": weight_decay}
     rule = Rule("add_decayed_weights", update, hyper=hyper, needs_params=True, role="decay")
+    return leafwise(rule, mask=mask)
+
+
+@factory
+def add_cautious_weight_decay(weight_decay: Finite = 0.0, mask: Any = None) -> Transform:
+    """Add the parameter times the weight decay where the step would move it towards 0 anyway.
+
+    u_t = g_t + weight_decay p_t where g_t p_t >= 0 and the mask is True, u_t = g_t elsewhere. g_t is what the scale
+    before it made of the gradient, and points up it: put it where `add_decayed_weights` stands in AdamW.
+
+    Units: weight_decay has those of g over those of p.
+    Equivalent to: the paper's decay; of complex numbers the real part of conj(g) p is compared.
+
+    Args:
+        weight_decay: finite; 0 turns it off.
+        {mask}
+
+    State:
+        no slots; the count alone.
+
+    Raises:
+        ValueError: weight_decay is NaN or infinite; a mask that does not fit the params; at update, params missing.
+        TypeError: a leaf of the mask is no bool.
+
+    Cost: no array; one pass, and after a scale one array while it runs, since its quotient is read twice.
+
+    References:
+        Chen et al. 2025, Algorithm 1, https://arxiv.org/abs/2510.12402
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.add_cautious_weight_decay(0.5)
+        >>> params = jnp.array([2.0, -2.0, 2.0])
+        >>> tx.update(jnp.array([1.0, 1.0, 0.0]), tx.init(params), params)[0].tolist()
+        [2.0, 1.0, 1.0]
+    """
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        return g + jnp.where(opposed(g, p), 0.0, k.weight_decay) * p, slots
+
+    hyper = {"weight_decay": weight_decay}
+    rule = Rule("add_cautious_weight_decay", update, hyper=hyper, needs_params=True, role="decay")
     return leafwise(rule, mask=mask)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from gradtx.rules import Factor, Hyper, LearningRate, Range, Rule, Slots, Transform, factory, identity, leafwise
+from gradtx.rules import Factor, Hyper, LearningRate, Range, Rule, Slots, Transform, factory, identity, leafwise, steps
 
 
 def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:
@@ -22,6 +22,22 @@ def multiply(name: str, factor: Hyper, sign: float = 1.0) -> Transform:
 
     ranges = {name: Range("(-inf, inf)", event=True)}
     return leafwise(Rule(name, update, hyper={name: factor}, ranges=ranges, scalars=scalars, event=name, role="rate"))
+
+
+def falling_rate(learning_rate: Hyper, lr_decay: Hyper) -> Transform:
+    """Return the transform u_t = -eta_t g_t / (1 + lr_decay (t-1)), with the state of `scale_by_learning_rate`."""
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        return {"step": -k.learning_rate / (1.0 + k.lr_decay * (steps(count) - 1.0))}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        return g * k.step, slots
+
+    name, hyper = "learning_rate", {"learning_rate": learning_rate, "lr_decay": lr_decay}
+    ranges = {name: Range("[0, inf)", event=True), "lr_decay": Range("[0, inf)")}
+    rule = Rule("scale_by_learning_rate", update, hyper=hyper, ranges=ranges, scalars=scalars, event=name, role="rate")
+    return leafwise(rule)
 
 
 @factory

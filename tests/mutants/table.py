@@ -4,6 +4,7 @@ from tests.registry import MUTANTS as OF_METHODS
 from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
 
 KERNEL, NUMERICS, SEGMENT = "_core/engine/kernel.py", "_core/arrays/numerics.py", "_core/engine/lift.py"
+STAGES = "_core/engine/stages.py"
 LEAFWISE, COMPOSE, CLOCK = "_core/engine/lifts.py", "_core/engine/chain.py", "_core/engine/clock.py"
 
 
@@ -18,7 +19,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "unbias: loses digits",
         NUMERICS,
-        "return 0.5 - 0.5 / jnp.tanh(t * half)",
+        "return 0.5 - 0.5 / lax.tanh(t * half)",
         "return 1.0 / (1.0 - jnp.exp(2.0 * t * half))",
         identity("the_correction_of_a_mean_keeps_its_digits"),
     ),
@@ -32,8 +33,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "count: wraps round",
         NUMERICS,
-        "jnp.where(count < INT32_MAX, count + 1, INT32_MAX)",
-        "(count + 1)",
+        "lax.min(count, jnp.asarray(INT32_MAX - 1, count.dtype)) + 1",
+        "count + 1",
         identity("the_first_update_sees_count_zero_and_the_count_saturates"),
     ),
     Mutant("steps: from 0", NUMERICS, "scalar_dtype()) + 1.0", "scalar_dtype())", reference_of("ema")),
@@ -121,7 +122,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "mask: inverted",
-        SEGMENT,
+        STAGES,
         "mask is None or mask[i] for mask",
         "mask is None or not mask[i] for mask",
         identity("weight_decay_only_where_the_mask_says"),
@@ -135,9 +136,9 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "slots: forgotten",
-        SEGMENT,
-        "zip(new_slots, new, strict=True)",
-        "zip(new_slots, old, strict=True)",
+        STAGES,
+        "zip(self.own(new_slots), new, strict=True)",
+        "zip(self.own(new_slots), old, strict=True)",
         reference_of("trace"),
     ),
     Mutant(
@@ -235,8 +236,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "outside jit: a mask is resolved once",
         SEGMENT,
-        "if self.has_mask else self.no_masks",
-        "if self.has_mask and self.kept is None else self.kept or self.no_masks",
+        "if self.chooses else self.all_leaves",
+        "if self.chooses and self.kept is None else self.kept or self.all_leaves",
         outside_jit("a_mask_may_look_at_the_numbers_and_change_outside_jit"),
     ),
     Mutant(

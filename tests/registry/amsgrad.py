@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from tests.registry.base import Mutant, Speed, reference_of, row
+from tests.registry.base import Mutant, Speed, case_of, reference_of, row
 from tests.registry.numbers import Hyper, Tree, at, elements, halving, like, ratio, rising
+from tests.registry.numbers import like as like_tree
 from tests.registry.scale import scale_by_learning_rate
 
 
@@ -42,6 +43,23 @@ def amsgrad(grads: list[Tree], params: Tree, *, learning_rate: Hyper, **settings
     return scale_by_learning_rate(scaled, params, learning_rate=learning_rate)
 
 
+def like_torch(grads: list[Tree], params: Tree, *, learning_rate: Hyper, b2: Hyper = 0.999, like: str) -> list[Tree]:
+    """v_max = max(v_max, v); theta = theta - gamma m_hat / (sqrt(v_max) / sqrt(1 - b2^t) + eps)."""
+    del like
+    m, v, most = like_tree(params), like_tree(params), like_tree(params)
+    updates = []
+    for t, g in enumerate(grads, start=1):
+        beta, u = at(b2, t), like_tree(params)
+        for name, i in elements(params):
+            m[name][i] = 0.9 * m[name][i] + 0.1 * g[name][i]
+            v[name][i] = beta * v[name][i] + (1 - beta) * g[name][i] ** 2
+            most[name][i] = max(most[name][i], v[name][i])
+            sigma = math.sqrt(most[name][i]) / math.sqrt(1 - beta**t) + 1e-8
+            u[name][i] = -at(learning_rate, t) * m[name][i] / (1 - 0.9**t) / sigma
+        updates.append(u)
+    return updates
+
+
 SCALE, OPTIMIZER = {"reference": scale_by_amsgrad}, {"reference": amsgrad, "kind": "optimizer"}
 PAPER = {"bias_correction_mu": False, "bias_correction_nu": False}
 ROWS = [
@@ -49,7 +67,10 @@ ROWS = [
     row("scale_by_amsgrad", "paper", traits=SCALE, **PAPER),
     row("amsgrad", traits={**OPTIMIZER, "hyper": "learning_rate", "speed": Speed(132, 13 / 9)}, learning_rate=0.1),
 ]
+TORCH = {"reference": like_torch, "kind": "optimizer"}
 CASES = [
+    row("amsgrad", "torch", traits={**TORCH, "speed": Speed(132, 13 / 9)}, learning_rate=0.1, like="torch"),
+    row("amsgrad", "torch, schedules", traits=TORCH, learning_rate=halving, b2=rising, like="torch"),
     row("scale_by_amsgrad", "no eps", traits={**SCALE, "power": 0}, eps=0.0),
     row("scale_by_amsgrad", "one correction", traits=SCALE, b2=0.5, eps=0.0, bias_correction_mu=False),
     row("amsgrad", "short memory", traits={**OPTIMIZER, "optax": True}, learning_rate=0.1, b2=0.5),
@@ -63,8 +84,8 @@ MUTANTS = [
     Mutant(
         "amsgrad: maximum before the correction",
         FILE,
-        'jnp.maximum(slots["nu_max"], nu * k.unbias)',
-        'jnp.maximum(slots["nu_max"], nu) * k.unbias',
+        'jnp.maximum(slots["nu_max"], nu * before)',
+        'jnp.maximum(slots["nu_max"], nu) * before',
         reference_of("scale_by_amsgrad"),
     ),
     Mutant(
@@ -80,5 +101,12 @@ MUTANTS = [
         "ema(b1, bias_correction_mu,",
         "ema(b1, True,",
         reference_of("scale_by_amsgrad[paper]"),
+    ),
+    Mutant(
+        "amsgrad: torch's correction before the maximum",
+        FILE,
+        "maximum_first=like is not None",
+        "maximum_first=False",
+        case_of("amsgrad[torch]"),
     ),
 ]

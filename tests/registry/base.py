@@ -47,7 +47,8 @@ class Row:
         shapes: the kinds of leaf that it takes, of `SHAPES`; the first is the one that contracts use.
         laws: of `LEAVES` and `ELEMENTS`, those it keeps.
         power: k where u(c g) = c^k u(g) holds exactly for each power of two c; None where no such law holds.
-        first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only.
+        first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only; and
+            a method that waits for the first gradient has no update before it.
         optax: whether optax's function of that name gives the same updates with the same settings.
         speed: what a compiled step may cost, None where it is not measured.
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.
@@ -56,6 +57,7 @@ class Row:
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
+        sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
@@ -77,6 +79,7 @@ class Row:
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
+    sparse: bool = False
     keeps_dtype: bool = False
 
     @property

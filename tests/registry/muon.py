@@ -1,20 +1,37 @@
 """Muon: Jordan et al. 2024, with a debiased mean as the momentum, and the factors of Liu et al. 2025."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from tests.registry.adam import scale_by_adam
-from tests.registry.base import LEAVES, Mutant, reference_of, row
+from tests.registry.base import ELEMENTS, LEAVES, Mutant, Row, case_of, reference_of, row
 from tests.registry.ema import ema
 from tests.registry.numbers import Hyper, Store, Tree, at, copy, halving, like, rising
 
 STEP = (3.4445, -4.775, 2.0315)
 
 
-def newton_schulz(h: np.ndarray, steps: int, eps: float) -> np.ndarray:
+def over(h: np.ndarray, preconditioning: str, eps: float) -> np.ndarray:
+    """Divide a matrix by what bounds its singular values by 1."""
+    s = np.linalg.svd(h, compute_uv=False)
+    if preconditioning == "aol":  # a number for each row of the wide form
+        turn = h.shape[0] > h.shape[1]
+        wide = h.T if turn else h
+        rows = np.maximum(np.sqrt(np.sum(np.abs(wide @ wide.T), axis=1, keepdims=True)), eps)
+        wide = wide / np.where(rows, rows, 1.0)
+        return wide.T if turn else wide
+    norms = {
+        "frobenius": np.sqrt(np.sum(s**2)) + eps,
+        "spectral": s.max() + eps,
+        "schatten": max(np.sum(s**4) ** 0.25, eps),
+    }
+    return h / norms[preconditioning] if norms[preconditioning] else h
+
+
+def newton_schulz(h: np.ndarray, steps: int, eps: float, preconditioning: str = "frobenius") -> np.ndarray:
     """NewtonSchulz5 of the post, through the singular values: each step maps s to a s + b s^3 + c s^5."""
-    left, s, right = np.linalg.svd(h, full_matrices=False)
-    length = np.sqrt(np.sum(s**2)) + eps
-    s = s / length if length else s
+    left, s, right = np.linalg.svd(over(h, preconditioning, eps), full_matrices=False)
     a, b, c = STEP
     for _ in range(steps):
         s = a * s + b * s**3 + c * s**5
@@ -30,13 +47,36 @@ def scale_by_muon(
     eps: Hyper = 1e-8,
     nesterov: bool = True,
     adaptive: bool = False,
+    preconditioning: str = "frobenius",
+    weight_dimension_numbers: Any = None,
 ) -> list[Tree]:
-    """O_t = NewtonSchulz5(B_t), B_t the momentum; only for matrices."""
+    """O_t = NewtonSchulz5(B_t), B_t the momentum; an array of 3 dimensions is a stack of such matrices."""
+    del weight_dimension_numbers  # the rows that give them say that the last two axes are the matrix's
     ahead = ema(grads, params, decay=beta, nesterov=nesterov)
     updates = []
     for t, h in enumerate(ahead, start=1):
-        u = {name: newton_schulz(x, ns_steps, at(eps, t)) for name, x in h.items()}
-        updates.append({name: x * np.sum(x * h[name]) if adaptive else x for name, x in u.items()})
+        u = like(params)
+        for name, x in h.items():
+            for i in np.ndindex(x.shape[:-2]):
+                u[name][i] = newton_schulz(x[i], ns_steps, at(eps, t), preconditioning)
+                u[name][i] *= np.sum(u[name][i] * x[i]) if adaptive else 1.0
+        updates.append(u)
+    return updates
+
+
+def scale_by_shape(
+    grads: list[Tree], params: Tree, *, weight_dimension_numbers: Any = None, consistent_rms: Hyper | None = None
+) -> list[Tree]:
+    """Multiply by sqrt(max(1, fan out / fan in)), or by rms sqrt(max(fan in, fan out))."""
+    del params, weight_dimension_numbers
+    updates = []
+    for t, g in enumerate(grads, start=1):
+        u = {}
+        for name, x in g.items():
+            rows, columns = x.shape[-2:]
+            factor = max(1, columns / rows) ** 0.5
+            u[name] = x * (factor if consistent_rms is None else at(consistent_rms, t) * max(rows, columns) ** 0.5)
+        updates.append(u)
     return updates
 
 
@@ -49,14 +89,17 @@ def muon(
     adam_weight_decay: Hyper = 0.0,
     adam_learning_rate: Hyper | None = None,
     consistent_rms: float | None = None,
+    muon_weight_dimension_numbers: Any = None,
     store: Store = float,
     **settings: float,
 ) -> list[Tree]:
-    """Muon at matrices, AdamW with a look ahead elsewhere."""
-    matrices = [name for name, p in params.items() if np.ndim(p) == 2]
+    """Muon at matrices, and at stacks of them where dimension numbers are given; AdamW with a look ahead elsewhere."""
+    least = 2
+    matrices = [name for name, p in params.items() if np.ndim(p) >= least]
     of_muon = scale_by_muon(
         [{name: g[name] for name in matrices} for g in grads], {name: params[name] for name in matrices}, **settings
     )
+    shaped = scale_by_shape(of_muon, params, consistent_rms=consistent_rms)
     of_adam = scale_by_adam(grads, params, nesterov=True)
     theta = copy(params)
     updates = []
@@ -65,11 +108,7 @@ def muon(
         for name in params:
             eta, decay, x = at(learning_rate, t), at(adam_weight_decay, t), of_adam[t - 1][name]
             if name in matrices:
-                rows, columns = np.shape(params[name])
-                factor = max(1, columns / rows) ** 0.5
-                if consistent_rms is not None:
-                    factor = consistent_rms * max(rows, columns) ** 0.5
-                decay, x = at(weight_decay, t), factor * of_muon[t - 1][name]
+                decay, x = at(weight_decay, t), shaped[t - 1][name]
             elif adam_learning_rate is not None:
                 eta = at(adam_learning_rate, t)
             u[name] = np.asarray(-eta * (x + decay * theta[name]))
@@ -78,8 +117,35 @@ def muon(
     return updates
 
 
+class Dims(NamedTuple):
+    """Dimension numbers as a user may write them: the last two axes, or others."""
+
+    reduction_axis: Any = -2
+    output_axis: Any = -1
+
+
+def last_two(params: Any) -> Any:
+    """Return dimension numbers at each array of 2 dimensions or more, None elsewhere."""
+    if hasattr(params, "shape"):
+        return Dims() if len(params.shape) > 1 else None
+    if isinstance(params, dict):
+        return {name: last_two(p) for name, p in params.items()}
+    return [last_two(p) for p in params] if isinstance(params, list) else None
+
+
+def of_library(library: Any, **settings: Any) -> Any:
+    """Return Muon of either library, told of the axes in its own words."""
+    own = library if hasattr(library, "muon") else library.contrib
+    dims = settings.pop("axes")
+    numbers = {name: None if axes is None else own.MuonDimensionNumbers(*axes) for name, axes in dims.items()}
+    return own.muon(muon_weight_dimension_numbers=numbers, **settings)
+
+
 MATRICES = {"laws": (LEAVES,), "numbers_only": ("ns_steps",)}  # an orthogonal factor mixes the elements of its matrix
-OPTIMIZER = {**MATRICES, "reference": muon, "kind": "optimizer"}
+FLAT = {"shapes": ("vector", "scalar", "matrix")}  # a stack needs dimension numbers
+OPTIMIZER = {**MATRICES, **FLAT, "reference": muon, "kind": "optimizer"}
+OPTAX = {**MATRICES, **FLAT, "optax": True}
+STACKS = {"shapes": ("matrix", "stack")}
 ROWS = [
     row("muon", traits={**OPTIMIZER, "hyper": "learning_rate"}, learning_rate=0.1, weight_decay=0.01),
     row(
@@ -94,16 +160,23 @@ ROWS = [
     ),
     row(
         "scale_by_muon",
-        traits={**MATRICES, "reference": scale_by_muon, "shapes": ("matrix",), "hyper": "beta"},
+        traits={**MATRICES, "reference": scale_by_muon, **STACKS, "hyper": "beta"},
+        weight_dimension_numbers=last_two,
+    ),
+    row(
+        "scale_by_shape",
+        traits={**STACKS, "laws": (LEAVES, ELEMENTS), "power": 1, "reference": scale_by_shape},
+        consistent_rms=0.2,
+        weight_dimension_numbers=last_two,
     ),
 ]
 CASES = [
     row("muon", "schedules", traits=OPTIMIZER, learning_rate=halving, beta=rising, adam_learning_rate=rising),
-    row("muon", "as optax", traits={**MATRICES, "optax": True}, learning_rate=0.1),
+    row("muon", "as optax", traits=OPTAX, learning_rate=0.1),
     row(
         "muon",
         "optax, adaptive",
-        traits={**MATRICES, "optax": True},
+        traits=OPTAX,
         learning_rate=0.1,
         nesterov=False,
         adaptive=True,
@@ -114,7 +187,7 @@ CASES = [
     row(
         "muon",
         "optax, coefficients",
-        traits={**MATRICES, "optax": True},
+        traits=OPTAX,
         learning_rate=0.1,
         ns_coeffs=((2.0, -1.5, 0.5), (1.5, -0.5, 0.0)),
         consistent_rms=0.2,
@@ -123,11 +196,49 @@ CASES = [
     row(
         "muon",
         "optax, mask",
-        traits={**MATRICES, "optax": True},
+        traits=OPTAX,
         learning_rate=0.1,
         weight_decay=0.1,
         weight_decay_mask={"gain": True, "bias": True, "kernel": False},
     ),
+    row(
+        "muon",
+        "stacks",
+        traits={**MATRICES, **STACKS, "reference": muon},
+        learning_rate=halving,
+        adaptive=True,
+        muon_weight_dimension_numbers=last_two,
+    ),
+    *[
+        row(
+            "scale_by_muon",
+            how,
+            traits={**MATRICES, **STACKS, "reference": scale_by_muon},
+            preconditioning=how,
+            weight_dimension_numbers=last_two,
+        )
+        for how in ("spectral", "aol", "schatten")
+    ],
+    row(
+        "scale_by_shape", "by width", traits={**STACKS, "reference": scale_by_shape}, weight_dimension_numbers=last_two
+    ),
+    *[
+        Row(
+            "muon",
+            f"optax, {how}, axes",
+            {"learning_rate": 0.1, "preconditioning": how, **more},
+            maker=of_library,
+            laws=(LEAVES,),
+            shapes=("matrix", "stack"),
+            optax=True,
+        )
+        for how, more in (
+            ("frobenius", {"axes": {"kernel": None, "wide": (1, 0), "stack": (0, (1, 2))}, "weight_decay": 0.1}),
+            ("spectral", {"axes": {"kernel": (0, 1), "wide": (-1, -2), "stack": ((0, 2), 1)}}),
+            ("aol", {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (-2, -1)}, "ns_coeffs": "dion"}),
+            ("schatten", {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (2, 0)}, "consistent_rms": 0.2}),
+        )
+    ],
 ]
 
 
@@ -136,21 +247,42 @@ def proof(name: str) -> tuple[str, ...]:
     return (f"test_proofs.py::test_{name}",)
 
 
-FILE = "methods/muon.py"
+FILE, STEPS_FILE = "methods/muon.py", "factors/newton_schulz.py"
 MUTANTS = [
-    Mutant("muon: no cube", FILE, "b * square + c *", "c *", reference_of("muon")),
+    Mutant("muon: no cube", STEPS_FILE, "b * square + c * (", "c * (", reference_of("muon")),
     Mutant(
         "muon: fan in over fan out",
-        FILE,
-        "fan_in, fan_out = g.shape",
-        "fan_out, fan_in = g.shape",
+        "factors/shape.py",
+        "fan_in, fan_out = fans(",
+        "fan_out, fan_in = fans(",
         reference_of("muon"),
+    ),
+    Mutant(
+        "muon: one dual norm for a stack",
+        FILE,
+        "[i + 1 for i in (*axes.rows, *axes.columns)], ",
+        "",
+        case_of("muon[stacks]"),
+    ),
+    Mutant(
+        "muon: rows bounded by columns",
+        STEPS_FILE,
+        "norm = root(jnp.sum(size, -1, keepdims=True))",
+        "norm = root(jnp.sum(abs_sq(x), -1, keepdims=True))",
+        case_of("scale_by_muon[aol]"),
+    ),
+    Mutant(
+        "muon: leaves of one shape change places",
+        STEPS_FILE,
+        "for i, part in zip(group,",
+        "for i, part in zip(group[::-1],",
+        proof("muon_joins_equal_shapes"),
     ),
     Mutant("muon: looks ahead with t", FILE, "unbias(k.beta, t + 1.0)", "unbias(k.beta, t)", reference_of("muon")),
     Mutant(
         "muon: squares of the gradient's own unit",
-        FILE,
-        "jnp.where(largest > 0, largest, 1.0)",
+        STEPS_FILE,
+        "jnp.where(largest > 0, largest, jnp.ones_like(largest))",
         "largest * 0 + 1.0",
         proof("large_matrices_do_not_overflow"),
     ),

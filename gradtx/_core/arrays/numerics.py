@@ -65,6 +65,13 @@ def abs_sq(x: jax.Array) -> jax.Array:
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x
 
 
+def opposed(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Return True where x and y point apart: Re conj(x) y < 0. Signs are compared, since a product may vanish."""
+    if jnp.iscomplexobj(x) or jnp.iscomplexobj(y):
+        return x.real * y.real + x.imag * y.imag < 0
+    return ((x > 0) & (y < 0)) | ((x < 0) & (y > 0))
+
+
 def held(x: jax.Array) -> jax.Array:
     """Return a mean or sum of squares, at most a quarter of the largest number of its dtype; NaN passes on.
 
@@ -124,9 +131,9 @@ def unbias(decay: Any, t: jax.Array) -> jax.Array:
         half = jnp.asarray(np.log(decay) / 2 if decay > 0 else -np.inf, scalar_dtype())
     else:
         half = jnp.log(decay) / 2
-    return 0.5 - 0.5 / jnp.tanh(t * half)
+    return 0.5 - 0.5 / lax.tanh(t * half)
 
 
 def increment(count: jax.Array) -> jax.Array:
     """Return `count + 1`, staying at the largest int32 instead of wrapping round."""
-    return jnp.where(count < INT32_MAX, count + 1, INT32_MAX).astype(count.dtype)
+    return lax.min(count, jnp.asarray(INT32_MAX - 1, count.dtype)) + 1

@@ -48,7 +48,7 @@ def is_inexact(x: jax.Array) -> bool:
     return bool(jnp.issubdtype(x.dtype, jnp.inexact))
 
 
-def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any) -> tuple[Any, Slots]:
+def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, layout: Any = None) -> tuple[Any, Slots]:
     """Run a rule on one leaf: inexact arrays in one accumulator dtype, slots back in the dtypes they are stored in."""
     dtype = wider(g.dtype, g.dtype)
     for x in [*slots.values(), *([] if p is None else [p])]:
@@ -59,11 +59,13 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any) -
             return x
         return lax.convert_element_type(x, dtype if jnp.iscomplexobj(x) else real(dtype))
 
-    wide = {key: cast(slot) for key, slot in slots.items()}
+    wide, own = {key: cast(slot) for key, slot in slots.items()}, thaw(k, real(dtype))
+    if rule.layout is not None:
+        own.layout = layout
     # under strict promotion a real scalar of the step times a complex array would be refused
     mixed = jax.numpy_dtype_promotion("standard") if jnp.issubdtype(dtype, jnp.complexfloating) else nullcontext()
     with mixed:
-        value, new = rule.update(cast(g), wide, None if p is None else cast(p), thaw(k, real(dtype)))
+        value, new = rule.update(cast(g), wide, None if p is None else cast(p), own)
     return value, stored(rule, slots, new)
 
 
@@ -122,10 +124,14 @@ class Plan:
     Attributes:
         active: which rules of the row apply to it, by their masks.
         dtype: the dtype of its update.
+        layouts: what each rule must know of it; see `Rule.layout`.
+        joins: whether the leaf comes with a first axis of size 1 that is taken off, and leaves with one that is added.
     """
 
     active: tuple[bool, ...]
     dtype: Any
+    layouts: tuple[Any, ...]
+    joins: tuple[bool, bool] = (False, False)
 
 
 def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots]]]:
@@ -133,14 +139,17 @@ def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots]]]
     elementwise = all(rule.elementwise for rule in rules)  # else computing each result for itself repeats whole sums
 
     def run(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
-        out = []
-        for rule, old, k, on in zip(rules, slots, ks, plan.value.active, strict=True):
+        out, (joined, joins) = [], plan.value.joins
+        g = lax.squeeze(g, (0,)) if joined else g
+        fixed = zip(plan.value.active, plan.value.layouts, strict=True)
+        for rule, old, k, (on, layout) in zip(rules, slots, ks, fixed, strict=True):
             new = old
             if on:
                 with jax.named_scope(rule.name):
-                    g, new = apply(rule, g, old, p if rule.needs_params else None, k)
+                    g, new = apply(rule, g, old, p if rule.needs_params else None, k, layout)
             out.append(new)
-        return lax.convert_element_type(g, plan.value.dtype), out
+        u = lax.convert_element_type(g, plan.value.dtype)
+        return lax.expand_dims(u, (0,)) if joins else u, out
 
     def kernel(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
         arguments = (g, slots, p, ks, plan)

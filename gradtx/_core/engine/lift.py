@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx._core.arrays.tree import (
@@ -21,9 +22,11 @@ from gradtx._core.arrays.tree import (
     check_dimensions,
     check_like,
     check_slots,
+    few_arrays,
     flatten,
     float_leaves,
     has_gradient,
+    is_traced,
     param_leaves,
     promoted,
     resolve_mask,
@@ -33,10 +36,8 @@ from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.clock import Clock
-from gradtx._core.engine.kernel import Plan, Static, make_kernel
 from gradtx._core.engine.rule import Rule
-
-MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
+from gradtx._core.engine.stages import Stage, fresh, stages_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,12 +86,12 @@ class Leafwise:
     def init(self, params: Any) -> LeafState:
         """Return a zero count and the rule's slots, sharded like the params."""
         leaves, treedef = flatten(params)
-        active = resolve_mask(self.name, self.mask, params, "params")
+        active, layouts = self.chosen(params, "params")
         arrays = param_leaves(self.name, params, leaves, active)
         for i, p in enumerate(arrays):
             if p is not None:
                 check_dimensions(self.name, "params", params, i, p.shape, self.rule.ndims)
-        slots = [None if p is None else self.rule.start(p) for p in arrays]
+        slots = [None if p is None else self.rule.start(p, own) for p, own in zip(arrays, layouts, strict=True)]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
         memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
@@ -106,29 +107,25 @@ class Leafwise:
         """The compiled form, made once per transform so that its traces are kept."""
         return Segment([self])
 
+    def chosen(self, tree: Any, root: str) -> tuple[list[bool], list[Any]]:
+        """Return for each leaf of a tree whether the rule applies, and what it must know of the leaf."""
+        active = list(resolve_mask(self.name, self.mask, tree, root))
+        if self.rule.layout is None:
+            return active, [None] * len(active)
+        layouts = list(self.rule.layout(tree, root))
+        return [on and own is not None for on, own in zip(active, layouts, strict=True)], layouts
+
     @functools.cached_property
-    def _shapes(self) -> dict[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    def _shapes(self) -> dict[Any, dict[str, tuple[int, ...]]]:
         return {}
 
-    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each slot for a parameter of this shape."""
-        if shape not in self._shapes:
-            slots = jax.eval_shape(self.rule.start, jax.ShapeDtypeStruct(shape, jnp.float32))
-            self._shapes[shape] = {key: slot.shape for key, slot in slots.items()}
-        return self._shapes[shape]
-
-
-def is_traced(tree: Any) -> bool:
-    """Return True if a tree holds a value that is not known yet."""
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-def few_arrays(tree: Any) -> bool:
-    """Return True if a tree holds arrays alone, none traced, few enough to compile the update of all in one program."""
-    leaves = jax.tree.leaves(tree)
-    kinds = set(map(type, leaves))
-    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
-    return numbers and len(leaves) <= MOST_AT_ONCE
+    def slot_shapes(self, shape: tuple[int, ...], layout: Any = None) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each slot for a parameter of this shape and layout."""
+        if (shape, layout) not in self._shapes:
+            like = jax.ShapeDtypeStruct(shape, jnp.float32)
+            slots = jax.eval_shape(lambda p: self.rule.start(p, layout), like)
+            self._shapes[shape, layout] = {key: slot.shape for key, slot in slots.items()}
+        return self._shapes[shape, layout]
 
 
 class Segment:
@@ -139,18 +136,17 @@ class Segment:
         self.members = members
         self.looks_at_all = members[0].rule.whole_tree is not None  # no other member may: see `Chain.runs`
         self.needs_params = any(member.rule.needs_params for member in members)
-        self.has_mask = any(member.mask is not None for member in members)
-        self.no_masks = (None,) * len(members)
+        self.chooses = any(member.mask is not None or member.rule.layout is not None for member in members)
+        self.all_leaves = ((None,) * len(members),) * 2
         self.clock = Clock([(member.name, member.rule) for member in members])
         self.at_once = jax.jit(lambda *args: self.leaf_by_leaf(*args), static_argnums=5)
-        self.plain = self.clock.tick, make_kernel([member.rule for member in members])
+        self.plain = self.clock.tick, stages_of([member.rule for member in members])
         self.compiled = self.compile()
 
-    def compile(self) -> tuple[Any, Any]:
-        """Return the clock and the kernel to be compiled, which know of no trace yet."""
-        clock, kernel = self.plain
-        fresh = functools.wraps(kernel)(lambda *args: kernel(*args))  # jit keeps the traces of a function it has seen
-        return jax.jit(lambda *args: clock(*args)), jax.jit(fresh)
+    def compile(self) -> tuple[Any, list[Stage]]:
+        """Return the clock and the stages to be compiled, which know of no trace yet."""
+        clock, stages = self.plain
+        return jax.jit(fresh(clock)), [stage.compiled() for stage in stages]
 
     def update(
         self, grads: Any, states: Sequence[Any], params: Any, extra: Mapping[str, Any], dtypes: Sequence[Any] = ()
@@ -170,9 +166,9 @@ class Segment:
         """
         measured = self.clock.measurements(extra)
         given = self.clock.given(states)
-        masks = self.masks(grads, params) if self.has_mask else self.no_masks
+        masks, layouts = self.chosen(grads, params) if self.chooses else self.all_leaves
         arguments = (grads, list(states), params, measured, given)
-        static = (masks, tuple(dtypes))
+        static = (masks, layouts, tuple(dtypes))
         if not self.clock.is_ours:  # a user's functions may read what has changed since they were traced
             return self.leaf_by_leaf(*arguments, static, self.compile() if is_traced(arguments) else self.plain)
         if few_arrays(arguments):
@@ -183,12 +179,15 @@ class Segment:
                 pass
         return self.leaf_by_leaf(*arguments, static)
 
-    def masks(self, grads: Any, params: Any) -> tuple[Any, ...]:
-        """Return for each member one bool per leaf, None where it has no mask."""
-        tree, root = (grads, "grads") if params is None else (params, "params")
-        return tuple(
-            tuple(resolve_mask(m.name, m.mask, tree, root)) if m.mask is not None else None for m in self.members
-        )
+    def chosen(self, grads: Any, params: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return for each member one bool per leaf and one layout per leaf, None where it takes every leaf alike."""
+        given = (grads, "grads") if params is None else (params, "params")
+        masks, layouts = [], []
+        for member in self.members:
+            active, own = member.chosen(*given)
+            masks.append(None if member.mask is None and member.rule.layout is None else tuple(active))
+            layouts.append(None if member.rule.layout is None else tuple(own))
+        return tuple(masks), tuple(layouts)
 
     def leaf_by_leaf(
         self,
@@ -200,36 +199,34 @@ class Segment:
         static: Any,
         functions: Any = None,
     ) -> tuple[Any, list[LeafState]]:
-        """Return what `update` does, by one call of the kernel for each leaf."""
-        masks, dtypes = static
-        clock, kernel = functions or self.compiled
+        """Return what `update` does, by one call of each stage's kernel for each leaf."""
+        masks, layouts, dtypes = static
+        clock, stages = functions or self.compiled
         name = self.members[0].name
         if self.needs_params and params is None:
             name = next(member.name for member in self.members if member.rule.needs_params)
         leaves, treedef, p_leaves = float_leaves(name, grads, params, needs_params=self.needs_params)
         slots = [
-            self.slot_leaves(member, state, grads, leaves, treedef, mask)
-            for member, state, mask in zip(self.members, states, masks, strict=True)
+            self.slot_leaves(member, state, grads, leaves, treedef, mask, own)
+            for member, state, mask, own in zip(self.members, states, masks, layouts, strict=True)
         ]
         seen = self.seen(leaves, p_leaves, slots[0], masks[0]) if self.looks_at_all else None
         held = [[getattr(state, field) for state in states] for field in ("count", "event", "memory")]
         try:
             counts, events, memories, ks = clock(*held, given, measured, seen)
         except LeafError as error:
-            places = self.places(leaves, masks[0])
-            raise error.at(self.members[0].name, paths("grads", grads)[places[error.index]]) from None
+            at = self.places(leaves, masks[0])[error.index]
+            raise error.at(self.members[0].name, paths("grads", grads)[at]) from None
         out, new_slots = list(leaves), [{key: list(xs) for key, xs in member.items()} for member in slots]
-        for i, g in enumerate(leaves):
-            if not has_gradient(g):
-                continue
-            active = tuple(mask is None or mask[i] for mask in masks)
-            dtype = dtypes[i] if dtypes else promoted(g, p_leaves[i])
-            old = [{key: xs[i] for key, xs in member.items()} for member in slots]
-            p = p_leaves[i] if self.needs_params else None
-            out[i], new = kernel(g, old, p, ks, Static(Plan(active, dtype)))
-            for kept, leaf in zip(new_slots, new, strict=True):
-                for key, slot in leaf.items():
-                    kept[key][i] = slot
+        places = self.places(leaves, None)
+        final = [dtypes[i] if dtypes else promoted(leaves[i], p_leaves[i]) for i in places]
+        for stage in stages:
+            for i, dtype in zip(places, final, strict=True):
+                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], ks, masks, layouts, dtype)
+            stage.join(out, layouts[stage.stop - 1], ks[stage.stop - 1], self.places(leaves, masks[stage.stop - 1]))
+        if not stages[-1].is_last:
+            for i, dtype in zip(places, final, strict=True):
+                out[i] = lax.convert_element_type(lax.squeeze(out[i], (0,)), dtype)
         trees = [{key: treedef.unflatten(xs) for key, xs in member.items()} for member in new_slots]
         states = [LeafState(*parts) for parts in zip(counts, trees, events, memories, strict=True)]
         return treedef.unflatten(out), states
@@ -249,7 +246,7 @@ class Segment:
         return [i for i, g in enumerate(leaves) if has_gradient(g) and (mask is None or mask[i])]
 
     def slot_leaves(
-        self, member: Leafwise, state: Any, grads: Any, leaves: list[Any], treedef: Any, mask: Any
+        self, member: Leafwise, state: Any, grads: Any, leaves: list[Any], treedef: Any, mask: Any, layouts: Any
     ) -> dict[str, list[Any]]:
         """Return each slot's arrays at the leaves of the gradients, checked against what the rule's init makes."""
         rule = member.rule
@@ -264,6 +261,6 @@ class Segment:
             for i, (g, slot) in enumerate(zip(leaves, slots[key], strict=True)):
                 if not has_gradient(g) or (mask is not None and not mask[i]) or shape_of(slot) == g.shape:
                     continue
-                if shape_of(slot) != member.slot_shapes(g.shape)[key]:
+                if shape_of(slot) != member.slot_shapes(g.shape, layouts and layouts[i])[key]:
                     check_like(member.name, "grads", grads, i, tuple(g.shape), root, slot)
         return slots

@@ -76,7 +76,7 @@ def divide_by(rule: Rule, *, mask: Any = None) -> Transform:
         mask: where the rule applies, as in `leafwise`.
 
     Raises:
-        ValueError: a hyperparameter of the rule is out of its range, or the rule has whole_tree.
+        ValueError: a hyperparameter of the rule is out of its range, or the rule has whole_tree or together.
         TypeError: `rule` is no Rule.
 
     Examples:
@@ -86,8 +86,8 @@ def divide_by(rule: Rule, *, mask: Any = None) -> Transform:
         [-1.0, 0.0]
     """
     check_rule("divide_by", rule)
-    if rule.whole_tree is not None:
-        got, fix = "has whole_tree", "lift it with leafwise or quotient"
+    if rule.whole_tree is not None or rule.together is not None:
+        got, fix = "has whole_tree or together", "lift it with leafwise"
         raise ValueError(message("divide_by", f"rule {rule.name}", got, "a rule for one array alone", fix))
     return of_rule(Leafwise(rule.name, with_value(rule, divide), with_value(rule, lambda g, _: g), rule, mask))
 
@@ -100,7 +100,7 @@ def quotient(rule: Rule, *, mask: Any = None) -> Transform:
         mask: where the rule applies, as in `leafwise`.
 
     Raises:
-        ValueError: a hyperparameter of the rule is out of its range.
+        ValueError: a hyperparameter of the rule is out of its range, or the rule has together.
         TypeError: `rule` is no Rule.
 
     Examples:
@@ -110,6 +110,9 @@ def quotient(rule: Rule, *, mask: Any = None) -> Transform:
         [-0.5, 0.0]
     """
     check_rule("quotient", rule)
+    if rule.together is not None:
+        got, fix = "has together", "lift it with leafwise"
+        raise ValueError(message("quotient", f"rule {rule.name}", got, "a rule for one array alone", fix))
     factors = with_value(rule, lambda _, pair: pair[0]), with_value(rule, lambda _, pair: pair[1])
     return of_rule(Leafwise(rule.name, with_value(rule, lambda _, pair: divide(*pair)), *factors, mask))
 
@@ -143,7 +146,7 @@ def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
         )
     for part, given, rule in (("direction", direction, m), ("scale", scale, sigma)):
         lost = "a mask" if getattr(getattr(given, "body", None), "mask", None) is not None else None
-        lost = "a look at all leaves at once" if rule.whole_tree is not None else lost
+        lost = "a look at all leaves at once" if rule.whole_tree or rule.together or rule.layout else lost
         lost = "an event schedule" if rule.event is not None and isinstance(rule.hyper[rule.event], Event) else lost
         if lost is not None:
             fix = "put it beside the ratio in a chain"

@@ -1,7 +1,7 @@
 """A technique is a rule for ONE array: `Rule`."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +14,9 @@ from gradtx._core.contract.errors import message
 Slots = Mapping[str, jax.Array]
 
 
-def no_slots(p: jax.Array) -> Slots:
+def no_slots(p: jax.Array, layout: Any = None) -> Slots:
     """Return the slots of a rule that remembers nothing."""
-    del p
+    del p, layout
     return {}
 
 
@@ -69,13 +69,19 @@ class Rule:
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
+        layout: `(tree, root) -> list`: for each leaf of a tree of params or gradients, None leaves among them, what the
+            rule must know of it beside its array, such as which axes are rows; hashable, None where the rule does not
+            apply. It is `k.layout` in `update` and the second argument of `init`. `root` names the tree in errors.
+        together: `(values, layouts, k) -> values`: what is done to the values of all leaves after `update`, such as one
+            product of all matrices of one shape. Each comes with a first axis of size 1 added, along which those of one
+            shape can be joined, and `k` is that of the step, not cast. Only for `leafwise`.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
     """
 
     name: str
     update: Callable[..., tuple[Any, Slots]]
-    init: Callable[[jax.Array], Slots] = no_slots
+    init: Callable[..., Slots] = no_slots
     slots: tuple[str, ...] = ()
     hyper: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ranges: Mapping[str, Range] = dataclasses.field(default_factory=dict)
@@ -87,6 +93,8 @@ class Rule:
     extra: tuple[str, ...] = ()
     ndims: tuple[int, ...] | None = None
     elementwise: bool = True
+    layout: Callable[[Any, str], Sequence[Any]] | None = None
+    together: Callable[[list[jax.Array], list[Any], SimpleNamespace], list[jax.Array]] | None = None
     role: str = ""
     made_of: tuple["Rule", ...] = ()
 
@@ -102,7 +110,7 @@ class Rule:
 
         A user's function may read what changes between calls, so it is called anew at each update outside jit.
         """
-        functions = (self.update, self.init, self.scalars, self.whole_tree)
+        functions = (self.update, self.init, self.scalars, self.whole_tree, self.layout, self.together)
         ours = all(f is None or getattr(f, "__module__", "").split(".")[0] == "gradtx" for f in functions)
         return ours and all(rule.is_ours for rule in self.made_of)
 
@@ -123,13 +131,13 @@ class Rule:
         }
         return {**k, **self.scalars(SimpleNamespace(**k), count)}
 
-    def start(self, p: jax.Array) -> dict[str, jax.Array]:
-        """Return the slots for one array, in the declared order.
+    def start(self, p: jax.Array, layout: Any = None) -> dict[str, jax.Array]:
+        """Return the slots for one array of this layout, in the declared order.
 
         Raises:
             ValueError: `init` makes other slots than it declared.
         """
-        slots = self.init(p)
+        slots = self.init(p) if self.layout is None else self.init(p, layout)
         if set(slots) != set(self.slots):
             got = f"gave the slots {sorted(slots)}"
             raise ValueError(

@@ -88,7 +88,7 @@ def linear_response(body: Leafwise, state: Any) -> Response | None:
     computes from the count is taken late, where it no longer changes.
     """
     rule, dtype, late = body.direction or body.rule, scalar_dtype(), jnp.asarray(INT32_MAX, jnp.int32)
-    if rule.whole_tree is not None:
+    if rule.whole_tree is not None or not rule.elementwise:
         return None
     hyper = {name: read_hyper(h, state.count, state.event) for name, h in rule.hyper.items()}
     k = thaw(freeze(rule.at(late, state.event, hyper)), dtype)

@@ -1,0 +1,1 @@
+"""Transforms round transforms."""

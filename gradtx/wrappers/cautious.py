@@ -1,0 +1,100 @@
+"""Cautious updates: leave a parameter where it is while the step of any method would go up its gradient."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from gradtx._core.arrays.numerics import accumulator, opposed, scalar_dtype
+from gradtx._core.arrays.tree import has_gradient, is_trainable
+from gradtx._core.contract.errors import none_is_leaf
+from gradtx._core.contract.transform import Info, Part
+from gradtx._core.engine.chain import check_member, own
+from gradtx.rules import Transform, factory
+
+
+@jax.jit
+def descending(g: jax.Array, u: jax.Array) -> jax.Array:
+    """Return an update without the elements that ascend, the others larger by the share that they are."""
+    goes_down = opposed(g, u)
+    kept = jnp.sum(goes_down, dtype=scalar_dtype())
+    wide = lax.convert_element_type(u, accumulator(u.dtype))
+    factor = lax.convert_element_type(u.size / (kept + 1.0), wide.dtype)
+    return lax.convert_element_type(jnp.where(goes_down, wide * factor, jnp.zeros_like(wide)), u.dtype)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cautious:
+    """A transform whose updates descend along every element, or leave it: the body of `cautious`."""
+
+    inner: Any
+    name: str = "cautious"
+    info: Info | None = None
+    role: str = "container"
+
+    def init(self, params: Any) -> Any:
+        """Return the state of the inner one."""
+        return self.inner.init(params)
+
+    def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        """Return the updates of the inner one that descend, and its next state."""
+        new, state = optax.with_extra_args_support(self.inner).update(updates, state, params, **extra)
+
+        def one(g: Any, u: Any) -> Any:
+            return descending(jnp.asarray(g), jnp.asarray(u)) if has_gradient(g) and is_trainable(g) else u
+
+        return jax.tree.map(one, updates, new, is_leaf=none_is_leaf), state
+
+    def parts(self, state: Any) -> list[Part]:
+        """Return the inner one."""
+        return [Part(None, self.inner, state)]
+
+    def renamed(self, name: str) -> "Cautious":
+        """Return the same body under another name."""
+        return dataclasses.replace(self, name=name)
+
+    def fits(self, state: Any) -> bool:
+        """Return True if `state` has the form of the inner one's states."""
+        body = getattr(self.inner, "body", None)
+        return body is not None and bool(body.fits(state))
+
+
+@factory
+def cautious(inner: optax.GradientTransformation) -> Transform:
+    """Leave out the elements of an update that go up the gradient, and enlarge the others.
+
+    v_t is the update of `inner`, to be added to the parameters, and n the number of elements of an array, k_t that of
+    those where v_t g_t < 0: u_t = v_t n / (k_t + 1) there, 0 elsewhere.
+
+    Put it round a whole optimizer: before the learning rate an update points up the gradient.
+
+    Units: those of v.
+    Equivalent to: the paper's C-AdamW round `adamw`, C-Lion round Lion, for each array by itself.
+
+    Args:
+        inner: the optimizer, gradtx's or optax's.
+
+    State:
+        that of inner.
+
+    Raises:
+        TypeError: inner is no transform.
+
+    Cost: no array; two passes over the update.
+
+    References:
+        Liang et al. 2024, Algorithm 1, https://arxiv.org/abs/2411.16085
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx, params = gradtx.cautious(gradtx.sgd(1.0, momentum=0.5)), jnp.zeros(4)
+        >>> u, state = tx.update(jnp.array([4.0, 4.0, 4.0, 4.0]), tx.init(params), params)
+        >>> tx.update(jnp.array([-1.0, 1.0, 2.0, 3.0]), state, params)[0].tolist()
+        [0.0, -3.0, -4.0, -5.0]
+    """
+    check_member("cautious", "inner", inner)
+    member = own(inner)
+    return Transform.of(Cautious(member), Info({"inner": member}, f"cautious({member})"))
