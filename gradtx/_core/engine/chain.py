@@ -124,7 +124,7 @@ class Chain:
                 runs.append((None, [i]))
                 continue
             # a rule that looks at all gradients at once must see what those before it made of them
-            if not isinstance(body, Leafwise) or body.rule.whole_tree is not None:
+            if not isinstance(body, Leafwise) or body.rule.looks_at_all:
                 close()
             if isinstance(body, Leafwise):
                 row.append((body, i))

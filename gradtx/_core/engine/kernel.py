@@ -121,10 +121,12 @@ class Plan:
 
     Attributes:
         active: which rules of the row apply to it, by their masks.
+        flags: for each rule, what the masks of its `where` say there, by name.
         dtype: the dtype of its update.
     """
 
     active: tuple[bool, ...]
+    flags: tuple[tuple[tuple[str, bool], ...], ...]
     dtype: Any
 
 
@@ -134,11 +136,11 @@ def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots]]]
 
     def run(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
         out = []
-        for rule, old, k, on in zip(rules, slots, ks, plan.value.active, strict=True):
+        for rule, old, k, on, flags in zip(rules, slots, ks, plan.value.active, plan.value.flags, strict=True):
             new = old
             if on:
                 with jax.named_scope(rule.name):
-                    g, new = apply(rule, g, old, p if rule.needs_params else None, k)
+                    g, new = apply(rule, g, old, p if rule.needs_params else None, {**k, **freeze(dict(flags))})
             out.append(new)
         return lax.convert_element_type(g, plan.value.dtype), out
 

@@ -86,6 +86,7 @@ class Leafwise:
         """Return a zero count and the rule's slots, sharded like the params."""
         leaves, treedef = flatten(params)
         active = resolve_mask(self.name, self.mask, params, "params")
+        self.flags(params, "params")
         arrays = param_leaves(self.name, params, leaves, active)
         for i, p in enumerate(arrays):
             if p is not None:
@@ -95,6 +96,10 @@ class Leafwise:
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
         memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
+
+    def flags(self, tree: Any, root: str) -> tuple[tuple[str, tuple[bool, ...]], ...]:
+        """Return what the masks of the rule's `where` say at each leaf, by name."""
+        return tuple((key, tuple(resolve_mask(self.name, mask, tree, root))) for key, mask in self.rule.where.items())
 
     def update(self, updates: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
         """Return the updates and the next state."""
@@ -137,10 +142,10 @@ class Segment:
     def __init__(self, members: Sequence[Leafwise]) -> None:
         """Compile nothing yet; the functions made here keep their traces for the life of the transform."""
         self.members = members
-        self.looks_at_all = members[0].rule.whole_tree is not None  # no other member may: see `Chain.runs`
+        self.looks_at_all = members[0].rule.looks_at_all  # no other member may: see `Chain.runs`
         self.needs_params = any(member.rule.needs_params for member in members)
-        self.has_mask = any(member.mask is not None for member in members)
-        self.no_masks = (None,) * len(members)
+        self.has_mask = any(member.mask is not None or member.rule.where for member in members)
+        self.no_masks = (None,) * len(members), ((),) * len(members)
         self.clock = Clock([(member.name, member.rule) for member in members])
         self.at_once = jax.jit(lambda *args: self.leaf_by_leaf(*args), static_argnums=5)
         self.plain = self.clock.tick, make_kernel([member.rule for member in members])
@@ -170,9 +175,9 @@ class Segment:
         """
         measured = self.clock.measurements(extra)
         given = self.clock.given(states)
-        masks = self.masks(grads, params) if self.has_mask else self.no_masks
+        masks, flags = self.masks(grads, params) if self.has_mask else self.no_masks
         arguments = (grads, list(states), params, measured, given)
-        static = (masks, tuple(dtypes))
+        static = (masks, flags, tuple(dtypes))
         if not self.clock.is_ours:  # a user's functions may read what has changed since they were traced
             return self.leaf_by_leaf(*arguments, static, self.compile() if is_traced(arguments) else self.plain)
         if few_arrays(arguments):
@@ -183,12 +188,13 @@ class Segment:
                 pass
         return self.leaf_by_leaf(*arguments, static)
 
-    def masks(self, grads: Any, params: Any) -> tuple[Any, ...]:
-        """Return for each member one bool per leaf, None where it has no mask."""
+    def masks(self, grads: Any, params: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Return for each member one bool per leaf, None where it has no mask; and its flags by name."""
         tree, root = (grads, "grads") if params is None else (params, "params")
-        return tuple(
+        masks = tuple(
             tuple(resolve_mask(m.name, m.mask, tree, root)) if m.mask is not None else None for m in self.members
         )
+        return masks, tuple(member.flags(tree, root) for member in self.members)
 
     def leaf_by_leaf(
         self,
@@ -201,7 +207,7 @@ class Segment:
         functions: Any = None,
     ) -> tuple[Any, list[LeafState]]:
         """Return what `update` does, by one call of the kernel for each leaf."""
-        masks, dtypes = static
+        masks, flags, dtypes = static
         clock, kernel = functions or self.compiled
         name = self.members[0].name
         if self.needs_params and params is None:
@@ -223,10 +229,11 @@ class Segment:
             if not has_gradient(g):
                 continue
             active = tuple(mask is None or mask[i] for mask in masks)
+            here = tuple(tuple((key, bools[i]) for key, bools in own) for own in flags)
             dtype = dtypes[i] if dtypes else promoted(g, p_leaves[i])
             old = [{key: xs[i] for key, xs in member.items()} for member in slots]
             p = p_leaves[i] if self.needs_params else None
-            out[i], new = kernel(g, old, p, ks, Static(Plan(active, dtype)))
+            out[i], new = kernel(g, old, p, ks, Static(Plan(active, here, dtype)))
             for kept, leaf in zip(new_slots, new, strict=True):
                 for key, slot in leaf.items():
                     kept[key][i] = slot

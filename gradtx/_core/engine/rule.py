@@ -69,6 +69,9 @@ class Rule:
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
+        where: masks by name, as `leafwise` takes them; `k.name` is a bool inside `update`, that of the leaf.
+        looks: whether `whole_tree` reads leaves; one that does not, for its memory's sake alone, may follow other rules
+            in one kernel.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
     """
@@ -87,6 +90,8 @@ class Rule:
     extra: tuple[str, ...] = ()
     ndims: tuple[int, ...] | None = None
     elementwise: bool = True
+    where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    looks: bool = True
     role: str = ""
     made_of: tuple["Rule", ...] = ()
 
@@ -95,6 +100,11 @@ class Rule:
         if self.init is not no_slots and not self.slots:
             fix = 'name what init returns, slots=("nu",)'
             raise ValueError(message(f"Rule {self.name}", "slots", "is empty", "the names of its slots", fix))
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether it must see all leaves before it changes one."""
+        return self.whole_tree is not None and self.looks
 
     @property
     def is_ours(self) -> bool:

@@ -113,7 +113,8 @@ def is_read(body: Any, state: Any) -> bool:
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
-    return has_role(body, "limit") or (body.rule.whole_tree is None and body.rule.elementwise)
+    rule = body.rule
+    return has_role(body, "limit") or (rule.whole_tree is None and rule.elementwise and not rule.where)
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
