@@ -31,6 +31,8 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.dog import dog, scale_by_dog
+from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -80,6 +82,8 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_dog",
+    "scale_by_dowg",
     "scale_by_factored_rms",
     "scale_by_muon",
     "scale_by_radam",
@@ -118,6 +122,8 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "dog",
+    "dowg",
     "muon",
     "nadam",
     "nadamw",

@@ -86,7 +86,7 @@ def prodigy(
         estim_lr, numerator_weighted: scalars of the whole tree, d and r; `state.estim_lr` is the rate that was learned.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, or the mask does not fit the params; at update, params missing.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing.
         TypeError: estim_lr0 is a schedule.
 
     Cost: 4 arrays per parameter; two passes, since d needs all leaves before any of them moves.
