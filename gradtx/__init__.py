@@ -31,6 +31,7 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.muon import muon, scale_by_muon
@@ -82,6 +83,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_cocob",
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
@@ -122,6 +124,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "cocob",
     "dog",
     "dowg",
     "muon",

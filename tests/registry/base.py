@@ -56,6 +56,8 @@ class Row:
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
+        position: whether the update is the way to a position that is computed afresh, so that it rounds by the size of
+            the parameters and not by its own.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
@@ -77,6 +79,7 @@ class Row:
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
+    position: bool = False
     keeps_dtype: bool = False
 
     @property
