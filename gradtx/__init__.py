@@ -32,6 +32,7 @@ from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.cocob import cocob, scale_by_cocob
+from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.muon import muon, scale_by_muon
@@ -125,6 +126,7 @@ __all__ = [
     "adamw",
     "amsgrad",
     "cocob",
+    "dadapt_adamw",
     "dog",
     "dowg",
     "muon",

@@ -1,0 +1,124 @@
+"""Methods that learn their rate from the whole tree: where it grows, where nothing moves, and what they refuse."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from tests.registry.dadapt_adamw import dadapt_adamw
+
+STEPS = 12
+START = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
+
+
+def down_a_bowl(tx: gradtx.Transform, steps: int = STEPS, **extra: Any) -> tuple[list[Any], list[Any], Any]:
+    """Return the gradients, the updates and the last state of steps down a bowl, where gradients agree."""
+    theta, state, grads, updates = START, tx.init(START), [], []
+    for _ in range(steps):
+        grads.append({"w": theta["w"] * jnp.array([2.0, 4.0, 1.0]), "b": 2 * theta["b"]})
+        u, state = tx.update(grads[-1], state, theta, **extra)
+        updates.append(u)
+        theta = gradtx.apply_updates(theta, u)
+    return grads, updates, state
+
+
+@pytest.mark.parametrize(
+    ("make", "reference", "settings"),
+    [(gradtx.dadapt_adamw, dadapt_adamw, {"eps": 0.1, "estim_lr0": 1e-3})],
+    ids=["dadapt_adamw"],
+)
+def test_a_rate_grows_as_the_paper_says(make: Any, reference: Any, settings: dict[str, Any]) -> None:
+    """On gradients that agree from step to step every term of the estimate counts."""
+    grads, updates, state = down_a_bowl(make(**settings))
+    assert state.estim_lr > 2 * settings["estim_lr0"]
+    wanted = reference([jax.tree.map(np.asarray, g) for g in grads], START, **settings)
+    chex.assert_trees_all_close(updates, wanted, rtol=1e-9)
+
+
+STILL = {
+    "dadapt_adamw": gradtx.dadapt_adamw,
+    "dog": gradtx.dog,
+    "dowg": gradtx.dowg,
+    "prodigy": gradtx.prodigy,
+}
+
+
+@pytest.mark.parametrize("make", STILL.values(), ids=STILL)
+def test_a_gradient_of_0_leaves_all_as_it_was(make: Callable[[], gradtx.Transform]) -> None:
+    tx, zero = make(), jax.tree.map(jnp.zeros_like, START)
+    u, state = tx.update(zero, tx.init(START), START)
+    assert not any(map(np.any, jax.tree.leaves(u)))
+    u, state = tx.update(START, state, START)
+    assert all(map(np.all, jax.tree.map(jnp.isfinite, jax.tree.leaves((u, state)))))
+    assert any(map(np.any, jax.tree.leaves(u)))
+
+
+@pytest.mark.parametrize("make", STILL.values(), ids=STILL)
+def test_params_missing_are_named(make: Callable[[], gradtx.Transform]) -> None:
+    tx = make()
+    with pytest.raises(ValueError, match=r"\w+: params is None, expected the params; call update"):
+        tx.update(START, tx.init(START))
+
+
+def scheduled(count: Any) -> float:
+    del count
+    return 1e-3
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "dog, no pair": (lambda: gradtx.dog(init_step=0.1), ValueError, r"dog: init_step is 0.1, expected a pair"),
+    "dog, a tag": (lambda: gradtx.dog(init_step=("far", 0.1)), ValueError, r"dog: init_step is \('far', 0.1\)"),
+    "dog, a schedule": (
+        lambda: gradtx.scale_by_dog(("distance", scheduled)),
+        TypeError,
+        "scale_by_dog: init_step, distance, is a schedule, expected a number > 0; give a number",
+    ),
+    "dog, 0": (lambda: gradtx.dog(init_step=("heuristic", 0.0)), ValueError, "dog: init_step = 0.0, expected"),
+    "dowg, no start": (lambda: gradtx.dowg(eps=0.0), ValueError, "scale_by_dowg: eps = 0.0, expected a number > 0"),
+    "dowg, a schedule": (lambda: gradtx.dowg(eps=scheduled), TypeError, "scale_by_dowg: eps is a schedule"),
+    "dadapt, a schedule": (
+        lambda: gradtx.dadapt_adamw(estim_lr0=scheduled),
+        TypeError,
+        "dadapt_adamw: estim_lr0 is a schedule, expected a number; the state starts with it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "error", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(make: Callable[[], Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        make()
+
+
+@pytest.mark.parametrize("make", STILL.values(), ids=STILL)
+def test_a_shard_alone_is_refused(make: Callable[[], gradtx.Transform]) -> None:
+    """Each shard would learn a rate of its own."""
+    mesh, spec = jax.make_mesh((2,), ("x",), devices=jax.devices()[:2]), jax.sharding.PartitionSpec("x")
+    tx, p = make(), jax.device_put(jnp.ones(2), jax.sharding.NamedSharding(mesh, spec))
+    step = jax.shard_map(lambda p: tx.update(p, tx.init(p), p)[0], mesh=mesh, in_specs=spec, out_specs=spec)
+    with pytest.raises(ValueError, match=r"\w+: grads varies over the mesh axis 'x', expected .*; average"):
+        step(p)
+
+
+def test_dog_moves_on_after_a_warm_up_from_0() -> None:
+    """Its first update is 0, so that no distance says how far the next may go."""
+    tx = gradtx.dog(gradtx.linear_schedule(0.0, 1.0, 4), init_step=("learning_rate", 0.01))
+    _, updates, state = down_a_bowl(tx)
+    assert not np.any(updates[0]["w"])
+    assert math.isclose(updates[1]["w"][0], -0.25 * 0.01 * 2.0, rel_tol=1e-6)
+    assert state[1].max_dist > 0
+
+
+def test_dog_and_dowg_hold_sums_beyond_float32() -> None:
+    params = jnp.ones(2, jnp.float32)
+    for tx in (gradtx.dog(), gradtx.dowg()):
+        state = tx.init(params)
+        for g in (jnp.full(2, 1e30, jnp.float32), jnp.ones(2, jnp.float32)):
+            u, state = tx.update(g, state, params)
+            assert np.all(np.isfinite(u))
