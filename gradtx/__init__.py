@@ -35,6 +35,8 @@ from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
+from gradtx.methods.momo import momo
+from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -129,6 +131,8 @@ __all__ = [
     "dadapt_adamw",
     "dog",
     "dowg",
+    "momo",
+    "momo_adam",
     "muon",
     "nadam",
     "nadamw",

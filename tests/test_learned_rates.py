@@ -12,6 +12,7 @@ import pytest
 
 import gradtx
 from tests.registry.dadapt_adamw import dadapt_adamw
+from tests.registry.momo import momo, momo_adam
 
 STEPS = 12
 START = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
@@ -41,9 +42,32 @@ def test_a_rate_grows_as_the_paper_says(make: Any, reference: Any, settings: dic
     chex.assert_trees_all_close(updates, wanted, rtol=1e-9)
 
 
+LOSSES = [9.0, 7.0, 6.5, 4.0, 4.2, 3.0, 1.0, 1.1, 0.3, 0.2, -0.5, -0.6]
+
+
+@pytest.mark.parametrize(("make", "reference", "rate"), [(gradtx.momo, momo, 2.0), (gradtx.momo_adam, momo_adam, 30.0)])
+@pytest.mark.parametrize("adapts", [False, True])
+def test_momo_steps_by_losses_that_fall(make: Any, reference: Any, rate: float, adapts: bool) -> None:
+    """Down to below the lower bound, where nothing moves unless the bound is adapted."""
+    settings = {"learning_rate": rate, "lower_bound": -0.4, "weight_decay": 0.1, "adapt_lower_bound": adapts}
+    tx, theta = make(**settings), START
+    state, grads, updates = tx.init(theta), [], []
+    assert ("lb" in state.memory) == adapts
+    for value in LOSSES:
+        grads.append(jax.tree.map(lambda p: 0.5 * p + 0.1, theta))
+        u, state = tx.update(grads[-1], state, theta, value=jnp.float32(value))
+        updates.append(u)
+        theta = gradtx.apply_updates(theta, u)
+    losses = [float(np.float32(value)) for value in LOSSES]
+    wanted = reference([jax.tree.map(np.asarray, g) for g in grads], START, value=losses, **settings)
+    chex.assert_trees_all_close(updates, wanted, rtol=1e-9, atol=1e-12)
+
+
 STILL = {
     "dadapt_adamw": gradtx.dadapt_adamw,
     "dog": gradtx.dog,
+    "momo": gradtx.momo,
+    "momo_adam": gradtx.momo_adam,
     "dowg": gradtx.dowg,
     "prodigy": gradtx.prodigy,
 }
@@ -52,9 +76,9 @@ STILL = {
 @pytest.mark.parametrize("make", STILL.values(), ids=STILL)
 def test_a_gradient_of_0_leaves_all_as_it_was(make: Callable[[], gradtx.Transform]) -> None:
     tx, zero = make(), jax.tree.map(jnp.zeros_like, START)
-    u, state = tx.update(zero, tx.init(START), START)
+    u, state = tx.update(zero, tx.init(START), START, value=1.0)
     assert not any(map(np.any, jax.tree.leaves(u)))
-    u, state = tx.update(START, state, START)
+    u, state = tx.update(START, state, START, value=1.0)
     assert all(map(np.all, jax.tree.map(jnp.isfinite, jax.tree.leaves((u, state)))))
     assert any(map(np.any, jax.tree.leaves(u)))
 
@@ -63,7 +87,7 @@ def test_a_gradient_of_0_leaves_all_as_it_was(make: Callable[[], gradtx.Transfor
 def test_params_missing_are_named(make: Callable[[], gradtx.Transform]) -> None:
     tx = make()
     with pytest.raises(ValueError, match=r"\w+: params is None, expected the params; call update"):
-        tx.update(START, tx.init(START))
+        tx.update(START, tx.init(START), value=1.0)
 
 
 def scheduled(count: Any) -> float:
@@ -96,12 +120,24 @@ def test_what_is_refused(make: Callable[[], Any], error: type[Exception], says: 
         make()
 
 
+@pytest.mark.parametrize("make", [gradtx.momo, gradtx.momo_adam])
+def test_momo_needs_its_loss(make: Callable[[], gradtx.Transform]) -> None:
+    tx, name = make(), make.__name__
+    missing = rf"{name}: extra argument value is missing, expected a number; call .*value="
+    with pytest.raises(ValueError, match=missing):
+        tx.update(START, tx.init(START), START)
+    with pytest.raises(
+        ValueError, match=rf"{name}: value is float64 of shape \(2,\), expected a scalar; give the loss"
+    ):
+        tx.update(START, tx.init(START), START, value=jnp.ones(2))
+
+
 @pytest.mark.parametrize("make", STILL.values(), ids=STILL)
 def test_a_shard_alone_is_refused(make: Callable[[], gradtx.Transform]) -> None:
     """Each shard would learn a rate of its own."""
     mesh, spec = jax.make_mesh((2,), ("x",), devices=jax.devices()[:2]), jax.sharding.PartitionSpec("x")
     tx, p = make(), jax.device_put(jnp.ones(2), jax.sharding.NamedSharding(mesh, spec))
-    step = jax.shard_map(lambda p: tx.update(p, tx.init(p), p)[0], mesh=mesh, in_specs=spec, out_specs=spec)
+    step = jax.shard_map(lambda p: tx.update(p, tx.init(p), p, value=1.0)[0], mesh=mesh, in_specs=spec, out_specs=spec)
     with pytest.raises(ValueError, match=r"\w+: grads varies over the mesh axis 'x', expected .*; average"):
         step(p)
 
