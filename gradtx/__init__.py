@@ -59,6 +59,8 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
+from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
 __version__ = "0.1.0"
 
@@ -140,6 +142,11 @@ __all__ = [
     "radam",
     "rmsprop",
     "sgd",
+    # wrappers
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
     # watch
     "Probe",
     "Report",

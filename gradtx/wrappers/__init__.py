@@ -1,0 +1,1 @@
+"""Wrappers: transforms round transforms."""
