@@ -59,6 +59,7 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.wrappers.mechanize import mechanize
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
@@ -143,6 +144,7 @@ __all__ = [
     "rmsprop",
     "sgd",
     # wrappers
+    "mechanize",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, products, size, times, total
+from gradtx._core.arrays.sums import after, check_whole, product, size, summed, times, total
 from gradtx.rules import (
     Decay,
     Finite,
@@ -108,21 +108,23 @@ def dadapt_adamw(
         check_whole(tree.grads)
         d, sums = tree.memory["estim_lr"], tree.slots["grad_sum"]
         gamma = d * k.of_step
-        eps, b3 = jnp.asarray(k.eps, d.dtype), jnp.asarray(k.b3, d.dtype)
         grads = [lax.convert_element_type(g, s.dtype) for g, s in zip(tree.grads, sums, strict=True)]
         scaled = [
-            divide(s, root(nu) + lax.convert_element_type(eps, nu.dtype))
-            for s, nu in zip(sums, tree.slots["exp_avg_sq"], strict=True)
+            divide(product(g, s), root(nu) + lax.convert_element_type(k.eps, nu.dtype))
+            for g, s, nu in zip(grads, sums, tree.slots["exp_avg_sq"], strict=True)
         ]
-        new = [times(b3, s) + times((1 - b3) * gamma, g) for s, g in zip(sums, grads, strict=True)]
-        numerator = b3 * tree.memory["numerator_weighted"] + (1 - b3) * gamma * products(grads, scaled)
-        estimate = divide(numerator, (1 - b3) * total([size(s) for s in new]))
-        return {"gamma": gamma}, {"estim_lr": jnp.maximum(d, estimate), "numerator_weighted": numerator}
+        b2, share = jnp.asarray(k.b2, d.dtype), 1 - jnp.asarray(k.b3, d.dtype)
+        slope, known = after(total([summed(x) for x in scaled]), {"gamma": gamma, "b2": b2, "into_sum": share * gamma})
+        # as the rule writes it, so that XLA computes it once
+        new = [times(k.b3, s) + times(known["into_sum"], g) for s, g in zip(sums, grads, strict=True)]
+        numerator = k.b3 * tree.memory["numerator_weighted"] + known["into_sum"] * slope
+        estimate = divide(numerator, share * total([size(s) for s in new]))
+        return known, {"estim_lr": jnp.maximum(d, estimate), "numerator_weighted": numerator}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         mean = k.b1 * slots["exp_avg"] + ((1 - k.b1) * k.gamma) * g
         square = k.b2 * slots["exp_avg_sq"] + (1 - k.b2) * held(abs_sq(g))
-        total = k.b3 * slots["grad_sum"] + ((1 - k.b3) * k.gamma) * g
+        total = k.b3 * slots["grad_sum"] + k.into_sum * g
         u = -divide(mean, root(square) + k.eps) - (k.weight_decay * k.gamma) * p
         return u, {"exp_avg": mean, "exp_avg_sq": square, "grad_sum": total}
 

@@ -48,8 +48,8 @@ def loss(name: str, tree: Tree) -> jax.Array:
     return lax.convert_element_type(value, scalar_dtype())
 
 
-def mean(decay: jax.Array, slots: Sequence[jax.Array], grads: Sequence[jax.Array]) -> list[jax.Array]:
-    """Return the new mean of each leaf, for sums over it."""
+def mean(decay: Any, slots: Sequence[jax.Array], grads: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return the new mean of each leaf, for sums over it: as the rule writes it, so that XLA computes it once."""
     pairs = zip(slots, grads, strict=True)
     return [times(decay, m) + times(1 - decay, lax.convert_element_type(g, m.dtype)) for m, g in pairs]
 
@@ -152,6 +152,7 @@ def momo(
         m = k.decay * slots["exp_avg"] + (1 - k.decay) * g
         return -k.tau * m - k.shrink * p, {"exp_avg": m}
 
+    start = {"lb": read(lower_bound, jnp.zeros((), jnp.int32))} if adapt_lower_bound else {}
     hyper = {
         "learning_rate": learning_rate,
         "beta": beta,
@@ -169,7 +170,11 @@ def momo(
         needs_params=True,
         event="learning_rate",
         whole_tree=whole_tree,
-        memory={"barf": 0.0, "gamma": 0.0, **({"lb": read(lower_bound, 0)} if adapt_lower_bound else {})},
+        memory={
+            "barf": 0.0,
+            "gamma": 0.0,
+            **start,
+        },
         extra=("value",),
     )
     return leafwise(rule)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, products, times
+from gradtx._core.arrays.sums import check_whole, products, summed, times, total
 from gradtx.methods.momo import averages, loss, mean, step_of
 from gradtx.rules import (
     Decay,
@@ -104,13 +104,12 @@ def momo_adam(
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         check_whole(tree.grads)
         new = averages(tree.memory, k.decay, loss("momo_adam", tree), products(tree.grads, tree.params))
-        m = mean(k.decay, tree.slots["exp_avg"], tree.grads)
-        decay2, eps = jnp.asarray(k.b2, scalar_dtype()), jnp.asarray(k.eps, scalar_dtype())
+        m = mean(k.b1, tree.slots["exp_avg"], tree.grads)
         squares = [held(abs_sq(lax.convert_element_type(g, x.dtype))) for g, x in zip(tree.grads, m, strict=True)]
-        v = mean(decay2, tree.slots["exp_avg_sq"], squares)
-        sigma = [root(times(k.unbias_v, x)) + lax.convert_element_type(eps, x.dtype) for x in v]
-        scaled = [divide(x, s) for x, s in zip(m, sigma, strict=True)]
-        sums = {"slope": products(m, tree.params), "square": products(m, scaled)}
+        v = mean(k.b2, tree.slots["exp_avg_sq"], squares)
+        sigma = [root(times(k.unbias_v, x)) + lax.convert_element_type(k.eps, x.dtype) for x in v]
+        scaled = [summed(divide(abs_sq(x), s)) for x, s in zip(m, sigma, strict=True)]
+        sums = {"slope": products(m, tree.params), "square": total(scaled)}
         model = SimpleNamespace(**sums, weight=1.0 / k.unbias_m)
         tau, bound = step_of(k, tree.memory, new, model)
         return {"tau": tau}, {**new, **bound}
@@ -121,6 +120,7 @@ def momo_adam(
         u = -k.tau * divide(m, root(v * k.unbias_v) + k.eps) - k.shrink * p
         return u, {"exp_avg": m, "exp_avg_sq": v}
 
+    start = {"lb": read(lower_bound, jnp.zeros((), jnp.int32))} if adapt_lower_bound else {}
     hyper = {
         "learning_rate": learning_rate,
         "b1": b1,
@@ -140,7 +140,11 @@ def momo_adam(
         needs_params=True,
         event="learning_rate",
         whole_tree=whole_tree,
-        memory={"barf": 0.0, "gamma": 0.0, **({"lb": read(lower_bound, 0)} if adapt_lower_bound else {})},
+        memory={
+            "barf": 0.0,
+            "gamma": 0.0,
+            **start,
+        },
         extra=("value",),
     )
     return leafwise(rule)

@@ -84,6 +84,6 @@ WHERE = grows("a_rate_grows_as_the_paper_says[dadapt_adamw]")
 MUTANTS = [
     Mutant("dadapt: d falls", FILE, "jnp.maximum(d, estimate)", "estimate", reference_of("dadapt_adamw")),
     Mutant("dadapt: sums as the means do", FILE, "math.sqrt(k.b2) if", "k.b2 if", WHERE),
-    Mutant("dadapt: forgets the estimate", FILE, 'b3 * tree.memory["numerator_weighted"] + ', "", WHERE),
+    Mutant("dadapt: forgets the estimate", FILE, 'k.b3 * tree.memory["numerator_weighted"] + ', "", WHERE),
     Mutant("dadapt: the last d", FILE, "gamma = d * k.of_step", "gamma = k.of_step", reference_of("dadapt_adamw")),
 ]

@@ -172,8 +172,8 @@ MUTANTS = [
     Mutant(
         "momo_adam: the norm without sigma",
         SECOND,
-        "products(m, scaled)",
-        "products(m, m)",
+        "divide(abs_sq(x), s)",
+        "abs_sq(x)",
         optax_of("momo_adam[optax, adapted]"),
     ),
     Mutant(

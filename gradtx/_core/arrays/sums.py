@@ -4,6 +4,7 @@ Every sum is taken in the dtype of the step's scalars, float32 or wider.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,16 @@ def size(x: jax.Array) -> jax.Array:
     return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
 
 
+def summed(x: jax.Array) -> jax.Array:
+    """Return the sum of a real array."""
+    return jnp.sum(lax.convert_element_type(x, scalar_dtype()))
+
+
+def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the real part of conj(a) b, element by element."""
+    return a.real * b.real + a.imag * b.imag if jnp.iscomplexobj(a) else a * b
+
+
 def total(values: Sequence[jax.Array]) -> jax.Array:
     """Return the sum of scalars, 0 where there is none."""
     return sum(values, jnp.zeros((), scalar_dtype()))
@@ -42,9 +53,19 @@ def products(these: Sequence[jax.Array], those: Sequence[jax.Array]) -> jax.Arra
     return total([inner(a, b) for a, b in zip(these, those, strict=True)])
 
 
-def times(factor: jax.Array, x: jax.Array) -> jax.Array:
+def times(factor: Any, x: jax.Array) -> jax.Array:
     """Return an array times a scalar of the step, in the dtype of the array."""
     return lax.convert_element_type(lax.convert_element_type(factor, x.real.dtype), x.dtype) * x
+
+
+def after(sums: Any, scalars: Any) -> tuple[Any, Any]:
+    """Return sums of old slots, and scalars that are known only once those are.
+
+    Slots that are computed with such a scalar are written when the sums have read the old ones, which XLA would
+    otherwise copy.
+    """
+    known: tuple[Any, Any] = lax.optimization_barrier((sums, scalars))
+    return known
 
 
 def moved(start: Sequence[jax.Array], params: Sequence[jax.Array]) -> list[jax.Array]:

@@ -94,7 +94,7 @@ class Leafwise:
         slots = [None if p is None else self.rule.start(p) for p in arrays]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
-        memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
+        memory = {key: jnp.full(jnp.shape(x), x, scalar_dtype()) for key, x in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
 
     def flags(self, tree: Any, root: str) -> tuple[tuple[str, tuple[bool, ...]], ...]:

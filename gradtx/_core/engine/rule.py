@@ -65,7 +65,7 @@ class Rule:
         event: the name of the one hyperparameter that may be an event schedule, else None.
         whole_tree: `(k, tree) -> (dict, dict)`: further scalars of the step that need all leaves at once, such as
             their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`.
-        memory: scalars that belong to the whole tree, by name, with their start.
+        memory: scalars that belong to the whole tree (or a few in one small array), by name, with their start.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
