@@ -26,6 +26,7 @@ from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
+from gradtx.limits.normalize import normalize
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
@@ -60,6 +61,7 @@ from gradtx.schedules import (
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
@@ -122,6 +124,7 @@ __all__ = [
     "clip_by_block_rms",
     "clip_by_global_norm",
     "global_norm",
+    "normalize",
     "scale_by_param_block_rms",
     # whole optimizers
     "adabelief",
@@ -145,6 +148,7 @@ __all__ = [
     "sgd",
     # wrappers
     "mechanize",
+    "sam",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
