@@ -90,34 +90,14 @@ def test_params_missing_are_named(make: Callable[[], gradtx.Transform]) -> None:
         tx.update(START, tx.init(START), value=1.0)
 
 
-def scheduled(count: Any) -> float:
-    del count
-    return 1e-3
-
-
-REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
-    "dog, no pair": (lambda: gradtx.dog(init_step=0.1), ValueError, r"dog: init_step is 0.1, expected a pair"),
-    "dog, a tag": (lambda: gradtx.dog(init_step=("far", 0.1)), ValueError, r"dog: init_step is \('far', 0.1\)"),
-    "dog, a schedule": (
-        lambda: gradtx.scale_by_dog(("distance", scheduled)),
-        TypeError,
-        "scale_by_dog: init_step, distance, is a schedule, expected a number > 0; give a number",
-    ),
-    "dog, 0": (lambda: gradtx.dog(init_step=("heuristic", 0.0)), ValueError, "dog: init_step = 0.0, expected"),
-    "dowg, no start": (lambda: gradtx.dowg(eps=0.0), ValueError, "scale_by_dowg: eps = 0.0, expected a number > 0"),
-    "dowg, a schedule": (lambda: gradtx.dowg(eps=scheduled), TypeError, "scale_by_dowg: eps is a schedule"),
-    "dadapt, a schedule": (
-        lambda: gradtx.dadapt_adamw(estim_lr0=scheduled),
-        TypeError,
-        "dadapt_adamw: estim_lr0 is a schedule, expected a number; the state starts with it",
-    ),
-}
-
-
-@pytest.mark.parametrize(("make", "error", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(make: Callable[[], Any], error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        make()
+def test_prodigys_mask_must_fit() -> None:
+    with pytest.raises(ValueError, match=r"prodigy: mask\['b'\] is missing, expected .* params\['b'\]"):
+        gradtx.prodigy(weight_decay_mask={"w": True}).init(START)
+    masked = gradtx.prodigy(weight_decay=0.1, weight_decay_mask=lambda params: {"w": False, "b": True})
+    zero, state = jax.tree.map(jnp.zeros_like, START), masked.init(START)
+    u, _ = jax.jit(masked.update)(zero, state, START)
+    assert not np.any(u["w"])
+    assert u["b"] < 0
 
 
 @pytest.mark.parametrize("make", [gradtx.momo, gradtx.momo_adam])

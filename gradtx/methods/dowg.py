@@ -14,7 +14,6 @@ from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
     Finite,
     LearningRate,
-    NonNegative,
     Positive,
     Rule,
     Slots,
@@ -33,25 +32,25 @@ from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
-def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative = 1e-4) -> Transform:
+def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: Positive = 1e-4) -> Transform:
     """Scale by the largest squared distance over the root of the sum of squared gradients weighted by it.
 
     d_t = max(d_{t-1}, |p_t - p_1|^2), d_0 = init_estim_sq_dist; v_t = v_{t-1} + d_t |g_t|^2, v_0 = 0;
     u_t = g_t d_t / (sqrt(v_t) + eps). The norms are over all leaves.
 
-    Units: those of p (invariant to g -> c g when eps = 0); eps has the units of p g.
+    Units: those of p (invariant to g -> c g but for eps); eps has the units of p g.
     Equivalent to: optax's `scale_by_dowg`; the paper has no eps, and d_0 is the square of its r_eps.
 
     Args:
-        init_estim_sq_dist: the first squared distance, > 0; None is eps, which must then be > 0 and no schedule.
-        eps: added outside the root, >= 0.
+        init_estim_sq_dist: the first squared distance, > 0; None is eps, which is then no schedule.
+        eps: added outside the root, > 0.
 
     State:
         params0: like params, float32 or wider.
         estim_sq_dist, weighted_sq_norm_grads: scalars of the whole tree, d and v.
 
     Raises:
-        ValueError: init_estim_sq_dist <= 0, eps < 0, or both give no start; at update, params missing.
+        ValueError: init_estim_sq_dist <= 0 or eps <= 0; at update, params missing.
         TypeError: what the state starts with is a schedule.
 
     Cost: 1 array per parameter; two passes, since the norms need all leaves before any of them moves.
@@ -61,7 +60,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.scale_by_dowg(0.25, eps=0.0)
+        >>> tx = gradtx.scale_by_dowg(0.25, eps=1e-8)
         >>> state = tx.init(jnp.zeros(2))
         >>> u, state = tx.update(jnp.array([3.0, 4.0]), state, jnp.zeros(2))
         >>> u, state = tx.update(jnp.array([0.0, 12.0]), state, jnp.array([0.0, -2.0]))
@@ -72,9 +71,6 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
     if callable(first):
         fix = "give init_estim_sq_dist a number, the state starts with it"
         raise TypeError(message("scale_by_dowg", argument, "is a schedule", "a number > 0", fix))
-    if isinstance(first, (int, float)) and first == 0:
-        got, fix = f"= {first!r}", "give init_estim_sq_dist a number > 0"
-        raise ValueError(message("scale_by_dowg", argument, got, "a number > 0, since nothing moves from 0", fix))
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         check_whole(tree.grads)
@@ -105,7 +101,7 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: NonNegative =
 def dowg(
     learning_rate: LearningRate = 1.0,
     init_estim_sq_dist: Positive | None = None,
-    eps: NonNegative = 1e-4,
+    eps: Positive = 1e-4,
     weight_decay: Finite | None = None,
     mask: Any = None,
 ) -> Transform:
@@ -119,8 +115,8 @@ def dowg(
 
     Args:
         learning_rate: eta, >= 0, relative to the rate that is learned; number, array, schedule or event schedule.
-        init_estim_sq_dist: the first squared distance, > 0; None is eps, which must then be > 0 and no schedule.
-        eps: added outside the root, >= 0.
+        init_estim_sq_dist: the first squared distance, > 0; None is eps, which is then no schedule.
+        eps: added outside the root, > 0.
         weight_decay: L2 regularisation, finite; None is none.
         {mask}
 

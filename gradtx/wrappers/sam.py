@@ -181,7 +181,7 @@ def sam(
 
     Each call of `update` makes one of these n steps, and its gradient is to be taken at the parameters that the last
     gave: u_i = -a_i, at the end p' - q_{n-1}. In `opaque_mode` each call makes all n, and takes the gradients by the
-    extra argument `grad_fn`, a function of the params and of i - 1.
+    extra argument `grad_fn`, a function of the params and of i - 1; then u_t = p' - p.
 
     Units: those of p.
     Equivalent to: optax's `sam`; with sync_period = 1 here the optimizer alone, there it returns to the first params.
@@ -227,8 +227,8 @@ def sam(
         got, fix = f"is {batch_axis_name!r}", "average the gradients that you give, or set opaque_mode=True"
         raise ValueError(message("sam", "batch_axis_name", got, "None unless opaque_mode", fix))
     pair = [own(tx) for tx in (optimizer, adv_optimizer)]
-    inner = [tx if isinstance(tx, Transform) else optax.with_extra_args_support(tx) for tx in pair]
+    outer, adversary = [tx if isinstance(tx, Transform) else optax.with_extra_args_support(tx) for tx in pair]
     switches = {"sync_period": sync_period, "reset_state": reset_state, "opaque_mode": opaque_mode}
     settings = {"optimizer": optimizer, "adv_optimizer": adv_optimizer, **switches}
-    body = Sam(*inner, keeper(sync_period), sync_period, reset_state, opaque_mode, batch_axis_name)
+    body = Sam(outer, adversary, keeper(sync_period), sync_period, reset_state, opaque_mode, batch_axis_name)
     return Transform.of(body, Info(settings, wrapped("sam", settings)))

@@ -30,7 +30,7 @@ def schedule_free_sgd(
     """Descend the gradient, averaging the iterates in place of momentum and of a decaying rate.
 
     z_{t+1} = z_t - eta_t (g_t + weight_decay y_t), with g_t the gradient at the parameters y_t, which lie between z and
-    its average x by b1; see `schedule_free`.
+    its average x by b1; u_t = y_{t+1} - y_t, see `schedule_free`.
 
     Units: eta has those of p over those of g.
     Differs from: optax's as `schedule_free` does, with warmup_steps alone.
@@ -78,8 +78,8 @@ def schedule_free_adamw(
     """Descend as AdamW does, averaging the iterates in place of momentum and of a decaying rate.
 
     v_t = b2 v_{t-1} + (1-b2) g_t^2, v_0 = 0; z_{t+1} = z_t - eta_t (g_t / (sqrt(v_t / (1-b2^t)) + eps) +
-    weight_decay y_t), with g_t the gradient at the parameters y_t, which lie between z and its average x by b1; see
-    `schedule_free`.
+    weight_decay y_t), with g_t the gradient at the parameters y_t, which lie between z and its average x by b1;
+    u_t = y_{t+1} - y_t, see `schedule_free`.
 
     Units: eta has the units of p; eps those of g.
     Differs from: optax's as `schedule_free` does, with warmup_steps alone.

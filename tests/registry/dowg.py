@@ -58,7 +58,6 @@ ROWS = [
 ]
 CASES = [
     row("scale_by_dowg", "eps", traits={"reference": scale_by_dowg, **WHOLE}, eps=0.1),
-    row("dowg", "no eps", traits={"power": 0, **WHOLE}, init_estim_sq_dist=0.25, eps=0.0),
     row(
         "dowg",
         "schedules",

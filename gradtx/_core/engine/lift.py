@@ -21,9 +21,11 @@ from gradtx._core.arrays.tree import (
     check_dimensions,
     check_like,
     check_slots,
+    few_arrays,
     flatten,
     float_leaves,
     has_gradient,
+    is_traced,
     param_leaves,
     promoted,
     resolve_mask,
@@ -35,8 +37,6 @@ from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.clock import Clock
 from gradtx._core.engine.kernel import Plan, Static, make_kernel
 from gradtx._core.engine.rule import Rule
-
-MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -121,19 +121,6 @@ class Leafwise:
             slots = jax.eval_shape(self.rule.start, jax.ShapeDtypeStruct(shape, jnp.float32))
             self._shapes[shape] = {key: slot.shape for key, slot in slots.items()}
         return self._shapes[shape]
-
-
-def is_traced(tree: Any) -> bool:
-    """Return True if a tree holds a value that is not known yet."""
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-def few_arrays(tree: Any) -> bool:
-    """Return True if a tree holds arrays alone, none traced, few enough to compile the update of all in one program."""
-    leaves = jax.tree.leaves(tree)
-    kinds = set(map(type, leaves))
-    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
-    return numbers and len(leaves) <= MOST_AT_ONCE
 
 
 class Segment:
