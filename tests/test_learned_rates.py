@@ -83,7 +83,7 @@ def test_a_gradient_of_0_leaves_all_as_it_was(make: Callable[[], gradtx.Transfor
     assert any(map(np.any, jax.tree.leaves(u)))
 
 
-@pytest.mark.parametrize("make", STILL.values(), ids=STILL)
+@pytest.mark.parametrize("make", [*STILL.values(), gradtx.scale_by_cocob], ids=[*STILL, "cocob"])
 def test_params_missing_are_named(make: Callable[[], gradtx.Transform]) -> None:
     tx = make()
     with pytest.raises(ValueError, match=r"\w+: params is None, expected the params; call update"):
@@ -138,3 +138,35 @@ def test_dog_and_dowg_hold_sums_beyond_float32() -> None:
         for g in (jnp.full(2, 1e30, jnp.float32), jnp.ones(2, jnp.float32)):
             u, state = tx.update(g, state, params)
             assert np.all(np.isfinite(u))
+
+
+COMPLEX: dict[str, Callable[[], gradtx.Transform]] = {
+    **STILL,
+    "cocob": gradtx.cocob,
+    "mechanize": lambda: gradtx.mechanize(gradtx.adam(1.0)),
+    "sam": lambda: gradtx.sam(gradtx.sgd(0.1), gradtx.chain(gradtx.normalize(), gradtx.sgd(0.01))),
+    "schedule_free_adamw": lambda: gradtx.schedule_free_adamw(0.1),
+    "schedule_free_sgd": lambda: gradtx.schedule_free_sgd(0.1),
+}
+
+
+@pytest.mark.parametrize("make", COMPLEX.values(), ids=COMPLEX)
+def test_a_turn_of_the_complex_plane_turns_the_updates(make: Callable[[], gradtx.Transform]) -> None:
+    """Parameters and gradients times i give updates times i; slots of magnitudes are real."""
+    tx, p = make(), jnp.array([1.0 + 2.0j, -0.5j, 3.0], jnp.complex64)
+    found = []
+    for turn in (1.0, 1j):
+        theta, updates = (turn * p).astype(jnp.complex64), []
+        state = tx.init(theta)
+        for _ in range(6):
+            u, state = tx.update(2 * theta, state, theta, value=jnp.sum(jnp.abs(theta) ** 2))
+            assert u.dtype == jnp.complex64
+            theta = gradtx.apply_updates(theta, u)
+            updates.append(u / turn)
+        found.append(updates)
+        real = {"exp_avg_sq", "subgradients", "scale", "reward", "nu"}
+        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+            if any(getattr(key, "key", None) in real for key in path):
+                assert leaf.dtype == jnp.float32, path
+    chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-6)
+    assert all(map(np.all, map(np.isfinite, found[0])))

@@ -154,4 +154,11 @@ MUTANTS = [
         reference_of("sam"),
     ),
     Mutant("sam: opaque, downhill", FILE, "jax.tree.map(jnp.negative, u)", "u", reference_of("sam[opaque]")),
+    Mutant(
+        "sam: a step of both rates",
+        FILE,
+        "in_row: bool = False",
+        "in_row: bool = True",
+        ("test_sam_and_mechanize.py::test_watch_reads_no_rate_where_two_optimizers_take_turns",),
+    ),
 ]
