@@ -11,6 +11,7 @@ import optax
 import pytest
 
 import gradtx
+from gradtx.diagnosis.probing.edge import stability_edge
 
 START = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
 
@@ -86,6 +87,7 @@ def test_watch_reads_no_rate_where_two_optimizers_take_turns() -> None:
         tx = gradtx.watch(make())
         _, state = descended(tx, 3)
         assert gradtx.metrics(state).get("learning_rate") == rate
+        assert (stability_edge(tx, state) is None) == (rate is None)
 
 
 def test_optax_optimizers_fit() -> None:
