@@ -29,12 +29,19 @@ from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
+from gradtx.limits.normalize import normalize
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamc import adamc
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.cocob import cocob, scale_by_cocob
+from gradtx.methods.dadapt_adamw import dadapt_adamw
+from gradtx.methods.dog import dog, scale_by_dog
+from gradtx.methods.dowg import dowg, scale_by_dowg
+from gradtx.methods.momo import momo
+from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -61,6 +68,10 @@ from gradtx.schedules import (
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
 from gradtx.wrappers.cautious import cautious
+from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.sam import sam
+from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
+from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
 __version__ = "0.1.0"
 
@@ -89,6 +100,9 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_cocob",
+    "scale_by_dog",
+    "scale_by_dowg",
     "scale_by_factored_rms",
     "scale_by_muon",
     "scale_by_radam",
@@ -126,6 +140,7 @@ __all__ = [
     "clip_by_block_rms",
     "clip_by_global_norm",
     "global_norm",
+    "normalize",
     "scale_by_param_block_rms",
     # whole optimizers
     "adabelief",
@@ -135,6 +150,12 @@ __all__ = [
     "adamc",
     "adamw",
     "amsgrad",
+    "cocob",
+    "dadapt_adamw",
+    "dog",
+    "dowg",
+    "momo",
+    "momo_adam",
     "muon",
     "nadam",
     "nadamw",
@@ -147,6 +168,13 @@ __all__ = [
     "soap",
     # round an optimizer
     "cautious",
+    # wrappers
+    "mechanize",
+    "sam",
+    "schedule_free",
+    "schedule_free_adamw",
+    "schedule_free_eval_params",
+    "schedule_free_sgd",
     # watch
     "Probe",
     "Report",

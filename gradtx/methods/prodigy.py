@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arrays.sums import check_whole, moved, products, size, times, total
 from gradtx.rules import (
     Decay,
     Finite,
@@ -26,6 +27,7 @@ from gradtx.rules import (
     factory,
     held,
     leafwise,
+    own_copy,
     root,
     scalar_dtype,
     steps,
@@ -43,24 +45,6 @@ RANGES = {
 }
 
 
-def inner(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Return the real part of <a, b>, summed in the dtype of the step's scalars."""
-    pairs = [(a.real, b.real), (a.imag, b.imag)] if jnp.iscomplexobj(a) or jnp.iscomplexobj(b) else [(a, b)]
-    wide = [[lax.convert_element_type(x, scalar_dtype()) for x in pair] for pair in pairs]
-    return sum((jnp.sum(x * y) for x, y in wide), jnp.zeros((), scalar_dtype()))
-
-
-def size(x: jax.Array) -> jax.Array:
-    """Return the sum of the magnitudes of `x`, in the dtype of the step's scalars."""
-    magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
-    return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
-
-
-def times(factor: jax.Array, x: jax.Array) -> jax.Array:
-    """Return an array times a scalar of the step, in the dtype of the array."""
-    return lax.convert_element_type(lax.convert_element_type(factor, x.real.dtype), x.dtype) * x
-
-
 @factory
 def prodigy(
     learning_rate: LearningRate = 1.0,
@@ -71,6 +55,7 @@ def prodigy(
     estim_lr_coef: Positive = 1.0,
     weight_decay: Finite = 0.0,
     safeguard_warmup: bool = False,
+    weight_decay_mask: Any = None,
 ) -> Transform:
     """Descend as AdamW does, at a rate that is learned.
 
@@ -93,13 +78,15 @@ def prodigy(
         estim_lr_coef: multiplies each estimate of d, > 0.
         weight_decay: decoupled decay, finite; each step takes gamma weight_decay p off p.
         safeguard_warmup: whether s has d_t in place of gamma_t, so that a warm-up from 0 cannot make d too large.
+        weight_decay_mask: tree of bools like the params or a prefix of them, or a function of the params that returns
+            one, True where p decays; None is everywhere.
 
     State:
         exp_avg, exp_avg_sq, grad_sum, params0: like params, float32 or wider; exp_avg_sq real.
         estim_lr, numerator_weighted: scalars of the whole tree, d and r; `state.estim_lr` is the rate that was learned.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; at update, params missing.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing.
         TypeError: estim_lr0 is a schedule.
 
     Cost: 4 arrays per parameter; two passes, since d needs all leaves before any of them moves.
@@ -124,10 +111,8 @@ def prodigy(
     b1, b2 = betas
 
     def init(p: jax.Array) -> Slots:
-        # a sum is an array of its own: the state may be donated beside the params
-        slots = {name: zeros(p) for name in ("exp_avg", "grad_sum", "params0")}
-        start = slots["params0"] + lax.convert_element_type(p, slots["params0"].dtype)
-        return {**slots, "exp_avg_sq": zeros(p, magnitude=True), "params0": start}
+        means = {"exp_avg": zeros(p), "exp_avg_sq": zeros(p, magnitude=True)}
+        return {**means, "grad_sum": zeros(p), "params0": own_copy(p)}
 
     def rates(k: SimpleNamespace, d: jax.Array, t: jax.Array) -> dict[str, Any]:
         gamma = d * k.learning_rate * unbias(k.b1, t) / root(unbias(k.b2, t))
@@ -140,34 +125,33 @@ def prodigy(
         return math.sqrt(k.b2) if isinstance(k.b2, float) else jnp.sqrt(k.b2)
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        check_whole(tree.grads)
         d = tree.memory["estim_lr"]
         more = rates(k, d, steps(tree.count))
         b3 = decay3(k)
-        moved = [
-            inner(g, start - lax.convert_element_type(p, start.dtype))
-            for g, p, start in zip(tree.grads, tree.params, tree.slots["params0"], strict=True)
-        ]
+        correlation = products(tree.grads, moved(tree.slots["params0"], tree.params))
         zero = jnp.zeros((), scalar_dtype())
-        numerator = b3 * tree.memory["numerator_weighted"] + d / d0 * more["gamma"] * sum(moved, zero)
+        numerator = b3 * tree.memory["numerator_weighted"] + d / d0 * more["gamma"] * correlation
         sums = [
             times(b3 + zero, s) + times(more["into_sum"], lax.convert_element_type(g, s.dtype))
             for g, s in zip(tree.grads, tree.slots["grad_sum"], strict=True)
         ]
-        estimate = divide(k.estim_lr_coef * numerator, sum(map(size, sums), zero))
+        estimate = divide(k.estim_lr_coef * numerator, total([size(s) for s in sums]))
         new = jnp.maximum(d, estimate)
         return {**more, "b3": b3, "next_d": new}, {"estim_lr": new, "numerator_weighted": numerator}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        moved = k.d * g
-        mean = k.b1 * slots["exp_avg"] + (1 - k.b1) * moved
-        square = k.b2 * slots["exp_avg_sq"] + (1 - k.b2) * held(abs_sq(moved))
+        scaled = k.d * g
+        mean = k.b1 * slots["exp_avg"] + (1 - k.b1) * scaled
+        square = k.b2 * slots["exp_avg_sq"] + (1 - k.b2) * held(abs_sq(scaled))
         new = {
             "exp_avg": mean,
             "exp_avg_sq": square,
             "grad_sum": k.b3 * slots["grad_sum"] + k.into_sum * g,
             "params0": slots["params0"],
         }
-        return -k.gamma * (divide(mean, root(square) + k.next_d * k.eps) + k.weight_decay * p), new
+        step = divide(mean, root(square) + k.next_d * k.eps)
+        return -k.gamma * (step + k.weight_decay * p if k.decays else step), new
 
     hyper = {
         "learning_rate": learning_rate,
@@ -189,5 +173,6 @@ def prodigy(
         event="learning_rate",
         whole_tree=whole_tree,
         memory={"estim_lr": d0, "numerator_weighted": 0.0},
+        where={"decays": weight_decay_mask},
     )
     return leafwise(rule)

@@ -1,1 +1,1 @@
-"""Transforms round transforms."""
+"""Wrappers: transforms round transforms."""

@@ -215,7 +215,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "chain: a clip that does not see what comes before",
         COMPOSE,
-        " or body.rule.whole_tree is not None",
+        " or body.rule.looks_at_all",
         "",
         identity("chain_order_matters"),
     ),

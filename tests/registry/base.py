@@ -58,6 +58,8 @@ class Row:
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
+        position: whether the update is the way to a position that is computed afresh, so that it rounds by the size of
+            the parameters and not by its own.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
 
@@ -80,6 +82,7 @@ class Row:
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
     sparse: bool = False
+    position: bool = False
     keeps_dtype: bool = False
 
     @property

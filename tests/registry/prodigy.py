@@ -6,7 +6,7 @@ start of the means, and multiplies eps by the new d.
 
 import math
 
-from tests.registry.base import ELEMENTS, Mutant, reference_of, row
+from tests.registry.base import ELEMENTS, Mutant, case_of, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at, copy, elements, halving, like, ratio, rising
 
 
@@ -22,6 +22,7 @@ def prodigy(
     estim_lr_coef: Hyper = 1.0,
     weight_decay: Hyper = 0.0,
     safeguard_warmup: bool = False,
+    weight_decay_mask: dict[str, bool] | None = None,
     store: Store = float,
 ) -> list[Tree]:
     """d_{k+1} = max(d_k, r_{k+1} / |s_{k+1}|_1), x_{k+1} = x_k - gamma_k d_k m_{k+1} / (sqrt(v_{k+1}) + d eps)."""
@@ -46,7 +47,8 @@ def prodigy(
         u = like(params)
         for name, i in elements(params):
             step = ratio(m[name][i], math.sqrt(v[name][i]) + d * at(eps, t))
-            u[name][i] = -gamma * (step + at(weight_decay, t) * x[name][i])
+            decays = weight_decay_mask is None or weight_decay_mask[name]
+            u[name][i] = -gamma * (step + at(weight_decay, t) * x[name][i] * decays)
             x[name][i] = store(x[name][i] + u[name][i])
         updates.append(u)
     return updates
@@ -81,6 +83,14 @@ CASES = [
         eps=halving,
         estim_lr0=1e-2,
         weight_decay=halving,
+    ),
+    row(
+        "prodigy",
+        "masked decay",
+        traits=OPTIMIZER,
+        estim_lr0=1e-2,
+        weight_decay=0.5,
+        weight_decay_mask={"gain": True, "bias": False, "kernel": True},
     ),
     row("prodigy", "as optax", traits={"optax": True, "laws": (ELEMENTS,)}, learning_rate=0.1),
     row(
@@ -130,6 +140,7 @@ MUTANTS = [
         "+ k.d * g",
         proof("prodigy_where_its_rate_grows"),
     ),
+    Mutant("prodigy: decays all", FILE, "if k.decays else step", "", case_of("prodigy[masked decay]")),
     Mutant(
         "prodigy: no correction of the rate",
         FILE,

@@ -60,6 +60,15 @@ def full(p: jax.Array, value: Any, dtype: DTypeLike | None = None, *, magnitude:
     return sharded_as(p, slot) if isinstance(p, jax.core.Tracer) else slot
 
 
+def own_copy(p: jax.Array, dtype: DTypeLike | None = None) -> jax.Array:
+    """Return a slot that starts at `p`, sharded as `p`; see `zeros`.
+
+    A sum is an array of its own, so that a state may be donated beside the params.
+    """
+    slot = zeros(p, dtype)
+    return slot + lax.convert_element_type(p, slot.dtype)
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """Return the squared magnitude of `x`, real also where `x` is complex."""
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x

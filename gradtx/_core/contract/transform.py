@@ -31,6 +31,8 @@ class Part(NamedTuple):
 class Body(Protocol):
     """What a transform is made of: its pair of functions, and how others look inside.
 
+    A container whose parts do not run one after another, each on what the last gave, says so by `in_row = False`.
+
     Attributes:
         name: name in errors.
         role: what it does to an update: "direction", "scale" (it has a sigma), "rate", "limit", "decay", "identity",

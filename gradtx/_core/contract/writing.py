@@ -62,3 +62,10 @@ def shown(tx: Any) -> str:
     """Return the text of any transform: ours as its call, optax's by the function that made it."""
     text = getattr(tx, "text", None)
     return text if isinstance(text, str) else "optax." + getattr(tx.update, "__qualname__", "transform").split(".")[0]
+
+
+def wrapped(name: str, settings: Mapping[str, Any]) -> str:
+    """Return the call that makes a wrapper: the transforms in it as `shown` writes them, the first without its name."""
+    texts = [shown(value) if hasattr(value, "update") else written(value) for value in settings.values()]
+    named = [f"{key}={text}" for key, text in zip(settings, texts, strict=True)]
+    return f"{name}({', '.join([texts[0], *named[1:]])})"

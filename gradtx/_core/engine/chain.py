@@ -71,8 +71,9 @@ class Chain:
         return dataclasses.replace(self, name=name)
 
     def parts(self, state: Any) -> list[Part]:
-        """Return the members with their states."""
-        return [Part(label, tx, own) for (label, tx), own in zip(self.members, self.states(state), strict=True)]
+        """Return the members with their states, which are None where that of the chain is not known."""
+        states = [None] * len(self.members) if state is None else self.states(state)
+        return [Part(label, tx, own) for (label, tx), own in zip(self.members, states, strict=True)]
 
     def fits(self, state: Any) -> bool:
         """Return True if `state` has one state of the right form for each member of gradtx's."""
@@ -124,7 +125,7 @@ class Chain:
                 runs.append((None, [i]))
                 continue
             # a rule that looks at all gradients at once must see what those before it made of them
-            if not isinstance(body, Leafwise) or body.rule.whole_tree is not None:
+            if not isinstance(body, Leafwise) or body.rule.looks_at_all:
                 close()
             if isinstance(body, Leafwise):
                 row.append((body, i))

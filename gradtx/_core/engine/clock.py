@@ -84,7 +84,8 @@ class Clock:
             k = rule.at(count, events[i], given[i])
             if rule.whole_tree is not None:
                 own = {name: extra[name] for name in rule.extra}
-                tree = Tree(**seen, memory=memories[i], count=count, extra=own)
+                leaves = seen if rule.looks else {"grads": [], "params": [], "slots": {}}
+                tree = Tree(**leaves, memory=memories[i], count=count, extra=own)
                 more, new = rule.whole_tree(SimpleNamespace(**k), tree)
                 k |= more
                 memories[i] = remembered(rule, memories[i], new)

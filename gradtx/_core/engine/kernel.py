@@ -123,12 +123,14 @@ class Plan:
 
     Attributes:
         active: which rules of the row apply to it, by their masks.
+        flags: for each rule, what the masks of its `where` say there, by name.
         dtype: the dtype of its update.
         layouts: what each rule must know of it; see `Rule.layout`.
         joins: whether the leaf comes with a first axis of size 1 that is taken off, and leaves with one that is added.
     """
 
     active: tuple[bool, ...]
+    flags: tuple[tuple[tuple[str, bool], ...], ...]
     dtype: Any
     layouts: tuple[Any, ...]
     joins: tuple[bool, bool] = (False, False)
@@ -141,12 +143,13 @@ def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots]]]
     def run(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
         out, (joined, joins) = [], plan.value.joins
         g = lax.squeeze(g, (0,)) if joined else g
-        fixed = zip(plan.value.active, plan.value.layouts, strict=True)
-        for rule, old, k, (on, layout) in zip(rules, slots, ks, fixed, strict=True):
+        fixed = zip(plan.value.active, plan.value.flags, plan.value.layouts, strict=True)
+        for rule, old, k, (on, flags, layout) in zip(rules, slots, ks, fixed, strict=True):
             new = old
             if on:
+                own = {**k, **freeze(dict(flags))}
                 with jax.named_scope(rule.name):
-                    g, new = apply(rule, g, old, p if rule.needs_params else None, k, layout)
+                    g, new = apply(rule, g, old, p if rule.needs_params else None, own, layout)
             out.append(new)
         u = lax.convert_element_type(g, plan.value.dtype)
         return lax.expand_dims(u, (0,)) if joins else u, out

@@ -87,6 +87,7 @@ class Leafwise:
         """Return a zero count and the rule's slots, sharded like the params."""
         leaves, treedef = flatten(params)
         active, layouts = self.chosen(params, "params")
+        self.flags(params, "params")
         arrays = param_leaves(self.name, params, leaves, active)
         for i, p in enumerate(arrays):
             if p is not None:
@@ -94,8 +95,12 @@ class Leafwise:
         slots = [None if p is None else self.rule.start(p, own) for p, own in zip(arrays, layouts, strict=True)]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
-        memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
+        memory = {key: jnp.full(jnp.shape(x), x, scalar_dtype()) for key, x in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
+
+    def flags(self, tree: Any, root: str) -> tuple[tuple[str, tuple[bool, ...]], ...]:
+        """Return what the masks of the rule's `where` say at each leaf, by name."""
+        return tuple((key, tuple(resolve_mask(self.name, mask, tree, root))) for key, mask in self.rule.where.items())
 
     def update(self, updates: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
         """Return the updates and the next state."""
@@ -134,10 +139,10 @@ class Segment:
     def __init__(self, members: Sequence[Leafwise]) -> None:
         """Compile nothing yet; the functions made here keep their traces for the life of the transform."""
         self.members = members
-        self.looks_at_all = members[0].rule.whole_tree is not None  # no other member may: see `Chain.runs`
+        self.looks_at_all = members[0].rule.looks_at_all  # no other member may: see `Chain.runs`
         self.needs_params = any(member.rule.needs_params for member in members)
-        self.chooses = any(member.mask is not None or member.rule.layout is not None for member in members)
-        self.all_leaves = ((None,) * len(members),) * 2
+        self.chooses = any(m.mask is not None or m.rule.layout is not None or m.rule.where for m in members)
+        self.all_leaves = (None,) * len(members), ((),) * len(members), (None,) * len(members)
         self.clock = Clock([(member.name, member.rule) for member in members])
         self.at_once = jax.jit(lambda *args: self.leaf_by_leaf(*args), static_argnums=5)
         self.plain = self.clock.tick, stages_of([member.rule for member in members])
@@ -166,9 +171,9 @@ class Segment:
         """
         measured = self.clock.measurements(extra)
         given = self.clock.given(states)
-        masks, layouts = self.chosen(grads, params) if self.chooses else self.all_leaves
+        chosen = self.chosen(grads, params) if self.chooses else self.all_leaves
         arguments = (grads, list(states), params, measured, given)
-        static = (masks, layouts, tuple(dtypes))
+        static = (*chosen, tuple(dtypes))
         if not self.clock.is_ours:  # a user's functions may read what has changed since they were traced
             return self.leaf_by_leaf(*arguments, static, self.compile() if is_traced(arguments) else self.plain)
         if few_arrays(arguments):
@@ -179,15 +184,16 @@ class Segment:
                 pass
         return self.leaf_by_leaf(*arguments, static)
 
-    def chosen(self, grads: Any, params: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return for each member one bool per leaf and one layout per leaf, None where it takes every leaf alike."""
+    def chosen(self, grads: Any, params: Any) -> tuple[tuple[Any, ...], ...]:
+        """Return for each member a bool per leaf, its flags, a layout per leaf; None where all leaves are alike."""
         given = (grads, "grads") if params is None else (params, "params")
-        masks, layouts = [], []
+        masks, flags, layouts = [], [], []
         for member in self.members:
             active, own = member.chosen(*given)
             masks.append(None if member.mask is None and member.rule.layout is None else tuple(active))
+            flags.append(member.flags(*given))
             layouts.append(None if member.rule.layout is None else tuple(own))
-        return tuple(masks), tuple(layouts)
+        return tuple(masks), tuple(flags), tuple(layouts)
 
     def leaf_by_leaf(
         self,
@@ -200,7 +206,7 @@ class Segment:
         functions: Any = None,
     ) -> tuple[Any, list[LeafState]]:
         """Return what `update` does, by one call of each stage's kernel for each leaf."""
-        masks, layouts, dtypes = static
+        masks, flags, layouts, dtypes = static
         clock, stages = functions or self.compiled
         name = self.members[0].name
         if self.needs_params and params is None:
@@ -222,7 +228,7 @@ class Segment:
         final = [dtypes[i] if dtypes else promoted(leaves[i], p_leaves[i]) for i in places]
         for stage in stages:
             for i, dtype in zip(places, final, strict=True):
-                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], ks, masks, layouts, dtype)
+                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], ks, masks, flags, layouts, dtype)
             stage.join(out, layouts[stage.stop - 1], ks[stage.stop - 1], self.places(leaves, masks[stage.stop - 1]))
         if not stages[-1].is_last:
             for i, dtype in zip(places, final, strict=True):

@@ -19,20 +19,23 @@ class Link(NamedTuple):
         tx: the transform.
         state: its own state, None where it could not be found.
         labels: the keys of the containers round it.
+        in_row: whether all that the walk meets run one after another, each on what the last gave.
     """
 
     tx: Any
     state: Any
     labels: tuple[str, ...]
+    in_row: bool = True
 
 
-def walk(tx: Any, state: Any, labels: tuple[str, ...] = ()) -> Iterator[Link]:
+def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True) -> Iterator[Link]:
     """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
+    in_row = in_row and getattr(getattr(tx, "body", None), "in_row", True)
     if not found:
-        yield Link(tx, state, labels)
+        yield Link(tx, state, labels, in_row)
     for label, part, own in found:
-        yield from walk(part, own, labels if label is None else (*labels, label))
+        yield from walk(part, own, labels if label is None else (*labels, label), in_row)
 
 
 def parts(tx: Any, state: Any) -> list[Part]:

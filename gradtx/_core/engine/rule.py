@@ -65,7 +65,7 @@ class Rule:
         event: the name of the one hyperparameter that may be an event schedule, else None.
         whole_tree: `(k, tree) -> (dict, dict)`: further scalars of the step that need all leaves at once, such as
             their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`.
-        memory: scalars that belong to the whole tree, by name, with their start.
+        memory: scalars that belong to the whole tree (or a few in one small array), by name, with their start.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
@@ -75,6 +75,9 @@ class Rule:
         together: `(values, layouts, k) -> values`: what is done to the values of all leaves after `update`, such as one
             product of all matrices of one shape. Each comes with a first axis of size 1 added, along which those of one
             shape can be joined, and `k` is that of the step, not cast. Only for `leafwise`.
+        where: masks by name, as `leafwise` takes them; `k.name` is a bool inside `update`, that of the leaf.
+        looks: whether `whole_tree` reads leaves; one that does not, for its memory's sake alone, may follow other rules
+            in one kernel.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
     """
@@ -95,6 +98,8 @@ class Rule:
     elementwise: bool = True
     layout: Callable[[Any, str], Sequence[Any]] | None = None
     together: Callable[[list[jax.Array], list[Any], SimpleNamespace], list[jax.Array]] | None = None
+    where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    looks: bool = True
     role: str = ""
     made_of: tuple["Rule", ...] = ()
 
@@ -103,6 +108,11 @@ class Rule:
         if self.init is not no_slots and not self.slots:
             fix = 'name what init returns, slots=("nu",)'
             raise ValueError(message(f"Rule {self.name}", "slots", "is empty", "the names of its slots", fix))
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether it must see all leaves before it changes one."""
+        return self.whole_tree is not None and self.looks
 
     @property
     def is_ours(self) -> bool:

@@ -46,13 +46,15 @@ class Stage:
         p: Any,
         ks: Sequence[Any],
         masks: Sequence[Any],
+        flags: Sequence[Any],
         layouts: Sequence[Any],
         dtype: Any,
     ) -> Any:
         """Return the value for leaf i of the tree, and put its slots of after into `new_slots`."""
         active = tuple(mask is None or mask[i] for mask in self.own(masks))
         known = tuple(layout and layout[i] for layout in self.own(layouts))
-        plan = Static(Plan(active, dtype if self.is_last else accumulator(dtype), known, self.joins))
+        here = tuple(tuple((key, bools[i]) for key, bools in member) for member in self.own(flags))
+        plan = Static(Plan(active, here, dtype if self.is_last else accumulator(dtype), known, self.joins))
         old = [{key: xs[i] for key, xs in member.items()} for member in self.own(slots)]
         used = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
         value, new = self.kernel(g, old, p if self.needs_params else None, used, plan)

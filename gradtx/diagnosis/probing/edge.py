@@ -63,7 +63,10 @@ def stability_edge(tx: Any, state: Any) -> float | None:
     """
     gain = 1.0
     memory: Response | None = None
-    for link, link_state in links(tx, state):
+    chain = list(links(tx, state))
+    if not chain:
+        return None
+    for link, link_state in chain:
         body: Any = getattr(link, "body", None)
         if is_factor(body) or has_role(link, "identity", "limit"):
             continue

@@ -16,9 +16,13 @@ from gradtx._core.engine.rule import Rule
 
 
 def links(tx: Any, state: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield each transform that holds no other, with its state, in the order in which they run."""
-    for link in walk(tx, state):
-        yield link.tx, link.state
+    """Yield each transform that holds no other, with its state, in the order in which they run.
+
+    Nothing is yielded where some do not run one after another: no product of their factors says what a step is.
+    """
+    found = list(walk(tx, state))
+    if all(link.in_row for link in found):
+        yield from ((link.tx, link.state) for link in found)
 
 
 def is_factor(body: Any) -> bool:
@@ -77,7 +81,7 @@ def effective_rate(
         [0.25, 0.0625]
     """
     chain: list[Any] = [(link, link_state, getattr(link, "body", None)) for link, link_state in links(tx, state)]
-    if not all(is_read(body, own) for _, own, body in chain):
+    if not chain or not all(is_read(body, own) for _, own, body in chain):
         return None
     eta: Any = 1.0
     rate: Any = None
@@ -113,7 +117,8 @@ def is_read(body: Any, state: Any) -> bool:
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
-    return has_role(body, "limit") or (body.rule.whole_tree is None and body.rule.elementwise)
+    rule = body.rule
+    return has_role(body, "limit") or (rule.whole_tree is None and rule.elementwise and not rule.where)
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
