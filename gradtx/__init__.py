@@ -23,6 +23,7 @@ from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
@@ -36,6 +37,7 @@ from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.sgd import sgd
+from gradtx.methods.sign_sgd import sign_sgd, signum
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -74,6 +76,7 @@ __all__ = [
     # direction m
     "add_decayed_weights",
     "ema",
+    "scale_by_sign",
     "trace",
     # scale sigma
     "scale_by_adagrad",
@@ -125,6 +128,8 @@ __all__ = [
     "radam",
     "rmsprop",
     "sgd",
+    "sign_sgd",
+    "signum",
     # watch
     "Probe",
     "Report",
