@@ -32,6 +32,7 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -76,6 +77,7 @@ __all__ = [
     # direction m
     "add_decayed_weights",
     "ema",
+    "scale_by_lion",
     "scale_by_sign",
     "trace",
     # scale sigma
@@ -121,6 +123,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "lion",
     "muon",
     "nadam",
     "nadamw",

@@ -15,6 +15,7 @@ TURN = 0.6 + 0.8j
 METHODS: dict[str, dict[str, Any]] = {
     "sign_sgd": {},
     "signum": {},
+    "lion": {},
 }
 
 

@@ -67,7 +67,7 @@ def signum(learning_rate: LearningRate, beta: Decay = 0.9, accumulator_dtype: DT
     Examples:
         >>> import gradtx
         >>> gradtx.signum(1e-3)
-        chain(ema(0.9, debias=False), scale_by_sign(), scale_by_learning_rate(0.001))
+        chain(ema(decay=0.9, debias=False), scale_by_sign(), scale_by_learning_rate(0.001))
     """
     direction = ema(beta, debias=False, accumulator_dtype=accumulator_dtype)
     return chain(direction, scale_by_sign(), scale_by_learning_rate(learning_rate))

@@ -19,6 +19,21 @@ def add_decayed_weights(
     return updates
 
 
+def descent_with_decay(
+    scaled: list[Tree], params: Tree, *, learning_rate: Hyper, weight_decay: Hyper = 0.0, store: Store = float
+) -> list[Tree]:
+    """theta_t = theta_{t-1} - eta_t (u_t + weight_decay theta_{t-1}); `store` rounds the update and the parameter."""
+    theta = copy(params)
+    updates = []
+    for t, u in enumerate(scaled, start=1):
+        step = like(params)
+        for name, i in elements(params):
+            step[name][i] = -at(learning_rate, t) * (u[name][i] + at(weight_decay, t) * theta[name][i])
+            theta[name][i] = store(theta[name][i] + store(step[name][i]))
+        updates.append(step)
+    return updates
+
+
 ROWS = [
     row(
         "add_decayed_weights",
