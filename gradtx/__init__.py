@@ -31,6 +31,7 @@ from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
+from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.muon import muon, scale_by_muon
@@ -39,6 +40,7 @@ from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.sgd import sgd
 from gradtx.methods.sign_sgd import sign_sgd, signum
+from gradtx.methods.yogi import scale_by_yogi, yogi
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -83,6 +85,7 @@ __all__ = [
     # scale sigma
     "scale_by_adagrad",
     "scale_by_adam",
+    "scale_by_adamax",
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
@@ -91,6 +94,7 @@ __all__ = [
     "scale_by_rms",
     "scale_by_rss",
     "scale_by_stddev",
+    "scale_by_yogi",
     # schedule eta
     "scale",
     "scale_by_learning_rate",
@@ -121,6 +125,8 @@ __all__ = [
     "adafactor",
     "adagrad",
     "adam",
+    "adamax",
+    "adamaxw",
     "adamw",
     "amsgrad",
     "lion",
@@ -133,6 +139,7 @@ __all__ = [
     "sgd",
     "sign_sgd",
     "signum",
+    "yogi",
     # watch
     "Probe",
     "Report",

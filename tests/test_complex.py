@@ -16,6 +16,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "sign_sgd": {},
     "signum": {},
     "lion": {},
+    "adamax": {},
+    "adamaxw": {},
 }
 
 
