@@ -28,10 +28,12 @@ from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
 from gradtx.methods.adabelief import adabelief, scale_by_belief
+from gradtx.methods.adadelta import adadelta, scale_by_adadelta
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
+from gradtx.methods.adan import adan, scale_by_adan
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.muon import muon, scale_by_muon
@@ -83,9 +85,11 @@ __all__ = [
     "scale_by_sign",
     "trace",
     # scale sigma
+    "scale_by_adadelta",
     "scale_by_adagrad",
     "scale_by_adam",
     "scale_by_adamax",
+    "scale_by_adan",
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
@@ -122,12 +126,14 @@ __all__ = [
     "scale_by_param_block_rms",
     # whole optimizers
     "adabelief",
+    "adadelta",
     "adafactor",
     "adagrad",
     "adam",
     "adamax",
     "adamaxw",
     "adamw",
+    "adan",
     "amsgrad",
     "lion",
     "muon",

@@ -18,6 +18,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "lion": {},
     "adamax": {},
     "adamaxw": {},
+    "adan": {},
+    "adadelta": {},
 }
 
 

@@ -1,5 +1,7 @@
 """Add a share of the parameter: the decoupled decay of Loshchilov & Hutter 2019, line 12 of Algorithm 2."""
 
+from collections.abc import Mapping
+
 from tests.registry.base import Mutant, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at, copy, elements, like
 
@@ -20,15 +22,25 @@ def add_decayed_weights(
 
 
 def descent_with_decay(
-    scaled: list[Tree], params: Tree, *, learning_rate: Hyper, weight_decay: Hyper = 0.0, store: Store = float
+    scaled: list[Tree],
+    params: Tree,
+    *,
+    learning_rate: Hyper,
+    weight_decay: Hyper = 0.0,
+    mask: Mapping[str, bool] | None = None,
+    store: Store = float,
 ) -> list[Tree]:
-    """theta_t = theta_{t-1} - eta_t (u_t + weight_decay theta_{t-1}); `store` rounds the update and the parameter."""
+    """theta_t = theta_{t-1} - eta_t (u_t + weight_decay theta_{t-1}), its decay where the mask is True.
+
+    `store` rounds the update and the parameter.
+    """
     theta = copy(params)
     updates = []
     for t, u in enumerate(scaled, start=1):
         step = like(params)
         for name, i in elements(params):
-            step[name][i] = -at(learning_rate, t) * (u[name][i] + at(weight_decay, t) * theta[name][i])
+            decay = at(weight_decay, t) if mask is None or mask[name] else 0.0
+            step[name][i] = -at(learning_rate, t) * (u[name][i] + decay * theta[name][i])
             theta[name][i] = store(theta[name][i] + store(step[name][i]))
         updates.append(step)
     return updates
