@@ -34,6 +34,7 @@ from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.methods.adan import adan, scale_by_adan
+from gradtx.methods.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.muon import muon, scale_by_muon
@@ -90,6 +91,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
+    "scale_by_ademamix",
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
@@ -97,6 +99,7 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_simplified_ademamix",
     "scale_by_stddev",
     "scale_by_yogi",
     # schedule eta
@@ -134,6 +137,7 @@ __all__ = [
     "adamaxw",
     "adamw",
     "adan",
+    "ademamix",
     "amsgrad",
     "lion",
     "muon",
@@ -145,6 +149,7 @@ __all__ = [
     "sgd",
     "sign_sgd",
     "signum",
+    "simplified_ademamix",
     "yogi",
     # watch
     "Probe",

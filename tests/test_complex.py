@@ -20,6 +20,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "adamaxw": {},
     "adan": {},
     "adadelta": {},
+    "ademamix": {},
+    "simplified_ademamix": {},
 }
 
 

@@ -88,7 +88,7 @@ def stored(rule: Rule, old: Slots, new: Slots) -> Slots:
     return {key: lax.convert_element_type(new[key], slot.dtype) for key, slot in old.items()}
 
 
-MOST_SLOTS = 3  # that one loop writes beside the parameter; of more XLA makes two loops and copies what both read
+MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, numbers among them, XLA copies slots
 
 
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
