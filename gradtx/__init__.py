@@ -27,6 +27,7 @@ from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
+from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
@@ -86,6 +87,7 @@ __all__ = [
     "scale_by_sign",
     "trace",
     # scale sigma
+    "scale_by_acprop",
     "scale_by_adadelta",
     "scale_by_adagrad",
     "scale_by_adam",
@@ -128,6 +130,7 @@ __all__ = [
     "global_norm",
     "scale_by_param_block_rms",
     # whole optimizers
+    "acprop",
     "adabelief",
     "adadelta",
     "adafactor",

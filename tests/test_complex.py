@@ -22,6 +22,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "adadelta": {},
     "ademamix": {},
     "simplified_ademamix": {},
+    "acprop": {"eps_root": 1e-3},
 }
 
 

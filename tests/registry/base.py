@@ -25,7 +25,7 @@ class Speed(NamedTuple):
         temporary: bytes of temporary memory; scalars of the step only, such as bias corrections and a rate.
         moved: bytes read and written, over the floor: g read, p and each slot read and written, once. Without a flag
             XLA's CPU loops write one array each, so g is read again for each slot, and each slot again for p.
-        fused: the same with XLA's multi-output fusion, which writes p and all slots in one loop; None where it does not,
+        fused: the same with XLA's multi-output fusion, which writes p and all slots in one loop; None where it cannot,
             because the loop has more than 14 operands, numbers among them.
     """
 
