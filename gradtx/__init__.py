@@ -36,8 +36,10 @@ from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.methods.adan import adan, scale_by_adan
 from gradtx.methods.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
+from gradtx.methods.adopt import adopt, scale_by_adopt
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.lion import lion, scale_by_lion
+from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -94,9 +96,11 @@ __all__ = [
     "scale_by_adamax",
     "scale_by_adan",
     "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
+    "scale_by_madgrad",
     "scale_by_muon",
     "scale_by_radam",
     "scale_by_rms",
@@ -141,8 +145,10 @@ __all__ = [
     "adamw",
     "adan",
     "ademamix",
+    "adopt",
     "amsgrad",
     "lion",
+    "madgrad",
     "muon",
     "nadam",
     "nadamw",

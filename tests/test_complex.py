@@ -22,6 +22,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "adadelta": {},
     "ademamix": {},
     "simplified_ademamix": {},
+    "adopt": {},
+    "madgrad": {},
     "acprop": {"eps_root": 1e-3},
 }
 

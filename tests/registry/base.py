@@ -49,6 +49,7 @@ class Row:
         laws: of `LEAVES` and `ELEMENTS`, those it keeps.
         power: k where u(c g) = c^k u(g) holds exactly for each power of two c; None where no such law holds.
         first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only.
+        moves: the first step whose update is not 0; those before it only measure.
         optax: whether optax's function of that name gives the same updates with the same settings.
         speed: what a compiled step may cost, None where it is not measured.
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.
@@ -70,6 +71,7 @@ class Row:
     laws: tuple[str, ...] = (LEAVES, ELEMENTS)
     power: int | None = None
     first: int = 1
+    moves: int = 1
     optax: bool = False
     speed: Speed | None = None
     hyper: str | None = None
