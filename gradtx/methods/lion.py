@@ -15,7 +15,7 @@ from gradtx.schedules.apply import scale_by_learning_rate
 MODES = ("hard", "smooth", "refined")
 
 
-def look_ahead(mu: jax.Array, old: jax.Array, g: jax.Array, b1: Any, b2: Any) -> jax.Array:
+def look_ahead(mu: jax.Array, old: jax.Array, g: jax.Array, b1: float | jax.Array, b2: float | jax.Array) -> jax.Array:
     """Return b1 old + (1-b1) g, written from the new mu where that loses no digits.
 
     Reading the old mu after the new one exists makes XLA copy it. For b1 <= b2 the other form is a weighted mean of mu
