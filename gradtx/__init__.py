@@ -26,20 +26,29 @@ from gradtx.factors.momentum import trace
 from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.shape import scale_by_shape
+from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
 from gradtx.limits.normalize import normalize
+from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
+from gradtx.methods.adadelta import adadelta, scale_by_adadelta
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
+from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.methods.adamc import adamc
+from gradtx.methods.adan import adan, scale_by_adan
+from gradtx.methods.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
+from gradtx.methods.adopt import adopt, scale_by_adopt
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
+from gradtx.methods.lion import lion, scale_by_lion
+from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
@@ -49,7 +58,9 @@ from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.scion import scale_by_scion, scion
 from gradtx.methods.sgd import sgd
 from gradtx.methods.shampoo import scale_by_shampoo, shampoo
+from gradtx.methods.sign_sgd import sign_sgd, signum
 from gradtx.methods.soap import scale_by_soap, soap
+from gradtx.methods.yogi import scale_by_yogi, yogi
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -78,6 +89,7 @@ __version__ = "0.1.0"
 __all__ = [
     # core
     "LeafState",
+    "MuonDimensionNumbers",
     "Rule",
     "Transform",
     "apply_updates",
@@ -94,28 +106,37 @@ __all__ = [
     "add_cautious_weight_decay",
     "add_decayed_weights",
     "ema",
+    "orthogonalize_via_newton_schulz",
+    "scale_by_lion",
+    "scale_by_muon",
+    "scale_by_scion",
+    "scale_by_shape",
+    "scale_by_sign",
     "trace",
     # scale sigma
+    "scale_by_acprop",
+    "scale_by_adadelta",
     "scale_by_adagrad",
     "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_cocob",
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
-    "scale_by_muon",
+    "scale_by_madgrad",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
-    "scale_by_scion",
     "scale_by_shampoo",
-    "scale_by_shape",
+    "scale_by_simplified_ademamix",
     "scale_by_soap",
     "scale_by_stddev",
-    # matrices
-    "MuonDimensionNumbers",
-    "orthogonalize_via_newton_schulz",
+    "scale_by_yogi",
     # schedule eta
     "scale",
     "scale_by_learning_rate",
@@ -143,17 +164,26 @@ __all__ = [
     "normalize",
     "scale_by_param_block_rms",
     # whole optimizers
+    "acprop",
     "adabelief",
+    "adadelta",
     "adafactor",
     "adagrad",
     "adam",
+    "adamax",
+    "adamaxw",
     "adamc",
     "adamw",
+    "adan",
+    "ademamix",
+    "adopt",
     "amsgrad",
     "cocob",
     "dadapt_adamw",
     "dog",
     "dowg",
+    "lion",
+    "madgrad",
     "momo",
     "momo_adam",
     "muon",
@@ -165,10 +195,13 @@ __all__ = [
     "scion",
     "sgd",
     "shampoo",
+    "sign_sgd",
+    "signum",
+    "simplified_ademamix",
     "soap",
-    # round an optimizer
+    "yogi",
+    # round other transforms
     "cautious",
-    # wrappers
     "mechanize",
     "sam",
     "schedule_free",

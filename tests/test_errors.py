@@ -397,6 +397,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
+    ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
+     ("mode = 'soft'", "hard, smooth")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "muon",
      ("ns_coeffs = (1.0, 2.0)",)),

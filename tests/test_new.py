@@ -50,8 +50,8 @@ def test_a_new_method_passes_its_tests(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert "wrote gradtx/methods/lion.py" in run("-m", "tests.new", "lion")
-    assert "chain(scale_by_lion(" in run("-c", "import gradtx; print(gradtx.lion(1e-3))")
-    out = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/batteries/test_reference.py", "-k", "lion")
+    assert "wrote gradtx/methods/my_method.py" in run("-m", "tests.new", "my_method")
+    assert "chain(scale_by_my_method(" in run("-c", "import gradtx; print(gradtx.my_method(1e-3))")
+    out = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/batteries/test_reference.py", "-k", "my_method")
     assert "passed" in out
     assert "failed" not in out

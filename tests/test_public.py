@@ -204,6 +204,9 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "global_norm": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
 }
+NEWER: dict[str, list[str]] = {  # arguments that the development version of optax has and its last release has not
+    "adabelief": ["weight_decay", "weight_decay_mask"],
+}
 LEFT_OUT: dict[str, list[str]] = {  # arguments that a name of optax's fixes
     "nadam": ["nesterov"],
     "nadamw": ["nesterov"],
@@ -236,7 +239,8 @@ def test_arguments_are_those_of_optax(name: str, thing: Callable[..., Any]) -> N
     A default that is a function is our own: other tests hold what it gives to optax's.
     """
     theirs = [argument for argument in arguments(getattr(optax, name)) if argument[0] not in LEFT_OUT.get(name, [])]
-    ours = arguments(thing)
+    known = {argument[0] for argument in theirs}
+    ours = [argument for argument in arguments(thing) if argument[0] in known or argument[0] not in NEWER.get(name, [])]
     added = ours[len(theirs) :]
     assert [(n, d) for n, _, d in ours[: len(theirs)]] == [(n, d) for n, _, d in theirs]
     assert [n for n, _, _ in added] == ADDED.get(name, [])

@@ -47,6 +47,10 @@ def add_decayed_weights(weight_decay: Finite = 0.0, mask: Any = None) -> Transfo
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        if (
+            isinstance(k.weight_decay, float) and k.weight_decay == 0.0
+        ):  # else XLA writes g + 0 p out where it stands first
+            return g, slots
         return g + k.weight_decay * p, slots
 
     hyper = {"weight_decay": weight_decay}

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 
+from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
     Decay,
+    Finite,
     LearningRate,
     NonNegative,
     Rule,
@@ -102,16 +104,18 @@ def adabelief(
     b2: Decay = 0.999,
     eps: NonNegative = 1e-16,
     eps_root: NonNegative = 1e-16,
+    weight_decay: Finite | None = None,
+    weight_decay_mask: Any = None,
     *,
     nesterov: bool = False,
 ) -> Transform:
     """Descend as Adam does, with steps that shrink where the gradient is not what its mean foretold.
 
-    u_t = -eta_t (m_t / (1-b1^t)) / (sqrt(s_t / (1-b2^t)) + eps), with m the moving mean of g from 0 and
-    s_t = b2 s_{t-1} + (1-b2) (g_t - m_t)^2 + eps_root, s_0 = 0.
+    u_t = -eta_t ((m_t / (1-b1^t)) / (sqrt(s_t / (1-b2^t)) + eps) + weight_decay p_t), with m the moving mean of g from
+    0 and s_t = b2 s_{t-1} + (1-b2) (g_t - m_t)^2 + eps_root, s_0 = 0.
 
-    Units: eta has the units of p; eps those of g, eps_root those of g^2.
-    Equivalent to: optax's `adabelief`.
+    Units: eta has the units of p; eps those of g, eps_root those of g^2; weight_decay is per unit of p.
+    Equivalent to: optax's `adabelief`; releases up to 0.2.8 have no weight_decay.
 
     Args:
         {learning_rate}
@@ -119,13 +123,16 @@ def adabelief(
         b2: decay of the mean of (g - m)^2, in [0, 1).
         {eps}
         eps_root: added to s at each step, >= 0.
+        weight_decay: decoupled decay, finite; each step takes eta weight_decay p off p. None is no decay, and then
+            update needs no params.
+        weight_decay_mask: where p decays, as the mask of `adamw`.
         {nesterov}
 
     State:
-        a tuple: of `scale_by_belief` (mu, nu, like params) and of the rate.
+        a tuple: of `scale_by_belief` (mu, nu, like params), of the decay if there is one, and of the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit the params.
 
     Cost: 2 arrays per parameter; one pass.
 
@@ -134,8 +141,9 @@ def adabelief(
 
     Examples:
         >>> import gradtx
-        >>> gradtx.adabelief(1e-3).name
-        'adabelief'
+        >>> gradtx.adabelief(1e-3, weight_decay=0.1).body.links[1]
+        add_decayed_weights(0.1)
     """
     scaled = scale_by_belief(b1, b2, eps, eps_root, nesterov=nesterov)
-    return chain(scaled, scale_by_learning_rate(learning_rate))
+    decay = [] if weight_decay is None else [add_decayed_weights(weight_decay, weight_decay_mask)]
+    return chain(scaled, *decay, scale_by_learning_rate(learning_rate))

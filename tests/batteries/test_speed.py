@@ -105,7 +105,7 @@ def test_bytes_moved_stay_near_the_floor(name: str, compiled: dict[str, dict[str
     assert compiled[name]["moved"] <= 1.01 * STEPS[name].speed.moved
 
 
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("name", [name for name, row in STEPS.items() if row.speed.fused])
 def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled: Any):
     """XLA writes p and all slots in one loop."""
     assert fused[name]["moved"] <= STEPS[name].speed.fused + 0.01

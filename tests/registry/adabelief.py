@@ -1,10 +1,11 @@
 """AdaBelief: Zhuang et al. 2020, Algorithm 2, its eps in two numbers; with a look ahead as Dozat 2016 has it."""
 
 import math
+from collections.abc import Mapping
 
 from tests.registry.base import Mutant, Speed, case_of, reference_of, row
-from tests.registry.numbers import Hyper, Tree, at, elements, halving, like, ratio, rising
-from tests.registry.scale import scale_by_learning_rate
+from tests.registry.numbers import Hyper, Store, Tree, at, elements, halving, like, ratio, rising
+from tests.registry.weight_decay import descent_with_decay
 
 
 def scale_by_belief(
@@ -37,10 +38,20 @@ def scale_by_belief(
     return updates
 
 
-def adabelief(grads: list[Tree], params: Tree, *, learning_rate: Hyper, **settings: float) -> list[Tree]:
-    """theta_t = theta_{t-1} - eta_t m_hat / (sqrt(s_hat) + eps)."""
+def adabelief(
+    grads: list[Tree],
+    params: Tree,
+    *,
+    learning_rate: Hyper,
+    weight_decay: Hyper = 0.0,
+    weight_decay_mask: Mapping[str, bool] | None = None,
+    store: Store = float,
+    **settings: float,
+) -> list[Tree]:
+    """theta_t = theta_{t-1} - eta_t (m_hat / (sqrt(s_hat) + eps) + lambda theta_{t-1})."""
     scaled = scale_by_belief(grads, params, **settings)
-    return scale_by_learning_rate(scaled, params, learning_rate=learning_rate)
+    decay = {"weight_decay": weight_decay, "mask": weight_decay_mask}
+    return descent_with_decay(scaled, params, learning_rate=learning_rate, store=store, **decay)
 
 
 OPTIMIZER = {"reference": adabelief, "kind": "optimizer"}
@@ -77,10 +88,33 @@ CASES = [
         eps_root=1e-4,
         nesterov=True,
     ),
+    row("adabelief", "decay", traits=OPTIMIZER, learning_rate=0.1, weight_decay=rising),
+    row(
+        "adabelief",
+        "mask",
+        traits=OPTIMIZER,
+        learning_rate=0.1,
+        weight_decay=0.5,
+        weight_decay_mask={"gain": False, "bias": True, "kernel": False},
+    ),
 ]
 
 FILE = "methods/adabelief.py"
 MUTANTS = [
+    Mutant(
+        "adabelief: decay after the rate",
+        FILE,
+        "*decay, scale_by_learning_rate(learning_rate)",
+        "scale_by_learning_rate(learning_rate), *decay",
+        case_of("adabelief[decay]"),
+    ),
+    Mutant(
+        "adabelief: mask ignored",
+        FILE,
+        "(weight_decay, weight_decay_mask)",
+        "(weight_decay)",
+        case_of("adabelief[mask]"),
+    ),
     Mutant("adabelief: about 0, not the mean", FILE, "abs_sq(g - mu)", "abs_sq(g)", reference_of("scale_by_belief")),
     Mutant(
         "adabelief: about the last mean",

@@ -25,12 +25,13 @@ class Speed(NamedTuple):
         temporary: bytes of temporary memory; scalars of the step only, such as bias corrections and a rate.
         moved: bytes read and written, over the floor: g read, p and each slot read and written, once. Without a flag
             XLA's CPU loops write one array each, so g is read again for each slot, and each slot again for p.
-        fused: the same with XLA's multi-output fusion, which writes p and all slots in one loop.
+        fused: the same with XLA's multi-output fusion, which writes p and all slots in one loop; None where it cannot,
+            because the loop has more than 14 operands, numbers among them.
     """
 
     temporary: int
     moved: float
-    fused: float = 1.0
+    fused: float | None = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Row:
         power: k where u(c g) = c^k u(g) holds exactly for each power of two c; None where no such law holds.
         first: the first step compared. A debiased variance is exactly 0 at step 1: that update is rounding only; and
             a method that waits for the first gradient has no update before it.
+        moves: the first step whose update is not 0; those before it only measure.
         optax: whether optax's function of that name gives the same updates with the same settings.
         speed: what a compiled step may cost, None where it is not measured.
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.
@@ -73,6 +75,7 @@ class Row:
     laws: tuple[str, ...] = (LEAVES, ELEMENTS)
     power: int | None = None
     first: int = 1
+    moves: int = 1
     optax: bool = False
     speed: Speed | None = None
     hyper: str | None = None

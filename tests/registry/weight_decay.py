@@ -1,5 +1,6 @@
 """Add a share of the parameter: the decoupled decay of Loshchilov & Hutter 2019, line 12 of Algorithm 2."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.registry.adam import scale_by_adam
@@ -57,6 +58,31 @@ def decayed_adam(library: Any, learning_rate: Any, weight_decay: Any) -> Any:
     """Return AdamW with that decay as a user puts it together."""
     decay = library.add_cautious_weight_decay(weight_decay)
     return library.chain(library.scale_by_adam(), decay, library.scale_by_learning_rate(learning_rate))
+
+
+def descent_with_decay(
+    scaled: list[Tree],
+    params: Tree,
+    *,
+    learning_rate: Hyper,
+    weight_decay: Hyper = 0.0,
+    mask: Mapping[str, bool] | None = None,
+    store: Store = float,
+) -> list[Tree]:
+    """theta_t = theta_{t-1} - eta_t (u_t + weight_decay theta_{t-1}), its decay where the mask is True.
+
+    `store` rounds the update and the parameter.
+    """
+    theta = copy(params)
+    updates = []
+    for t, u in enumerate(scaled, start=1):
+        step = like(params)
+        for name, i in elements(params):
+            decay = at(weight_decay, t) if mask is None or mask[name] else 0.0
+            step[name][i] = -at(learning_rate, t) * (u[name][i] + decay * theta[name][i])
+            theta[name][i] = store(theta[name][i] + store(step[name][i]))
+        updates.append(step)
+    return updates
 
 
 ROWS = [

@@ -120,9 +120,10 @@ def divide_jvp(
     (m, sigma), (dm, dsigma) = primals, tangents
     zero = sigma == 0
     safe = jnp.where(zero, jnp.ones_like(sigma), sigma)
-    per = jnp.where(zero, jnp.zeros_like(sigma), 1.0 / safe)
+    # in the dtype of m, for strict promotion refuses a real array times a complex one
+    per = lax.convert_element_type(jnp.where(zero, jnp.zeros_like(sigma), 1.0 / safe), m.dtype)
     value = m * per
-    return divide(m, sigma), (dm - value * dsigma) * per
+    return divide(m, sigma), (dm - value * lax.convert_element_type(dsigma, m.dtype)) * per
 
 
 def steps(count: jax.Array) -> jax.Array:

@@ -90,10 +90,14 @@ def stored(rule: Rule, old: Slots, new: Slots) -> Slots:
     return {key: lax.convert_element_type(new[key], slot.dtype) for key, slot in old.items()}
 
 
+MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, numbers among them, XLA copies slots
+
+
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
-    """Return True if XLA:CPU may write these in one loop: its flag is set, and all are of one dtype."""
+    """Return True if XLA:CPU may write these in one loop: its flag is set, they are few, and all are of one dtype."""
     told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
-    return told and {x.dtype for member in slots for x in member.values()} == {g.dtype}
+    dtypes = [x.dtype for member in slots for x in member.values()]
+    return told and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
 
 
 def one_loop(run: Callable[..., Any], g: Any, slots: list[Slots], p: Any, *rest: Any) -> tuple[Any, list[Slots]]:

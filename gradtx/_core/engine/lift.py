@@ -169,10 +169,8 @@ class Segment:
             ValueError: trees, shapes or states that do not match, params or an extra argument missing.
             TypeError: a gradient that is not of a floating or complex dtype.
         """
-        measured = self.clock.measurements(extra)
-        given = self.clock.given(states)
         chosen = self.chosen(grads, params) if self.chooses else self.all_leaves
-        arguments = (grads, list(states), params, measured, given)
+        arguments = (grads, list(states), params, self.clock.measurements(extra), self.clock.given(states))
         static = (*chosen, tuple(dtypes))
         if not self.clock.is_ours:  # a user's functions may read what has changed since they were traced
             return self.leaf_by_leaf(*arguments, static, self.compile() if is_traced(arguments) else self.plain)
