@@ -35,6 +35,7 @@ from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
+from gradtx.methods.rprop import rprop, scale_by_rprop
 from gradtx.methods.sgd import sgd
 from gradtx.schedules import (
     constant_schedule,
@@ -84,6 +85,7 @@ __all__ = [
     "scale_by_muon",
     "scale_by_radam",
     "scale_by_rms",
+    "scale_by_rprop",
     "scale_by_rss",
     "scale_by_stddev",
     # schedule eta
@@ -124,6 +126,7 @@ __all__ = [
     "prodigy",
     "radam",
     "rmsprop",
+    "rprop",
     "sgd",
     # watch
     "Probe",

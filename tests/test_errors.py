@@ -388,6 +388,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
+    ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
+     ("min_step_size = 2.0", "max_step_size = 1.0")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
      ("ns_coeffs = (1.0, 2.0)",)),

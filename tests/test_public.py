@@ -198,7 +198,9 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
+    "rprop": ["delayed"],
     "scale_by_rms": ["first_gradient"],
+    "scale_by_rprop": ["delayed"],
 }
 LEFT_OUT: dict[str, list[str]] = {  # arguments that a name of optax's fixes
     "nadam": ["nesterov"],

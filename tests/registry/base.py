@@ -55,6 +55,8 @@ class Row:
         extra: extra arguments that `update` needs.
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
+        starts: hyperparameters that are read once, by `init`, and so cannot wait for an event, by name.
+        sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
@@ -76,6 +78,8 @@ class Row:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
+    starts: tuple[str, ...] = ()
+    sparse: bool = False
     fused: str = ""
     keeps_dtype: bool = False
 
@@ -87,7 +91,8 @@ class Row:
     @property
     def event(self) -> str | None:
         """The hyperparameter that may be an event schedule, None if it has none."""
-        return next((name for name in ("learning_rate", "step_size", "step_size_fn") if name in self.settings), None)
+        names = [name for name in ("learning_rate", "step_size", "step_size_fn") if name not in self.starts]
+        return next((name for name in names if name in self.settings), None)
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Return True if the row takes a leaf of this shape."""
