@@ -37,6 +37,7 @@ from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.rprop import rprop, scale_by_rprop
 from gradtx.methods.sgd import sgd
+from gradtx.methods.sm3 import scale_by_sm3, sm3
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -87,6 +88,7 @@ __all__ = [
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
+    "scale_by_sm3",
     "scale_by_stddev",
     # schedule eta
     "scale",
@@ -128,6 +130,7 @@ __all__ = [
     "rmsprop",
     "rprop",
     "sgd",
+    "sm3",
     # watch
     "Probe",
     "Report",

@@ -28,6 +28,7 @@ from gradtx._core.arrays.tree import (
     promoted,
     resolve_mask,
     shape_of,
+    shapes_of,
 )
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
@@ -107,14 +108,14 @@ class Leafwise:
         return Segment([self])
 
     @functools.cached_property
-    def _shapes(self) -> dict[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    def _shapes(self) -> dict[tuple[int, ...], dict[str, Any]]:
         return {}
 
-    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    def slot_shapes(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """Return the shape of each slot for a parameter of this shape."""
         if shape not in self._shapes:
             slots = jax.eval_shape(self.rule.start, jax.ShapeDtypeStruct(shape, jnp.float32))
-            self._shapes[shape] = {key: slot.shape for key, slot in slots.items()}
+            self._shapes[shape] = {key: shapes_of(slot) for key, slot in slots.items()}
         return self._shapes[shape]
 
 
@@ -264,6 +265,6 @@ class Segment:
             for i, (g, slot) in enumerate(zip(leaves, slots[key], strict=True)):
                 if not has_gradient(g) or (mask is not None and not mask[i]) or shape_of(slot) == g.shape:
                     continue
-                if shape_of(slot) != member.slot_shapes(g.shape)[key]:
+                if shapes_of(slot) != member.slot_shapes(g.shape)[key]:
                     check_like(member.name, "grads", grads, i, tuple(g.shape), root, slot)
         return slots

@@ -11,7 +11,7 @@ from gradtx._core.arguments.ranges import Range
 from gradtx._core.arguments.reading import read
 from gradtx._core.contract.errors import message
 
-Slots = Mapping[str, jax.Array]
+Slots = Mapping[str, Any]  # an array, or a tuple of arrays, by name
 
 
 def no_slots(p: jax.Array) -> Slots:
@@ -57,6 +57,7 @@ class Rule:
             the pair (m, sigma). All inexact arrays come in one dtype, float32 or wider; integer slots as they are
             stored. Write the value from the NEW slots: reading an old slot after its new value exists forces a copy.
         init: `p -> slots`, a dict of arrays in the dtypes they are stored in; they may have other shapes than p.
+            A slot may be a tuple of arrays, such as one vector for each dimension of p.
         slots: the names of the slots that `init` makes and `update` returns.
         hyper: hyperparameters by name, each a number, array or schedule; `k.name` inside the rule.
         ranges: ranges of hyperparameters by name; without one, any finite number.
