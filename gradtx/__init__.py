@@ -22,6 +22,7 @@ from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
+from gradtx.factors.noise import add_noise
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
@@ -32,6 +33,7 @@ from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.muon import muon, scale_by_muon
+from gradtx.methods.noisy_sgd import noisy_sgd
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
@@ -75,6 +77,7 @@ __all__ = [
     "rules",
     # direction m
     "add_decayed_weights",
+    "add_noise",
     "ema",
     "trace",
     # scale sigma
@@ -125,6 +128,7 @@ __all__ = [
     "muon",
     "nadam",
     "nadamw",
+    "noisy_sgd",
     "prodigy",
     "radam",
     "rmsprop",

@@ -390,6 +390,11 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("estim_lr0 is a schedule",)),
     ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
      ("min_step_size = 2.0", "max_step_size = 1.0")),
+    ("noise without a key", lambda: gradtx.noisy_sgd(0.1), ValueError, "add_noise", ("key is missing", "random.key")),
+    ("noise of two keys", lambda: gradtx.add_noise(0.1, 0.5, 1, seed=2), ValueError, "add_noise", ("beside seed",)),
+    ("noise of a float", lambda: gradtx.add_noise(0.1, 0.5, 1.5), TypeError, "add_noise", ("key is float", "integer")),
+    ("noise of many keys", lambda: gradtx.add_noise(0.1, 0.5, jax.random.split(jax.random.key(0), 3)), ValueError,
+     "add_noise", ("key is key<fry> of shape (3,)", "one key")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
      ("ns_coeffs = (1.0, 2.0)",)),
@@ -421,6 +426,8 @@ def test_bad_call(call: Callable[[], Any], error: type[Exception], name: str, sa
 # --- hyperparameters: every numeric argument of every public factory, by signature and the table of ranges ------------
 
 REQUIRED: dict[str, Any] = {
+    "eta": 0.01,
+    "gamma": 0.55,
     "learning_rate": 0.1,
     "decay": 0.9,
     "max_norm": 1.0,
@@ -428,6 +435,7 @@ REQUIRED: dict[str, Any] = {
     "step_size": 1.0,
     "step_size_fn": 1.0,
 }
+NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {
     "chain",
     "named_chain",
@@ -469,8 +477,10 @@ IDS = [f"{name}({argument})" for name, argument, _ in ARGUMENTS]
 
 def make_with(name: str, argument: str, value: Any) -> gradtx.Transform:
     """Call the factory with this argument, the required others at usual values."""
-    required = [k for k, p in factories()[name].parameters.items() if p.default is p.empty]
-    return getattr(gradtx, name)(**{**{k: REQUIRED[k] for k in required}, argument: value})
+    parameters = factories()[name].parameters
+    required = {k: REQUIRED[k] for k, p in parameters.items() if p.default is p.empty}
+    needed = {k: value for k, value in NEEDED.items() if k in parameters}
+    return getattr(gradtx, name)(**{**required, **needed, argument: value})
 
 
 def test_required_arguments_are_known() -> None:

@@ -57,6 +57,7 @@ class Row:
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         starts: hyperparameters that are read once, by `init`, and so cannot wait for an event, by name.
         sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
+        random: whether it draws other random numbers for each leaf and dtype, so that no two leaves compare.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
     """
@@ -80,6 +81,7 @@ class Row:
     numbers_only: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
     sparse: bool = False
+    random: bool = False
     fused: str = ""
     keeps_dtype: bool = False
 

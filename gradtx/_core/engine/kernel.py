@@ -32,7 +32,14 @@ def freeze(k: Any) -> Any:
     """Wrap the Python values of `k`, keep its arrays."""
     if isinstance(k, Mapping):
         return {name: freeze(value) for name, value in k.items()}
+    if isinstance(k, list):
+        return [freeze(value) for value in k]
     return k if isinstance(k, jax.Array) else Static(k)
+
+
+def of_leaf(k: Mapping[str, Any], place: int) -> dict[str, Any]:
+    """Return frozen `k` as the leaf at a place of `Tree.grads` sees it: of a list, its own entry."""
+    return {name: value[place] if isinstance(value, list) else value for name, value in k.items()}
 
 
 def thaw(k: Any, dtype: Any) -> Any:

@@ -15,15 +15,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx._core.arrays.tree import (
     align,
     check_dimensions,
     check_like,
     check_slots,
+    few_arrays,
     flatten,
     float_leaves,
     has_gradient,
+    is_traced,
     param_leaves,
     promoted,
     resolve_mask,
@@ -33,11 +34,9 @@ from gradtx._core.arrays.tree import (
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Info, Part
-from gradtx._core.engine.clock import Clock
-from gradtx._core.engine.kernel import Plan, Static, make_kernel
+from gradtx._core.engine.clock import Clock, start_of
+from gradtx._core.engine.kernel import Plan, Static, make_kernel, of_leaf
 from gradtx._core.engine.rule import Rule
-
-MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ class Leafwise:
         slots = [None if p is None else self.rule.start(p) for p in arrays]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
-        memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
+        memory = {key: start_of(value) for key, value in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
 
     def update(self, updates: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
@@ -117,19 +116,6 @@ class Leafwise:
             slots = jax.eval_shape(self.rule.start, jax.ShapeDtypeStruct(shape, jnp.float32))
             self._shapes[shape] = {key: shapes_of(slot) for key, slot in slots.items()}
         return self._shapes[shape]
-
-
-def is_traced(tree: Any) -> bool:
-    """Return True if a tree holds a value that is not known yet."""
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-def few_arrays(tree: Any) -> bool:
-    """Return True if a tree holds arrays alone, none traced, few enough to compile the update of all in one program."""
-    leaves = jax.tree.leaves(tree)
-    kinds = set(map(type, leaves))
-    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
-    return numbers and len(leaves) <= MOST_AT_ONCE
 
 
 class Segment:
@@ -219,6 +205,7 @@ class Segment:
         except LeafError as error:
             places = self.places(leaves, masks[0])
             raise error.at(self.members[0].name, paths("grads", grads)[places[error.index]]) from None
+        order = {i: place for place, i in enumerate(self.places(leaves, masks[0]))}
         out, new_slots = list(leaves), [{key: list(xs) for key, xs in member.items()} for member in slots]
         for i, g in enumerate(leaves):
             if not has_gradient(g):
@@ -227,7 +214,8 @@ class Segment:
             dtype = dtypes[i] if dtypes else promoted(g, p_leaves[i])
             old = [{key: xs[i] for key, xs in member.items()} for member in slots]
             p = p_leaves[i] if self.needs_params else None
-            out[i], new = kernel(g, old, p, ks, Static(Plan(active, dtype)))
+            own = [of_leaf(ks[0], order[i]) if i in order else {}, *ks[1:]]  # none is read where the mask says no
+            out[i], new = kernel(g, old, p, own, Static(Plan(active, dtype)))
             for kept, leaf in zip(new_slots, new, strict=True):
                 for key, slot in leaf.items():
                     kept[key][i] = slot

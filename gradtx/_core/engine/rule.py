@@ -65,8 +65,9 @@ class Rule:
         needs_params: whether `update` or `whole_tree` reads p (else it is None).
         event: the name of the one hyperparameter that may be an event schedule, else None.
         whole_tree: `(k, tree) -> (dict, dict)`: further scalars of the step that need all leaves at once, such as
-            their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`.
-        memory: scalars that belong to the whole tree, by name, with their start.
+            their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`. A list holds one
+            entry for each leaf, in the order of the tree; `update` sees that of its leaf.
+        memory: scalars that belong to the whole tree, by name, with their start; or an array of integers, as a key is.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
