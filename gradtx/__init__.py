@@ -34,6 +34,12 @@ from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.noisy_sgd import noisy_sgd
+from gradtx.methods.optimistic import (
+    optimistic_adam,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    scale_by_optimistic_gradient,
+)
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
@@ -79,6 +85,7 @@ __all__ = [
     "add_decayed_weights",
     "add_noise",
     "ema",
+    "scale_by_optimistic_gradient",
     "trace",
     # scale sigma
     "scale_by_adagrad",
@@ -129,6 +136,9 @@ __all__ = [
     "nadam",
     "nadamw",
     "noisy_sgd",
+    "optimistic_adam",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
     "prodigy",
     "radam",
     "rmsprop",
