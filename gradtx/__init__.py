@@ -40,6 +40,7 @@ from gradtx.methods.optimistic import (
     optimistic_gradient_descent,
     scale_by_optimistic_gradient,
 )
+from gradtx.methods.polyak import polyak_sgd, scale_by_polyak
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
@@ -94,6 +95,7 @@ __all__ = [
     "scale_by_belief",
     "scale_by_factored_rms",
     "scale_by_muon",
+    "scale_by_polyak",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rprop",
@@ -139,6 +141,7 @@ __all__ = [
     "optimistic_adam",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "polyak_sgd",
     "prodigy",
     "radam",
     "rmsprop",

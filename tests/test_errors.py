@@ -122,6 +122,11 @@ def run(rule: gradtx.Rule) -> Any:
     return tx.update(VECTOR, tx.init(VECTOR))
 
 
+def valued(value: Any, g: Any = None) -> Any:
+    g, tx = VECTOR if g is None else g, gradtx.scale_by_polyak()
+    return tx.update(g, tx.init(g), value=value)[0]
+
+
 def jitted(rate: Any) -> Any:
     tx = gradtx.sgd(rate)
     return jax.jit(tx.update)(VECTOR, tx.init(VECTOR))
@@ -395,6 +400,14 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("noise of a float", lambda: gradtx.add_noise(0.1, 0.5, 1.5), TypeError, "add_noise", ("key is float", "integer")),
     ("noise of many keys", lambda: gradtx.add_noise(0.1, 0.5, jax.random.split(jax.random.key(0), 3)), ValueError,
      "add_noise", ("key is key<fry> of shape (3,)", "one key")),
+    ("polyak's variant", lambda: gradtx.polyak_sgd(variant="sps-"), ValueError, "scale_by_polyak",
+     ("variant = 'sps-'", "'sps+'")),
+    ("polyak's loss of a batch", lambda: valued(VECTOR), ValueError, "scale_by_polyak", ("value has shape (2,)",)),
+    ("polyak's loss, None", lambda: valued(None), TypeError, "scale_by_polyak", ("value is None", "value=loss")),
+    ("polyak's loss, complex", lambda: valued(jnp.ones((), jnp.complex64)), TypeError, "scale_by_polyak",
+     ("value is complex64",)),
+    ("polyak inside shard_map", lambda: sharded(lambda g: valued(1.0, g)), ValueError, "scale_by_polyak",
+     ("grads varies over the mesh axis 'x'", "outside shard_map")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
      ("ns_coeffs = (1.0, 2.0)",)),

@@ -111,7 +111,7 @@ class Row:
         return getattr(named, self.public)(**settings)
 
 
-def row(public: str, variant: str = "", *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:
+def row(public: str, variant: str = "", /, *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:
     """Return a row of these settings; `traits` are further fields of `Row`."""
     return Row(public, variant, settings, **(traits or {}))
 
