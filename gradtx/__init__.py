@@ -27,11 +27,13 @@ from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
+from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.dpsgd import dpsgd
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.noisy_sgd import noisy_sgd
 from gradtx.methods.optimistic import (
@@ -125,6 +127,7 @@ __all__ = [
     # limit
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "differentially_private_aggregate",
     "global_norm",
     "scale_by_param_block_rms",
     # whole optimizers
@@ -134,6 +137,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "dpsgd",
     "muon",
     "nadam",
     "nadamw",

@@ -122,6 +122,11 @@ def run(rule: gradtx.Rule) -> Any:
     return tx.update(VECTOR, tx.init(VECTOR))
 
 
+def private(*leaves: Any) -> Any:
+    grads, tx = dict(zip("ab", leaves, strict=False)), gradtx.differentially_private_aggregate(1.0, 0.5, key=0)
+    return tx.update(grads, tx.init(grads))[0]
+
+
 def valued(value: Any, g: Any = None) -> Any:
     g, tx = VECTOR if g is None else g, gradtx.scale_by_polyak()
     return tx.update(g, tx.init(g), value=value)[0]
@@ -408,6 +413,10 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("value is complex64",)),
     ("polyak inside shard_map", lambda: sharded(lambda g: valued(1.0, g)), ValueError, "scale_by_polyak",
      ("grads varies over the mesh axis 'x'", "outside shard_map")),
+    ("private, no batch", lambda: private(VECTOR, jnp.ones(())), ValueError, "differentially_private_aggregate",
+     ("grads['b'] has shape ()", "jax.vmap")),
+    ("private, shards", lambda: sharded(lambda g: private(g)), ValueError, "differentially_private_aggregate",
+     ("grads['a'] varies over the mesh axis 'x'", "outside shard_map")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "scale_by_muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "scale_by_muon",
      ("ns_coeffs = (1.0, 2.0)",)),
@@ -439,6 +448,8 @@ def test_bad_call(call: Callable[[], Any], error: type[Exception], name: str, sa
 # --- hyperparameters: every numeric argument of every public factory, by signature and the table of ranges ------------
 
 REQUIRED: dict[str, Any] = {
+    "l2_norm_clip": 1.0,
+    "noise_multiplier": 0.5,
     "eta": 0.01,
     "gamma": 0.55,
     "learning_rate": 0.1,

@@ -217,9 +217,7 @@ def arguments(f: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     return [("*" if p.kind is p.VAR_POSITIONAL else p.name, p.kind, p.default) for p in parameters]
 
 
-SHARED = {
-    name.split(".")[-1]: f for name, f in FUNCTIONS.items() if callable(getattr(optax, name.split(".")[-1], None))
-}
+SHARED = {name.split(".")[-1]: f for name, f in FUNCTIONS.items() if callable(vars(optax).get(name.split(".")[-1]))}
 
 
 def test_shared_names_are_found() -> None:
