@@ -95,3 +95,12 @@ def test_examples_of_half_precision_are_summed_in_float32() -> None:
     updates, _ = tx.update(grads, tx.init(jnp.ones(2, jnp.bfloat16)))
     assert updates.dtype == jnp.bfloat16
     np.testing.assert_array_equal(np.asarray(updates, np.float32), 1.0)
+
+
+@pytest.mark.parametrize("size", [1e25, 1.0, 1e-25])
+def test_clipping_is_right_where_squares_leave_float32(size: float) -> None:
+    g = np.array([[3.0, 4.0], [0.3, 0.4]], np.float32) * np.float32(size)
+    tx = gradtx.differentially_private_aggregate(np.float32(size), 0.0, key=0)
+    with jax.enable_x64(False):
+        updates, _ = tx.update(jnp.asarray(g), tx.init(jnp.zeros(2)))
+    np.testing.assert_allclose(np.asarray(updates) / np.float32(size), [0.45, 0.6], rtol=1e-5)

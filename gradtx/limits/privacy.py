@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ from jax import lax
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.compat import manual_axes
-from gradtx._core.arrays.norm import SHRINK
+from gradtx._core.arrays.norm import SHRINK, times
 from gradtx._core.arrays.numerics import abs_sq, accumulator, increment, root, scalar_dtype
 from gradtx._core.arrays.random import key_of, normal_like
 from gradtx._core.arrays.tree import align, check_slots, float_leaves, has_gradient, leaf_error, promoted, shape_of
@@ -22,16 +21,25 @@ from gradtx.rules import NonNegative, Positive, factory
 PER_EXAMPLE = "give the gradients of single examples, as jax.vmap(jax.grad(loss), (None, 0)) does"
 
 
-def by_example(x: jax.Array, scalars: jax.Array) -> jax.Array:
-    """Return one scalar for each example in the dtype of `x`, to be multiplied with it."""
-    return lax.expand_dims(lax.convert_element_type(scalars, x.real.dtype), range(1, x.ndim))
+def squares(leaves: list[jax.Array], shrink: jax.Array | None = None) -> jax.Array:
+    """Return the squared norm of each example, of the leaves times a number."""
+    small = leaves if shrink is None else [times(x, shrink) for x in leaves]
+    sums = [lax.convert_element_type(jnp.sum(abs_sq(x), range(1, x.ndim)), scalar_dtype()) for x in small]
+    return sum(sums[1:], sums[0])
 
 
-def factors(leaves: Sequence[jax.Array], bound: jax.Array) -> jax.Array:
-    """Return what each example is multiplied by: 1 within the bound, NaN where its norm is not finite."""
-    small = [x * by_example(x, jnp.broadcast_to(SHRINK / bound, x.shape[:1])) for x in leaves]
-    squares = [lax.convert_element_type(jnp.sum(abs_sq(x), range(1, x.ndim)), scalar_dtype()) for x in small]
-    excess = root(sum(squares[1:], squares[0])) / SHRINK
+def factors(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
+    """Return what each example is multiplied by: 1 within the bound, NaN where its norm is not finite.
+
+    The plain squares are taken where they do not overflow, since XLA:CPU writes out the shrunk leaves.
+    """
+    plain = squares(leaves)
+    exact = jnp.all(plain < jnp.inf) & (bound > SHRINK)
+
+    def shrunk(leaves: list[jax.Array]) -> jax.Array:
+        return root(squares(leaves, SHRINK / bound)) / SHRINK
+
+    excess = lax.cond(exact, lambda _: root(plain) / bound, shrunk, leaves)
     return jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)
 
 
@@ -46,7 +54,7 @@ def aggregate(
     wide = [lax.convert_element_type(g, accumulator(g.dtype)) for g in grads]
     kept, deviation, out = factors(wide, bound), bound * multiplier, []
     for own, g, dtype in zip(keys[1:], wide, dtypes, strict=True):
-        total = jnp.sum(g * by_example(g, kept), 0)
+        total = jnp.tensordot(lax.convert_element_type(kept, g.dtype), g, 1, precision=lax.Precision.HIGHEST)
         noise = normal_like(own, total) * lax.convert_element_type(deviation, total.real.dtype)
         out.append(lax.convert_element_type((total + noise) * (1.0 / g.shape[0]), dtype))
     return out, jax.random.key_data(keys[0])

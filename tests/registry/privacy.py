@@ -129,9 +129,16 @@ MUTANTS = [
     Mutant(
         "privacy: a norm for each leaf",
         FILE,
-        "sum(squares[1:], squares[0])",
-        "squares[0]",
+        "sum(sums[1:], sums[0])",
+        "sums[0]",
         optax_of(f"{NAME}[no noise]"),
+    ),
+    Mutant(
+        "privacy: trusts squares that overflow",
+        FILE,
+        "jnp.all(plain < jnp.inf) & (bound > SHRINK)",
+        "jnp.all(plain >= 0.0)",
+        ("test_privacy.py::test_clipping_is_right_where_squares_leave_float32",),
     ),
     Mutant(
         "privacy: the same noise at every step",
