@@ -24,6 +24,7 @@ from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
 from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
+from gradtx.factors.noise import add_noise
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.sign import scale_by_sign
@@ -31,6 +32,7 @@ from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_w
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
 from gradtx.limits.clip import clip_by_global_norm
 from gradtx.limits.normalize import normalize
+from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
@@ -47,18 +49,29 @@ from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
+from gradtx.methods.dpsgd import dpsgd
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
+from gradtx.methods.noisy_sgd import noisy_sgd
+from gradtx.methods.optimistic import (
+    optimistic_adam,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    scale_by_optimistic_gradient,
+)
+from gradtx.methods.polyak import polyak_sgd, scale_by_polyak
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
+from gradtx.methods.rprop import rprop, scale_by_rprop
 from gradtx.methods.scion import scale_by_scion, scion
 from gradtx.methods.sgd import sgd
 from gradtx.methods.shampoo import scale_by_shampoo, shampoo
 from gradtx.methods.sign_sgd import sign_sgd, signum
+from gradtx.methods.sm3 import scale_by_sm3, sm3
 from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.methods.yogi import scale_by_yogi, yogi
 from gradtx.schedules import (
@@ -105,10 +118,12 @@ __all__ = [
     # direction m
     "add_cautious_weight_decay",
     "add_decayed_weights",
+    "add_noise",
     "ema",
     "orthogonalize_via_newton_schulz",
     "scale_by_lion",
     "scale_by_muon",
+    "scale_by_optimistic_gradient",
     "scale_by_scion",
     "scale_by_shape",
     "scale_by_sign",
@@ -129,11 +144,14 @@ __all__ = [
     "scale_by_dowg",
     "scale_by_factored_rms",
     "scale_by_madgrad",
+    "scale_by_polyak",
     "scale_by_radam",
     "scale_by_rms",
+    "scale_by_rprop",
     "scale_by_rss",
     "scale_by_shampoo",
     "scale_by_simplified_ademamix",
+    "scale_by_sm3",
     "scale_by_soap",
     "scale_by_stddev",
     "scale_by_yogi",
@@ -160,6 +178,7 @@ __all__ = [
     # limit
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "differentially_private_aggregate",
     "global_norm",
     "normalize",
     "scale_by_param_block_rms",
@@ -182,6 +201,7 @@ __all__ = [
     "dadapt_adamw",
     "dog",
     "dowg",
+    "dpsgd",
     "lion",
     "madgrad",
     "momo",
@@ -189,15 +209,22 @@ __all__ = [
     "muon",
     "nadam",
     "nadamw",
+    "noisy_sgd",
+    "optimistic_adam",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
+    "polyak_sgd",
     "prodigy",
     "radam",
     "rmsprop",
+    "rprop",
     "scion",
     "sgd",
     "shampoo",
     "sign_sgd",
     "signum",
     "simplified_ademamix",
+    "sm3",
     "soap",
     "yogi",
     # round other transforms

@@ -122,6 +122,16 @@ def run(rule: gradtx.Rule) -> Any:
     return tx.update(VECTOR, tx.init(VECTOR))
 
 
+def private(*leaves: Any) -> Any:
+    grads, tx = dict(zip("ab", leaves, strict=False)), gradtx.differentially_private_aggregate(1.0, 0.5, key=0)
+    return tx.update(grads, tx.init(grads))[0]
+
+
+def valued(value: Any, g: Any = None) -> Any:
+    g, tx = VECTOR if g is None else g, gradtx.scale_by_polyak()
+    return tx.update(g, tx.init(g), value=value)[0]
+
+
 def jitted(rate: Any) -> Any:
     tx = gradtx.sgd(rate)
     return jax.jit(tx.update)(VECTOR, tx.init(VECTOR))
@@ -397,6 +407,25 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
+    ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
+     ("min_step_size = 2.0", "max_step_size = 1.0")),
+    ("noise without a key", lambda: gradtx.noisy_sgd(0.1), ValueError, "add_noise", ("key is missing", "random.key")),
+    ("noise of two keys", lambda: gradtx.add_noise(0.1, 0.5, 1, seed=2), ValueError, "add_noise", ("beside seed",)),
+    ("noise of a float", lambda: gradtx.add_noise(0.1, 0.5, 1.5), TypeError, "add_noise", ("key is float", "integer")),
+    ("noise of many keys", lambda: gradtx.add_noise(0.1, 0.5, jax.random.split(jax.random.key(0), 3)), ValueError,
+     "add_noise", ("key is key<fry> of shape (3,)", "one key")),
+    ("polyak's variant", lambda: gradtx.polyak_sgd(variant="sps-"), ValueError, "scale_by_polyak",
+     ("variant = 'sps-'", "'sps+'")),
+    ("polyak's loss of a batch", lambda: valued(VECTOR), ValueError, "scale_by_polyak", ("value has shape (2,)",)),
+    ("polyak's loss, None", lambda: valued(None), TypeError, "scale_by_polyak", ("value is None", "value=loss")),
+    ("polyak's loss, complex", lambda: valued(jnp.ones((), jnp.complex64)), TypeError, "scale_by_polyak",
+     ("value is complex64",)),
+    ("polyak inside shard_map", lambda: sharded(lambda g: valued(1.0, g)), ValueError, "scale_by_polyak",
+     ("grads varies over the mesh axis 'x'", "outside shard_map")),
+    ("private, no batch", lambda: private(VECTOR, jnp.ones(())), ValueError, "differentially_private_aggregate",
+     ("grads['b'] has shape ()", "jax.vmap")),
+    ("private, shards", lambda: sharded(lambda g: private(g)), ValueError, "differentially_private_aggregate",
+     ("grads['a'] varies over the mesh axis 'x'", "outside shard_map")),
     ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
      ("mode = 'soft'", "hard, smooth")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
@@ -479,6 +508,10 @@ def test_bad_call(call: Callable[[], Any], error: type[Exception], name: str, sa
 # --- hyperparameters: every numeric argument of every public factory, by signature and the table of ranges ------------
 
 REQUIRED: dict[str, Any] = {
+    "l2_norm_clip": 1.0,
+    "noise_multiplier": 0.5,
+    "eta": 0.01,
+    "gamma": 0.55,
     "learning_rate": 0.1,
     "decay": 0.9,
     "max_norm": 1.0,
@@ -491,6 +524,7 @@ REQUIRED: dict[str, Any] = {
     "optimizer": gradtx.sgd(0.1),
     "adv_optimizer": gradtx.sgd(0.1),
 }
+NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {
     "chain",
     "named_chain",
@@ -532,8 +566,10 @@ IDS = [f"{name}({argument})" for name, argument, _ in ARGUMENTS]
 
 def make_with(name: str, argument: str, value: Any) -> gradtx.Transform:
     """Call the factory with this argument, the required others at usual values."""
-    required = [k for k, p in factories()[name].parameters.items() if p.default is p.empty]
-    return getattr(gradtx, name)(**{**{k: REQUIRED[k] for k in required}, argument: value})
+    parameters = factories()[name].parameters
+    required = {k: REQUIRED[k] for k, p in parameters.items() if p.default is p.empty}
+    needed = {k: value for k, value in NEEDED.items() if k in parameters}
+    return getattr(gradtx, name)(**{**required, **needed, argument: value})
 
 
 def test_required_arguments_are_known() -> None:

@@ -202,7 +202,9 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
+    "rprop": ["delayed"],
     "scale_by_rms": ["first_gradient"],
+    "scale_by_rprop": ["delayed"],
 }
 NEWER: dict[str, list[str]] = {  # arguments that the development version of optax has and its last release has not
     "adabelief": ["weight_decay", "weight_decay_mask"],
@@ -222,9 +224,7 @@ def arguments(f: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     return [("*" if p.kind is p.VAR_POSITIONAL else p.name, p.kind, p.default) for p in parameters]
 
 
-SHARED = {
-    name.split(".")[-1]: f for name, f in FUNCTIONS.items() if callable(getattr(optax, name.split(".")[-1], None))
-}
+SHARED = {name.split(".")[-1]: f for name, f in FUNCTIONS.items() if callable(vars(optax).get(name.split(".")[-1]))}
 
 
 def test_shared_names_are_found() -> None:

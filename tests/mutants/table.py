@@ -130,8 +130,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "slots: change dtype",
         KERNEL,
-        "lax.convert_element_type(new[key], slot.dtype)",
-        "new[key]",
+        "return lax.convert_element_type(x, slot.dtype)",
+        "return x",
         identity("state_keeps_the_dtype_asked_for"),
     ),
     Mutant(

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.registry.base import Mutant, Row
 
-SHARED = ("base", "numbers")  # what the files of the methods use
+SHARED = ("base", "numbers", "threefry")  # what the files of the methods use
 FILES: list[ModuleType] = [
     importlib.import_module(f"{__name__}.{file.name}")
     for file in pkgutil.iter_modules(__path__)

@@ -58,8 +58,10 @@ class Row:
         extra: extra arguments that `update` needs.
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
-        fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
+        starts: hyperparameters that are read once, by `init`, and so cannot wait for an event, by name.
         sparse: whether some of its updates are 0 by its own choice, which elsewhere tells of a number that vanished.
+        random: whether it draws other random numbers for each leaf and dtype, so that no two leaves compare.
+        fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         position: whether the update is the way to a position that is computed afresh, so that it rounds by the size of
             the parameters and not by its own.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
@@ -83,8 +85,10 @@ class Row:
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
-    fused: str = ""
+    starts: tuple[str, ...] = ()
     sparse: bool = False
+    random: bool = False
+    fused: str = ""
     position: bool = False
     keeps_dtype: bool = False
 
@@ -96,7 +100,8 @@ class Row:
     @property
     def event(self) -> str | None:
         """The hyperparameter that may be an event schedule, None if it has none."""
-        return next((name for name in ("learning_rate", "step_size", "step_size_fn") if name in self.settings), None)
+        names = [name for name in ("learning_rate", "step_size", "step_size_fn") if name not in self.starts]
+        return next((name for name in names if name in self.settings), None)
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Return True if the row takes a leaf of this shape."""
@@ -109,11 +114,11 @@ class Row:
         settings = {**self.settings, **override}
         if self.maker:
             return self.maker(library, **settings)
-        named = library if hasattr(library, self.public) else library.contrib  # optax keeps its newer methods there
+        named = library if self.public in vars(library) else library.contrib  # optax keeps its newer methods there
         return getattr(named, self.public)(**settings)
 
 
-def row(public: str, variant: str = "", *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:
+def row(public: str, variant: str = "", /, *, traits: Mapping[str, Any] | None = None, **settings: Any) -> Row:
     """Return a row of these settings; `traits` are further fields of `Row`."""
     return Row(public, variant, settings, **(traits or {}))
 

@@ -9,6 +9,7 @@ from jax import lax
 
 from gradtx._core.arguments.ranges import Event, is_number
 from gradtx._core.arrays.numerics import scalar_dtype
+from gradtx._core.contract.errors import describe, message
 
 CONCRETE = (
     jax.errors.ConcretizationTypeError,
@@ -72,6 +73,21 @@ def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") 
     if value.shape != ():
         raise ValueError(f"{where} gave shape {value.shape}, expected a scalar; return one number per count")
     return lax.convert_element_type(value, scalar_dtype())
+
+
+def measured(transform: str, name: str, value: Any) -> jax.Array:
+    """Return an extra argument of `update`, such as the loss, as a scalar of the step.
+
+    Raises:
+        TypeError: it is no real number.
+        ValueError: it is no scalar.
+    """
+    fix = f"call update(grads, state, params, {name}=loss)"
+    if value is None or not jnp.issubdtype(jnp.result_type(value), np.number) or jnp.iscomplexobj(value):
+        raise TypeError(message(transform, name, f"is {describe(value)}", "a real number", fix))
+    if jnp.shape(value) != ():
+        raise ValueError(message(transform, name, f"has shape {jnp.shape(value)}", "a scalar", fix))
+    return lax.convert_element_type(jnp.asarray(value), scalar_dtype())
 
 
 def as_argument(hyper: Any) -> bool:

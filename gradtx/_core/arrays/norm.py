@@ -105,8 +105,16 @@ def axes_of(axis_name: AxisName) -> tuple[str, ...]:
     return () if axis_name is None else (axis_name,) if isinstance(axis_name, str) else tuple(axis_name)
 
 
-def check_axes(leaves: list[jax.Array], axis_name: AxisName) -> None:
+AVERAGE = "average the gradients over it first"
+
+
+def check_axes(leaves: list[jax.Array], axis_name: AxisName, fix: str | None = None) -> None:
     """Raise for a leaf of which each shard holds a part, unless its axis is named: its norm would be that of a shard.
+
+    Args:
+        leaves: the arrays.
+        axis_name: the axes that are summed over.
+        fix: what to do about it; None is to name the axis.
 
     Raises:
         LeafError: a leaf varies over a manual axis of `shard_map` that is not among `axis_name`.
@@ -115,7 +123,7 @@ def check_axes(leaves: list[jax.Array], axis_name: AxisName) -> None:
         missing = sorted(manual_axes(x) - set(axes_of(axis_name)))
         if missing:
             got, expected = f"varies over the mesh axis {missing[0]!r}", "a norm over all shards"
-            raise LeafError(i, got, expected, f"give axis_name={missing[0]!r}, or average the gradients over it first")
+            raise LeafError(i, got, expected, fix or f"give axis_name={missing[0]!r}, or {AVERAGE}")
 
 
 def summed_over(values: list[jax.Array], leaves: list[jax.Array], axis_name: AxisName) -> list[jax.Array]:

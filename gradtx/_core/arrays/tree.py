@@ -139,6 +139,11 @@ def shape_of(x: Any) -> tuple[int, ...] | None:
     return () if isinstance(x, (int, float, complex)) else None
 
 
+def shapes_of(slot: Any) -> Any:
+    """Return the shape of a slot's array, or a tuple of the shapes of its arrays; None where it is neither."""
+    return tuple(shapes_of(x) for x in slot) if type(slot) is tuple else shape_of(slot)
+
+
 def float_leaves(
     transform: str, grads: Any, params: Any = None, *, needs_params: bool = False, root: str = "grads"
 ) -> tuple[Any, Any, Any]:

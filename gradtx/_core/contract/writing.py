@@ -53,6 +53,8 @@ def written(value: Any) -> str:
         return value.__name__
     if isinstance(value, (dict, list, tuple)):
         return describe(value) if len(jax.tree.leaves(value)) > MOST_WRITTEN else repr(jax.tree.map(Written, value))
+    if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return "<key>"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)

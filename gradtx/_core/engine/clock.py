@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gradtx._core.arguments.ranges import Event
 from gradtx._core.arguments.reading import as_argument, is_live, read
-from gradtx._core.arrays.numerics import increment
+from gradtx._core.arrays.numerics import increment, scalar_dtype
 from gradtx._core.arrays.tree import check_slots
 from gradtx._core.contract.errors import message
 from gradtx._core.contract.state import LeafState
@@ -97,6 +98,13 @@ def event_of(rule: Rule) -> Event | None:
     """Return the event schedule of a rule, None where it has none."""
     hyper = rule.hyper.get(rule.event or "")
     return hyper if isinstance(hyper, Event) else None
+
+
+def start_of(value: Any) -> jax.Array:
+    """Return what a tree remembers at first: an array of integers as it is, numbers in the scalars' dtype."""
+    if jnp.issubdtype(getattr(value, "dtype", float), jnp.integer):
+        return jnp.array(value)  # a copy, since a state may be donated
+    return jnp.full(jnp.shape(value), value, scalar_dtype())
 
 
 def remembered(rule: Rule, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

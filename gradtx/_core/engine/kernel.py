@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.numerics import real, wider
+from gradtx._core.arrays.tree import shapes_of
 from gradtx._core.contract.errors import message
 from gradtx._core.engine.rule import Rule, Slots
 
@@ -31,7 +32,14 @@ def freeze(k: Any) -> Any:
     """Wrap the Python values of `k`, keep its arrays."""
     if isinstance(k, Mapping):
         return {name: freeze(value) for name, value in k.items()}
+    if isinstance(k, list):
+        return [freeze(value) for value in k]
     return k if isinstance(k, jax.Array) else Static(k)
+
+
+def of_leaf(k: Mapping[str, Any], place: int) -> dict[str, Any]:
+    """Return frozen `k` as the leaf at a place of `Tree.grads` sees it: of a list, its own entry."""
+    return {name: value[place] if isinstance(value, list) else value for name, value in k.items()}
 
 
 def thaw(k: Any, dtype: Any) -> Any:
@@ -51,7 +59,7 @@ def is_inexact(x: jax.Array) -> bool:
 def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, layout: Any = None) -> tuple[Any, Slots]:
     """Run a rule on one leaf: inexact arrays in one accumulator dtype, slots back in the dtypes they are stored in."""
     dtype = wider(g.dtype, g.dtype)
-    for x in [*slots.values(), *([] if p is None else [p])]:
+    for x in jax.tree.leaves((dict(slots), p)):
         dtype = wider(dtype, x.dtype) if is_inexact(x) else dtype
 
     def cast(x: jax.Array) -> jax.Array:
@@ -59,7 +67,7 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, l
             return x
         return lax.convert_element_type(x, dtype if jnp.iscomplexobj(x) else real(dtype))
 
-    wide, own = {key: cast(slot) for key, slot in slots.items()}, thaw(k, real(dtype))
+    wide, own = jax.tree.map(cast, dict(slots)), thaw(k, real(dtype))
     if rule.layout is not None:
         own.layout = layout
     # under strict promotion a real scalar of the step times a complex array would be refused
@@ -81,13 +89,19 @@ def stored(rule: Rule, old: Slots, new: Slots) -> Slots:
         got = f"returned the slots {sorted(new)}"
         raise ValueError(message(rule.name, "update", got, expected, "return each declared slot, new or as it was"))
     for key, slot in old.items():
-        if new[key].shape != slot.shape:
-            got = f"returned shape {tuple(new[key].shape)}"
-            raise ValueError(message(rule.name, f"slot {key!r}", got, f"{tuple(slot.shape)} as init", "keep its shape"))
-        if is_inexact(new[key]) != is_inexact(slot):
-            got, fix = f"returned {new[key].dtype}", "round and cast it in the rule"
-            raise TypeError(message(rule.name, f"slot {key!r}", got, f"{slot.dtype} as init made it", fix))
-    return {key: lax.convert_element_type(new[key], slot.dtype) for key, slot in old.items()}
+        if shapes_of(new[key]) != shapes_of(slot):
+            got = f"returned shape {shapes_of(new[key])}"
+            raise ValueError(message(rule.name, f"slot {key!r}", got, f"{shapes_of(slot)} as init", "keep its shape"))
+        for x, kept in zip(jax.tree.leaves(new[key]), jax.tree.leaves(slot), strict=True):
+            if is_inexact(x) != is_inexact(kept):
+                got, fix = f"returned {x.dtype}", "round and cast it in the rule"
+                raise TypeError(message(rule.name, f"slot {key!r}", got, f"{kept.dtype} as init made it", fix))
+    return {key: jax.tree.map(as_stored, new[key], slot) for key, slot in old.items()}
+
+
+def as_stored(x: jax.Array, slot: jax.Array) -> jax.Array:
+    """Return an array in the dtype of a slot."""
+    return lax.convert_element_type(x, slot.dtype)
 
 
 MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, numbers among them, XLA copies slots
@@ -96,7 +110,7 @@ MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, nu
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
     """Return True if XLA:CPU may write these in one loop: its flag is set, they are few, and all are of one dtype."""
     told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
-    dtypes = [x.dtype for member in slots for x in member.values()]
+    dtypes = [x.dtype for x in jax.tree.leaves(slots)]
     return told and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
 
 

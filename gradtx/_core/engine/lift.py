@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx._core.arrays.tree import (
     align,
     check_dimensions,
@@ -31,11 +30,13 @@ from gradtx._core.arrays.tree import (
     promoted,
     resolve_mask,
     shape_of,
+    shapes_of,
 )
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Info, Part
-from gradtx._core.engine.clock import Clock
+from gradtx._core.engine.clock import Clock, start_of
+from gradtx._core.engine.kernel import of_leaf
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.stages import Stage, fresh, stages_of
 
@@ -95,7 +96,7 @@ class Leafwise:
         slots = [None if p is None else self.rule.start(p, own) for p, own in zip(arrays, layouts, strict=True)]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
-        memory = {key: jnp.full(jnp.shape(x), x, scalar_dtype()) for key, x in self.rule.memory.items()}
+        memory = {key: start_of(value) for key, value in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
 
     def flags(self, tree: Any, root: str) -> tuple[tuple[str, tuple[bool, ...]], ...]:
@@ -121,15 +122,15 @@ class Leafwise:
         return [on and own is not None for on, own in zip(active, layouts, strict=True)], layouts
 
     @functools.cached_property
-    def _shapes(self) -> dict[Any, dict[str, tuple[int, ...]]]:
+    def _shapes(self) -> dict[Any, dict[str, Any]]:
         return {}
 
-    def slot_shapes(self, shape: tuple[int, ...], layout: Any = None) -> dict[str, tuple[int, ...]]:
+    def slot_shapes(self, shape: tuple[int, ...], layout: Any = None) -> dict[str, Any]:
         """Return the shape of each slot for a parameter of this shape and layout."""
         if (shape, layout) not in self._shapes:
             like = jax.ShapeDtypeStruct(shape, jnp.float32)
             slots = jax.eval_shape(lambda p: self.rule.start(p, layout), like)
-            self._shapes[shape, layout] = {key: slot.shape for key, slot in slots.items()}
+            self._shapes[shape, layout] = {key: shapes_of(slot) for key, slot in slots.items()}
         return self._shapes[shape, layout]
 
 
@@ -206,9 +207,8 @@ class Segment:
         """Return what `update` does, by one call of each stage's kernel for each leaf."""
         masks, flags, layouts, dtypes = static
         clock, stages = functions or self.compiled
-        name = self.members[0].name
-        if self.needs_params and params is None:
-            name = next(member.name for member in self.members if member.rule.needs_params)
+        lacks = (member for member in self.members if member.rule.needs_params and params is None)
+        name = next(lacks, self.members[0]).name
         leaves, treedef, p_leaves = float_leaves(name, grads, params, needs_params=self.needs_params)
         slots = [
             self.slot_leaves(member, state, grads, leaves, treedef, mask, own)
@@ -219,14 +219,14 @@ class Segment:
         try:
             counts, events, memories, ks = clock(*held, given, measured, seen)
         except LeafError as error:
-            at = self.places(leaves, masks[0])[error.index]
-            raise error.at(self.members[0].name, paths("grads", grads)[at]) from None
+            raise error.at(name, paths("grads", grads)[self.places(leaves, masks[0])[error.index]]) from None
         out, new_slots = list(leaves), [{key: list(xs) for key, xs in member.items()} for member in slots]
-        places = self.places(leaves, None)
+        places, order = self.places(leaves, None), {i: n for n, i in enumerate(self.places(leaves, masks[0]))}
         final = [dtypes[i] if dtypes else promoted(leaves[i], p_leaves[i]) for i in places]
         for stage in stages:
             for i, dtype in zip(places, final, strict=True):
-                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], ks, masks, flags, layouts, dtype)
+                own = [of_leaf(ks[0], order[i]) if i in order else {}, *ks[1:]]  # none is read where the mask says no
+                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], own, masks, flags, layouts, dtype)
             stage.join(out, layouts[stage.stop - 1], ks[stage.stop - 1], self.places(leaves, masks[stage.stop - 1]))
         if not stages[-1].is_last:
             for i, dtype in zip(places, final, strict=True):
@@ -265,6 +265,6 @@ class Segment:
             for i, (g, slot) in enumerate(zip(leaves, slots[key], strict=True)):
                 if not has_gradient(g) or (mask is not None and not mask[i]) or shape_of(slot) == g.shape:
                     continue
-                if shape_of(slot) != member.slot_shapes(g.shape, layouts and layouts[i])[key]:
+                if shapes_of(slot) != member.slot_shapes(g.shape, layouts and layouts[i])[key]:
                     check_like(member.name, "grads", grads, i, tuple(g.shape), root, slot)
         return slots

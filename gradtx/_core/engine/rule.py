@@ -11,7 +11,7 @@ from gradtx._core.arguments.ranges import Range
 from gradtx._core.arguments.reading import read
 from gradtx._core.contract.errors import message
 
-Slots = Mapping[str, jax.Array]
+Slots = Mapping[str, Any]  # an array, or a tuple of arrays, by name
 
 
 def no_slots(p: jax.Array, layout: Any = None) -> Slots:
@@ -57,6 +57,7 @@ class Rule:
             the pair (m, sigma). All inexact arrays come in one dtype, float32 or wider; integer slots as they are
             stored. Write the value from the NEW slots: reading an old slot after its new value exists forces a copy.
         init: `p -> slots`, a dict of arrays in the dtypes they are stored in; they may have other shapes than p.
+            A slot may be a tuple of arrays, such as one vector for each dimension of p.
         slots: the names of the slots that `init` makes and `update` returns.
         hyper: hyperparameters by name, each a number, array or schedule; `k.name` inside the rule.
         ranges: ranges of hyperparameters by name; without one, any finite number.
@@ -64,8 +65,10 @@ class Rule:
         needs_params: whether `update` or `whole_tree` reads p (else it is None).
         event: the name of the one hyperparameter that may be an event schedule, else None.
         whole_tree: `(k, tree) -> (dict, dict)`: further scalars of the step that need all leaves at once, such as
-            their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`.
-        memory: scalars that belong to the whole tree (or a few in one small array), by name, with their start.
+            their global norm, and the next memory; see `Tree`. Only for `leafwise` and `quotient`. A list holds one
+            entry for each leaf, in the order of the tree; `update` sees that of its leaf.
+        memory: what belongs to the whole tree, by name, with its start: scalars, or a few in one small array, of
+            integers where it is a key.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
