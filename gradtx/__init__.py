@@ -31,6 +31,7 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -53,6 +54,10 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.searches.backtracking import scale_by_backtracking_linesearch
+from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
+from gradtx.searches.state import value_and_grad_from_state
+from gradtx.searches.zoom_linesearch import zoom_linesearch
 
 __version__ = "0.1.0"
 
@@ -81,16 +86,21 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
+    "scale_by_lbfgs",
     "scale_by_muon",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
     "scale_by_stddev",
-    # schedule eta
+    # schedule eta, or a search for it
     "scale",
+    "scale_by_backtracking_linesearch",
     "scale_by_learning_rate",
     "scale_by_schedule",
+    "scale_by_zoom_linesearch",
     "schedules",
+    "value_and_grad_from_state",
+    "zoom_linesearch",
     # optax's names for schedules
     "constant_schedule",
     "cosine_decay_schedule",
@@ -118,6 +128,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "lbfgs",
     "muon",
     "nadam",
     "nadamw",

@@ -1,0 +1,86 @@
+"""Sums over whole leaves, for methods that learn a rate from all of them: inner products, squares, magnitudes.
+
+Every sum is taken in the dtype of the step's scalars, float32 or wider.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx._core.arrays.compat import manual_axes
+from gradtx._core.arrays.numerics import abs_sq, root, scalar_dtype
+from gradtx._core.contract.errors import LeafError
+
+
+def inner(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the real part of <a, b>."""
+    pairs = [(a.real, b.real), (a.imag, b.imag)] if jnp.iscomplexobj(a) or jnp.iscomplexobj(b) else [(a, b)]
+    wide = [[lax.convert_element_type(x, scalar_dtype()) for x in pair] for pair in pairs]
+    return sum((jnp.sum(x * y) for x, y in wide), jnp.zeros((), scalar_dtype()))
+
+
+def size(x: jax.Array) -> jax.Array:
+    """Return the sum of the magnitudes of `x`."""
+    magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
+    return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
+
+
+def summed(x: jax.Array) -> jax.Array:
+    """Return the sum of a real array."""
+    return jnp.sum(lax.convert_element_type(x, scalar_dtype()))
+
+
+def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Return the real part of conj(a) b, element by element."""
+    return a.real * b.real + a.imag * b.imag if jnp.iscomplexobj(a) else a * b
+
+
+def total(values: Sequence[jax.Array]) -> jax.Array:
+    """Return the sum of scalars, 0 where there is none."""
+    return sum(values, jnp.zeros((), scalar_dtype()))
+
+
+def square(leaves: Sequence[jax.Array]) -> jax.Array:
+    """Return the sum of |x|^2 over all leaves."""
+    return total([inner(x, x) for x in leaves])
+
+
+def products(these: Sequence[jax.Array], those: Sequence[jax.Array]) -> jax.Array:
+    """Return the real part of <a, b> summed over all pairs of leaves."""
+    return total([inner(a, b) for a, b in zip(these, those, strict=True)])
+
+
+def times(factor: Any, x: jax.Array) -> jax.Array:
+    """Return an array times a scalar of the step, in the dtype of the array."""
+    return lax.convert_element_type(lax.convert_element_type(factor, x.real.dtype), x.dtype) * x
+
+
+def after(sums: Any, scalars: Any) -> tuple[Any, Any]:
+    """Return sums of old slots, and scalars that are known only once those are.
+
+    Slots that are computed with such a scalar are written when the sums have read the old ones, which XLA would
+    otherwise copy.
+    """
+    known: tuple[Any, Any] = lax.optimization_barrier((sums, scalars))
+    return known
+
+
+def moved(start: Sequence[jax.Array], params: Sequence[jax.Array]) -> list[jax.Array]:
+    """Return start - p for each leaf, in the dtype of the start."""
+    return [x - lax.convert_element_type(p, x.dtype) for x, p in zip(start, params, strict=True)]
+
+
+def check_whole(leaves: Sequence[jax.Array]) -> None:
+    """Raise for a leaf of which each shard holds a part: a sum over it would be that of one shard.
+
+    Raises:
+        LeafError: a leaf varies over a manual axis of `shard_map`.
+    """
+    for i, x in enumerate(leaves):
+        axes = sorted(manual_axes(x))
+        if axes:
+            fix = "average the gradients over it first, or update outside shard_map"
+            raise LeafError(i, f"varies over the mesh axis {axes[0]!r}", "a leaf that each device has whole", fix)
