@@ -26,7 +26,7 @@ class Last(NamedTuple):
     p: list[jax.Array]
     g: list[jax.Array]
     memory: Memory
-    count: jax.Array
+    updates: jax.Array
     pairs: jax.Array
 
 
@@ -47,13 +47,13 @@ def remembered(p: list[jax.Array], g: list[jax.Array], last: Last) -> Last:
     y = [new - old for new, old in zip(g, last.g, strict=True)]
     along, change = products(s, y), square(y)
     # <s, y> <= 0 is no step in a bowl: the inverse Hessian would not be positive, and its direction might climb
-    keep = (last.count > 0) & (along > 0) & jnp.isfinite(along) & (change > 0) & jnp.isfinite(change)
+    keep = (last.updates > 0) & (along > 0) & jnp.isfinite(along) & (change > 0) & jnp.isfinite(change)
     old = last.memory
     at = last.pairs % old.rho.size
     rho = jnp.where(keep, 1.0 / jnp.where(keep, along, 1.0), old.rho[at])
     memory = Memory(written(old.s, s, at, where=keep), written(old.y, y, at, where=keep), old.rho.at[at].set(rho))
     pairs = jnp.where(keep, increment(last.pairs), last.pairs)
-    return Last(p, g, memory, increment(last.count), pairs)
+    return Last(p, g, memory, increment(last.updates), pairs)
 
 
 def two_loops(g: list[jax.Array], memory: Memory, newest: jax.Array, gamma: jax.Array) -> list[jax.Array]:
@@ -78,7 +78,14 @@ def two_loops(g: list[jax.Array], memory: Memory, newest: jax.Array, gamma: jax.
 
 @functools.partial(jax.jit, static_argnums=3)
 def newton(p: list[jax.Array], g: list[jax.Array], last: Last, fitted: bool) -> tuple[list[jax.Array], Last]:
-    """Return the inverse Hessian times the gradient, and what is known after this update; `fitted` is `scale_init_precond`."""
+    """Return the inverse Hessian times the gradient, and what is known after this update.
+
+    Args:
+        p: the params.
+        g: their gradient.
+        last: what was known.
+        fitted: whether the identity that the inverse Hessian is made from is scaled to fit the newest pair.
+    """
     new = remembered(p, g, last)
     newest = (new.pairs - 1) % new.memory.rho.size
     one = jnp.ones((), scalar_dtype())

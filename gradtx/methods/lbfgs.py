@@ -1,7 +1,6 @@
 """L-BFGS: the gradient times an inverse Hessian that is made of the last few steps and of how the gradient changed."""
 
 import dataclasses
-import functools
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -9,12 +8,11 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from gradtx._core.arrays.norm import norm_over
-from gradtx._core.arrays.numerics import increment, scalar_dtype, zeros
-from gradtx._core.arrays.sums import products, square, times
+from gradtx._core.arrays.numerics import scalar_dtype, zeros
 from gradtx._core.arrays.tree import promoted
 from gradtx._core.contract.errors import message
 from gradtx._core.engine.whole import Whole
+from gradtx.factors.inverse_hessian import Last, Memory, newton
 from gradtx.rules import LearningRate, Transform, chain, factory
 from gradtx.schedules.apply import scale, scale_by_learning_rate
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
@@ -42,85 +40,6 @@ class LBFGSState(NamedTuple):
     diff_updates_memory: Any
     weights_memory: jax.Array
     pairs: jax.Array
-
-
-class Memory(NamedTuple):
-    """The pairs (s, y), leaf by leaf, with 1 / <s, y>."""
-
-    s: list[jax.Array]
-    y: list[jax.Array]
-    rho: jax.Array
-
-
-class Last(NamedTuple):
-    """What is known of the updates before: the params and gradients of the last, the pairs, and how many there are."""
-
-    p: list[jax.Array]
-    g: list[jax.Array]
-    memory: Memory
-    count: jax.Array
-    pairs: jax.Array
-
-
-def row(memory: list[jax.Array], i: jax.Array) -> list[jax.Array]:
-    """Return one entry of a memory."""
-    return [lax.dynamic_index_in_dim(x, i, keepdims=False) for x in memory]
-
-
-def written(memory: list[jax.Array], new: list[jax.Array], i: jax.Array, *, where: jax.Array) -> list[jax.Array]:
-    """Return the memory with one entry written, as it was unless `where`."""
-    kept = [jnp.where(where, x, old) for x, old in zip(new, row(memory, i), strict=True)]
-    return [lax.dynamic_update_index_in_dim(m, x, i, 0) for m, x in zip(memory, kept, strict=True)]
-
-
-def remembered(p: list[jax.Array], g: list[jax.Array], last: Last) -> Last:
-    """Return what is known after this update: with a pair more if the gradient grew along the step."""
-    s = [new - old for new, old in zip(p, last.p, strict=True)]
-    y = [new - old for new, old in zip(g, last.g, strict=True)]
-    along, change = products(s, y), square(y)
-    # <s, y> <= 0 is no step in a bowl: the inverse Hessian would not be positive, and its direction might climb
-    keep = (last.count > 0) & (along > 0) & jnp.isfinite(along) & (change > 0) & jnp.isfinite(change)
-    old = last.memory
-    at = last.pairs % old.rho.size
-    rho = jnp.where(keep, 1.0 / jnp.where(keep, along, 1.0), old.rho[at])
-    memory = Memory(written(old.s, s, at, where=keep), written(old.y, y, at, where=keep), old.rho.at[at].set(rho))
-    pairs = jnp.where(keep, increment(last.pairs), last.pairs)
-    return Last(p, g, memory, increment(last.count), pairs)
-
-
-def two_loops(g: list[jax.Array], memory: Memory, newest: jax.Array, gamma: jax.Array) -> list[jax.Array]:
-    """Return the inverse Hessian times g: Algorithm 7.4, which makes one pass to the oldest pair and one back."""
-    size = memory.rho.size
-
-    def back(i: Any, carry: tuple[list[jax.Array], jax.Array]) -> tuple[list[jax.Array], jax.Array]:
-        q, alphas = carry
-        at = (newest - i) % size
-        alpha = memory.rho[at] * products(row(memory.s, at), q)
-        return [x - times(alpha, y) for x, y in zip(q, row(memory.y, at), strict=True)], alphas.at[at].set(alpha)
-
-    def forth(i: Any, r: list[jax.Array]) -> list[jax.Array]:
-        at = (newest + 1 + i) % size
-        beta = memory.rho[at] * products(row(memory.y, at), r)
-        return [x + times(alphas[at] - beta, s) for x, s in zip(r, row(memory.s, at), strict=True)]
-
-    q, alphas = lax.fori_loop(0, size, back, (g, jnp.zeros_like(memory.rho)))
-    found: list[jax.Array] = lax.fori_loop(0, size, forth, [times(gamma, x) for x in q])
-    return found
-
-
-@functools.partial(jax.jit, static_argnums=3)
-def advanced(p: list[jax.Array], g: list[jax.Array], last: Last, fitted: bool) -> tuple[list[jax.Array], Last]:
-    """Return the direction, and what is known after this update; `fitted` is `scale_init_precond`."""
-    new = remembered(p, g, last)
-    newest = (new.pairs - 1) % new.memory.rho.size
-    one = jnp.ones((), scalar_dtype())
-    gamma = one
-    if fitted:
-        norm = lax.convert_element_type(norm_over(g, jnp.ones((), jnp.float32)), one.dtype) if g else one
-        some = new.pairs > 0
-        newton = jnp.where(some, new.memory.rho[newest] * square(row(new.memory.y, newest)), one)
-        gamma = 1.0 / jnp.where(some, newton, jnp.maximum(norm, one))
-    return two_loops(g, new.memory, newest, gamma), new
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -154,21 +73,19 @@ class LBFGS(Whole):
             return leaves.like(f"state.{name}", getattr(state, name), lead)
 
         old_p, old_g = stored("params"), stored("updates")
-        memory = Memory(
-            *(stored(f"diff_{name}_memory", self.memory_size) for name in ("params", "updates")), state.weights_memory
-        )
+        s, y = stored("diff_params_memory", self.memory_size), stored("diff_updates_memory", self.memory_size)
         p, g = (
             [lax.convert_element_type(x, old.dtype) for x, old in zip(leaves.of(xs), old_p, strict=True)]
             for xs in (leaves.params, leaves.all)
         )
-        last = Last(old_p, old_g, memory, state.count, state.pairs)
-        direction, new = advanced(p, g, last, self.scale_init_precond)
+        last = Last(old_p, old_g, Memory(s, y, state.weights_memory), state.count, state.pairs)
+        direction, new = newton(p, g, last, self.scale_init_precond)
         out = [
             lax.convert_element_type(u, promoted(leaves.all[i], leaves.params[i]))
             for i, u in zip(leaves.places, direction, strict=True)
         ]
         after = LBFGSState(
-            new.count,
+            new.updates,
             leaves.put(new.p, state.params),
             leaves.put(new.g, state.updates),
             leaves.put(new.memory.s, state.diff_params_memory),
@@ -212,7 +129,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Tr
         >>> import gradtx, jax.numpy as jnp
         >>> tx, p = gradtx.scale_by_lbfgs(), jnp.array([3.0, 1.0])
         >>> state = tx.init(p)
-        >>> for _ in range(3):
+        >>> for _ in range(9):
         ...     u, state = tx.update(p * jnp.array([2.0, 8.0]), state, p)
         ...     p = p - u
         >>> p.round(3).tolist()

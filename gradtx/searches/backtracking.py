@@ -31,13 +31,13 @@ class Trial(NamedTuple):
     """The step size that was tried last.
 
     Attributes:
-        count: evaluations made.
+        evaluations: made so far.
         eta: the step size.
         value: the objective there.
         error: by how much it decreases too little.
     """
 
-    count: jax.Array
+    evaluations: jax.Array
     eta: jax.Array
     value: jax.Array
     error: jax.Array
@@ -55,15 +55,15 @@ class Backtracking(LineSearch):
         """Return the first step size that decreases the objective enough."""
         slope = slope_of(line.updates, grads)
 
-        def tried(count: Any, eta: jax.Array) -> Trial:
+        def tried(before: Any, eta: jax.Array) -> Trial:
             new = line.value(at_rate(line.updates, line.params, eta))
             most = (1.0 + k.rtol) * value + eta * (k.slope_rtol * slope) + k.atol
             error = jnp.where(jnp.isfinite(new), jnp.maximum(new - most, 0.0), jnp.inf)
-            return Trial(count + 1, eta, new, error)
+            return Trial(before + 1, eta, new, error)
 
         last = repeat(
-            lambda trial: (trial.error > 0) & (trial.count <= self.steps),
-            lambda trial: tried(trial.count, k.decrease_factor * trial.eta),
+            lambda trial: (trial.error > 0) & (trial.evaluations <= self.steps),
+            lambda trial: tried(trial.evaluations, k.decrease_factor * trial.eta),
             tried(jnp.zeros((), jnp.int32), jnp.minimum(k.increase_factor * state.learning_rate, k.max_learning_rate)),
         )
         good = last.error <= 0
@@ -71,7 +71,7 @@ class Backtracking(LineSearch):
         if self.stores_grad:
             _, new = line.value_and_grad(at_rate(line.updates, line.params, eta))
             grads = [jnp.where(good, a, b) for a, b in zip(new, grads, strict=True)]
-        info = BacktrackingLinesearchInfo(last.count, last.error)
+        info = BacktrackingLinesearchInfo(last.evaluations, last.error)
         return Found(eta, reached, grads if self.stores_grad else None, info, last.eta)
 
 
@@ -136,7 +136,7 @@ def scale_by_backtracking_linesearch(
         >>> value, grad = jax.value_and_grad(f)(p)
         >>> u, state = tx.update(grad, tx.init(p), p, value=value, grad=grad, value_fn=f)
         >>> round(float(f(p + u)), 4), round(float(state[-1].learning_rate), 4)
-        (5.0399, 0.8)
+        (5.04, 0.8)
     """
     check_steps("scale_by_backtracking_linesearch", "max_backtracking_steps", max_backtracking_steps)
     hyper = {

@@ -58,12 +58,12 @@ def check_steps(transform: str, argument: str, steps: Any) -> None:
         raise ValueError(message(transform, argument, f"= {steps!r}", "a whole number >= 1", fix))
 
 
-def tell(transform: str, done: jax.Array, eta: jax.Array, errors: Mapping[str, jax.Array]) -> None:
+def tell(transform: str, done: jax.Array, eta: jax.Array, errors: Mapping[str, Any]) -> None:
     """Print where a search that is done failed."""
 
     def say() -> None:
         text = ", ".join(f"{name} {{{name}}}" for name in errors)
-        jax.debug.print(f"{transform}: failed with {text}; takes the step size {{eta}}", eta=eta, **errors)
+        jax.debug.print(f"{transform}: failed with {text}; takes the step size {{eta}}", **errors, eta=eta)
 
     lax.cond(done & jnp.any(jnp.stack(list(errors.values())) > 0), say, lambda: None)
 

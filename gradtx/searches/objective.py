@@ -86,26 +86,27 @@ def along(leaves: Leaves, value_fn: Any, extra: Mapping[str, Any]) -> Along:
 
 
 @jax.jit
-def scaled(updates: list[jax.Array], params: list[jax.Array], eta: jax.Array) -> list[jax.Array]:
-    """Return eta u for each leaf, rounded to the dtype that an update has."""
-    return [lax.convert_element_type(scale(u, eta), promoted(u, p)) for u, p in zip(updates, params, strict=True)]
+def scaled(updates: Any, params: Any, eta: jax.Array) -> Any:
+    """Return eta u, each leaf rounded to the dtype that an update has."""
 
+    def times_eta(u: jax.Array, p: jax.Array) -> jax.Array:
+        wide = times(eta, lax.convert_element_type(u, accumulator(u.dtype)))
+        return lax.convert_element_type(wide, promoted(u, p))
 
-def scale(u: jax.Array, eta: jax.Array) -> jax.Array:
-    """Return eta u, float32 or wider."""
-    return times(eta, lax.convert_element_type(u, accumulator(u.dtype)))
+    return jax.tree.map(times_eta, updates, params)
 
 
 @jax.jit
-def at_rate(updates: list[jax.Array], params: list[jax.Array], eta: jax.Array) -> list[jax.Array]:
+def at_rate(updates: Any, params: Any, eta: jax.Array) -> Any:
     """Return the parameters that a step of this rate gives, rounded as `apply_updates` rounds them."""
-    return [add(p, u) for p, u in zip(params, scaled(updates, params, eta), strict=True)]
+    return jax.tree.map(add, params, scaled(updates, params, eta))
 
 
 @jax.jit
-def slope_of(updates: list[jax.Array], grads: list[jax.Array]) -> jax.Array:
+def slope_of(updates: Any, grads: Any) -> jax.Array:
     """Return df / d eta; a complex gradient is what `jax.grad` gives, the conjugate of the way uphill."""
-    return total([inner(u.conj(), g) for u, g in zip(updates, grads, strict=True)])
+    pairs = zip(jax.tree.leaves(updates), jax.tree.leaves(grads), strict=True)
+    return total([inner(u.conj(), g) for u, g in pairs])
 
 
 def repeat(going: Callable[[Any], Any], step: Callable[[Any], Any], state: Any) -> Any:

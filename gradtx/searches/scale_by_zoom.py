@@ -49,7 +49,7 @@ class Zoom(LineSearch):
             lambda search: advanced(search, line.value_and_grad, settings),
             begun(line.updates, line.params, value, grads, guess, settings),
         )
-        info = ZoomLinesearchInfo(done.search.count, done.decrease_error, done.curvature_error)
+        info = ZoomLinesearchInfo(done.search.evaluations, done.decrease_error, done.curvature_error)
         return Found(done.stepsize, done.value, done.grad, info, done.search.trial)
 
 

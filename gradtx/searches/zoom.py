@@ -41,7 +41,7 @@ class Search(NamedTuple):
     """What a search knows so far.
 
     Attributes:
-        count: evaluations made, int32.
+        evaluations: made so far, int32.
         trial: the step size to try next.
         origin: step size 0.
         low: the end of the interval with the smaller value; before there is one, the last point tried.
@@ -55,7 +55,7 @@ class Search(NamedTuple):
         failed: whether it ends without a point that was accepted.
     """
 
-    count: jax.Array
+    evaluations: jax.Array
     trial: jax.Array
     origin: Point
     low: Point
@@ -146,20 +146,20 @@ def judge(search: Search, new: Point, k: Settings) -> tuple[Search, jax.Array]:
     best = either(is_best, new, search.best)
     is_told = is_best | (search.best.at == 0)
 
-    is_high = ~enough | ((new.value >= low.value) & (search.count > 0))
+    is_high = ~enough | ((new.value >= low.value) & (search.evaluations > 0))
     rises = new.slope * jnp.where(was_found, high.at - low.at, 1.0) >= 0  # towards the other end
     found = was_found | is_high | rises
     next_low = either(is_high, low, new)
     next_high = either(is_high, new, either(rises, low, high))
     third = either(was_found, either(is_high | rises, high, low), next_low)
 
-    count = search.count + 1
+    evaluations = search.evaluations + 1
     narrow = found & (jnp.abs(next_high.at - next_low.at) <= k.stepsize_precision) & (best.at > 0)
     largest = jnp.zeros((), bool) if k.max_learning_rate is None else ~found & (new.at >= k.max_learning_rate)
-    exhausted = narrow | largest | (count >= k.steps)
+    exhausted = narrow | largest | (evaluations >= k.steps)
     larger = at_most(k.increase_factor * new.at, k.max_learning_rate)
     return Search(
-        count,
+        evaluations,
         jnp.where(found, narrowed(next_low, next_high, third), larger),
         search.origin,
         next_low,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arguments.factory import ranges_of
 from gradtx._core.arguments.ranges import check
 from gradtx._core.arguments.reading import read
 from gradtx.rules import Hyper, NonNegative, Positive, Range
@@ -85,7 +86,8 @@ def advanced(state: ZoomLinesearchState, value_and_grad: Callable[[Any], Any], k
     at = state.search.trial
     value, grad = value_and_grad(at_rate(state.updates, state.params, at))
     value = as_scalar("zoom_linesearch", "what value_and_grad_fn returned", value)
-    return after(state, Point(at, value, slope_of(state.updates, grad)), grad, k)
+    new: ZoomLinesearchState = after(state, Point(at, value, slope_of(state.updates, grad)), grad, k)
+    return new
 
 
 class Steps(NamedTuple):
@@ -156,8 +158,8 @@ def zoom_linesearch(
         "max_stepsize": max_stepsize,
     }
     check(name, {key: x for key, x in given.items() if x is not None}, ranges_of(zoom_linesearch))
-    *numbers, precision, largest = (read(x, 0, None, f"{name}: {key}") for key, x in given.items())
-    k = Settings(*numbers, stepsize_precision=precision, max_learning_rate=largest, steps=max_linesearch_steps)
+    numbers = [read(x, 0, None, f"{name}: {key}") for key, x in given.items()]
+    k = Settings._make([*numbers, max_linesearch_steps])
 
     def init_fn(updates: Any, params: Any, *, value: Any, grad: Any, stepsize_guess: Any = 1.0) -> ZoomLinesearchState:
         return begun(updates, params, as_scalar(name, "value", value), grad, jnp.asarray(stepsize_guess), k)
@@ -165,7 +167,7 @@ def zoom_linesearch(
     def step_fn(
         state: ZoomLinesearchState, value_and_grad_fn: Callable[..., Any], fn_kwargs: Mapping[str, Any] | None = None
     ) -> ZoomLinesearchState:
-        new = advanced(state, lambda params: value_and_grad_fn(params, **(fn_kwargs or {})), k)
+        new: ZoomLinesearchState = advanced(state, lambda params: value_and_grad_fn(params, **(fn_kwargs or {})), k)
         if verbose:
             errors = {"decrease_error": new.decrease_error, "curvature_error": new.curvature_error}
             tell(name, new.done, new.stepsize, errors)

@@ -133,7 +133,7 @@ class Whole:
         try:
             check_whole(found.of(leaves))
         except LeafError as error:
-            raise error.at(self.name, paths("grads", grads)[places[error.index]]) from None
+            raise error.at(self.name, paths("grads", grads)[found.places[error.index]]) from None
         return found
 
     def needed(self, extra: Mapping[str, Any], *names: str) -> list[Any]:
