@@ -123,6 +123,8 @@ class LineSearch(Whole):
         state = self.checked(state)
         value, grad, value_fn = self.needed(extra, "value", "grad", "value_fn")
         leaves = self.leaves(updates, params)
+        # jit leaves out arguments that nothing reads, and does not use their memory again
+        value, _ = lax.optimization_barrier((value, (state.value, state.grad, state.info)))
         grads = [lax.convert_element_type(g, accumulator(g.dtype)) for g in leaves.like("grad", grad)]
         line = along(leaves, value_fn, extra)
         found = self.search(line, as_scalar(self.name, "value", value), grads, state, self.at(state.count))

@@ -103,7 +103,8 @@ def cubic(low: Point, high: Point, third: Point) -> jax.Array:
     third_order = (c * c * at_b - b * b * at_c) / unit
     second_order = (b * b * b * at_c - c * c * c * at_b) / unit
     radical = second_order * second_order - 3.0 * third_order * low.slope
-    return low.at + (-second_order + jnp.sqrt(radical)) / (3.0 * third_order)
+    # (-b + root) / 3a in the form that keeps its digits where a is all but 0
+    return low.at - low.slope / (second_order + jnp.sqrt(radical))
 
 
 def narrowed(low: Point, high: Point, third: Point) -> jax.Array:
