@@ -1,5 +1,6 @@
 """What all line searches do: read the objective, search a step size, scale the update, keep what was found."""
 
+import abc
 import dataclasses
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -75,7 +76,7 @@ def failed(state: LinesearchState) -> jax.Array:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class LineSearch(Whole):
+class LineSearch(Whole, abc.ABC):
     """The base of the bodies of line searches.
 
     Attributes:
@@ -112,11 +113,11 @@ class LineSearch(Whole):
             jnp.zeros((), jnp.int32),
         )
 
+    @abc.abstractmethod
     def search(
         self, line: Along, value: jax.Array, grads: list[jax.Array], state: LinesearchState, k: SimpleNamespace
     ) -> Found:
         """Return what is found from the objective's value and gradients."""
-        raise NotImplementedError
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, LinesearchState]:
         """Return the updates times the step size, and what was found."""
