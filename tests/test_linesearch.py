@@ -57,6 +57,7 @@ LINES: dict[str, tuple[Callable[[Any], Any], float]] = {
     "a flat exponential": (lambda x: jnp.exp(-x), 1.0),
     "a kink": (lambda x: jnp.abs(x - 0.7) + 0.1 * jnp.abs(x - 2.1), 1.0),
     "a wave on a slope": (lambda x: jnp.sin(20 * x) / 10 - x, 1.0),
+    "a bent line, to where it is as high again": (lambda x: jnp.maximum(-x, 0.5 * x - 1.5), 3.0),
     "falls for ever": (lambda x: -x, 1.0),
 }
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.registry.base import FUSED, row
+from tests.registry.base import FUSED, Mutant, case_of, reference_of, row
 from tests.registry.linesearch import Bowl, bowl, flat, shaped, zoom
 from tests.registry.numbers import Hyper, Store, Tree, at
 
@@ -96,5 +96,20 @@ CASES = [
         learning_rate=lambda count: 0.5 / (count + 1),
         memory_size=2,
         linesearch=None,
+    ),
+]
+
+FILE = "factors/inverse_hessian.py"
+MUTANTS = [
+    Mutant("lbfgs: a pair of any sign", FILE, "(along > 0) & ", "", reference_of("scale_by_lbfgs")),
+    Mutant("lbfgs: back by the same way", FILE, "(newest + 1 + i)", "(newest - i)", reference_of("scale_by_lbfgs")),
+    Mutant("lbfgs: a first step of any length", FILE, "jnp.maximum(norm, one)", "one", reference_of("scale_by_lbfgs")),
+    Mutant("lbfgs: the oldest pair stays", FILE, "last.pairs % old.rho.size", "0", reference_of("scale_by_lbfgs")),
+    Mutant(
+        "lbfgs: the identity is always fitted",
+        FILE,
+        "    if fitted:",
+        "    if True:",
+        case_of("scale_by_lbfgs[identity]"),
     ),
 ]

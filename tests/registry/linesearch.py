@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.registry.base import ELEMENTS, FUSED, row
+from tests.registry.base import ELEMENTS, FUSED, Mutant, case_of, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at
 
 Line = Callable[[float], tuple[float, float]]  # the value and the slope at a step size
@@ -374,5 +374,74 @@ CASES = [
         curv_rtol=lambda count: 0.5 / (count + 1),
         increase_factor=lambda count: 2.0 + count,
         initial_guess_strategy="one",
+    ),
+]
+
+
+def search_test(name: str) -> tuple[str, ...]:
+    """Return this test of line searches."""
+    return (f"test_linesearch.py::test_{name}",)
+
+
+FILE, ZOOM_FILE = "searches/backtracking.py", "searches/zoom.py"
+MUTANTS = [
+    Mutant(
+        "backtracking: no growth allowed",
+        FILE,
+        "(1.0 + k.rtol) * value",
+        "value",
+        case_of("scale_by_backtracking_linesearch[settings]"),
+    ),
+    Mutant(
+        "backtracking: starts at the last",
+        FILE,
+        "k.increase_factor * state.learning_rate",
+        "state.learning_rate",
+        reference_of("scale_by_backtracking_linesearch"),
+    ),
+    Mutant(
+        "backtracking: moves where it fails",
+        FILE,
+        "jnp.where(good, last.eta, 0.0)",
+        "last.eta",
+        case_of("scale_by_backtracking_linesearch[fails]"),
+    ),
+    Mutant(
+        "backtracking: the slope times nothing",
+        FILE,
+        "eta * (k.slope_rtol * slope)",
+        "k.slope_rtol * slope",
+        case_of("scale_by_backtracking_linesearch[settings]"),
+    ),
+    Mutant(
+        "zoom: the slope has a sign",
+        ZOOM_FILE,
+        "jnp.abs(new.slope) - k",
+        "new.slope - k",
+        case_of("scale_by_zoom_linesearch[grows, then narrows]"),
+    ),
+    Mutant(
+        "zoom: the third point is the other end",
+        ZOOM_FILE,
+        "either(is_high | rises, high, low)",
+        "either(is_high, high, low)",
+        search_test("zoom_is_the_books"),
+    ),
+    Mutant(
+        "zoom: the cubic may end at the ends", ZOOM_FILE, "= 0.2, 0.1", "= 0.0, 0.1", search_test("zoom_is_the_books")
+    ),
+    Mutant(
+        "zoom: the best is the last",
+        ZOOM_FILE,
+        "(enough & (new.value < search.best.value))",
+        "enough",
+        search_test("zoom_is_the_books"),
+    ),
+    Mutant(
+        "zoom: an exact decrease alone",
+        ZOOM_FILE,
+        "decrease = jnp.minimum(decrease,",
+        "decrease = jnp.maximum(decrease,",
+        search_test("zoom_is_the_books"),
     ),
 ]
