@@ -50,6 +50,7 @@ from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.dpsgd import dpsgd
+from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.momo import momo
@@ -91,6 +92,10 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.searches.backtracking import scale_by_backtracking_linesearch
+from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
+from gradtx.searches.state import value_and_grad_from_state
+from gradtx.searches.zoom_linesearch import zoom_linesearch
 from gradtx.wrappers.cautious import cautious
 from gradtx.wrappers.mechanize import mechanize
 from gradtx.wrappers.sam import sam
@@ -121,6 +126,7 @@ __all__ = [
     "add_noise",
     "ema",
     "orthogonalize_via_newton_schulz",
+    "scale_by_lbfgs",
     "scale_by_lion",
     "scale_by_muon",
     "scale_by_optimistic_gradient",
@@ -182,6 +188,11 @@ __all__ = [
     "global_norm",
     "normalize",
     "scale_by_param_block_rms",
+    # line search
+    "scale_by_backtracking_linesearch",
+    "scale_by_zoom_linesearch",
+    "value_and_grad_from_state",
+    "zoom_linesearch",
     # whole optimizers
     "acprop",
     "adabelief",
@@ -202,6 +213,7 @@ __all__ = [
     "dog",
     "dowg",
     "dpsgd",
+    "lbfgs",
     "lion",
     "madgrad",
     "momo",

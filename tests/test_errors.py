@@ -103,6 +103,10 @@ def held(init: Any = None, update: Any = None) -> gradtx.Rule:
     return gradtx.Rule("r", lambda g, s, p, k: (g, update or s), lambda p: init or {"s": jnp.zeros_like(p)}, ("s",))
 
 
+def backtracking() -> gradtx.Transform:
+    return gradtx.scale_by_backtracking_linesearch(5)
+
+
 def forgetful() -> gradtx.Rule:
     return gradtx.Rule("r", lambda g, s, p, k: (g, s), memory={"best": 0.0}, whole_tree=lambda k, tree: ({}, {}))
 
@@ -407,6 +411,18 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
+    ("lbfgs's memory", lambda: gradtx.lbfgs(memory_size=0), ValueError, "scale_by_lbfgs", ("memory_size = 0",)),
+    ("lbfgs's state", lambda: gradtx.scale_by_lbfgs().update(VECTOR, (), VECTOR), ValueError, "scale_by_lbfgs",
+     ("state is tuple of 0", "LBFGSState")),
+    ("lbfgs's memory of another shape",
+     lambda: gradtx.scale_by_lbfgs(2).update(VECTOR, gradtx.scale_by_lbfgs(3).init(VECTOR), VECTOR), ValueError,
+     "scale_by_lbfgs", ("state.diff_params_memory is", "(3, 2)", "(2, 2)")),
+    ("lbfgs inside shard_map",
+     lambda: sharded(lambda p: gradtx.scale_by_lbfgs().update(p, gradtx.scale_by_lbfgs().init(p), p)[0]), ValueError,
+     "scale_by_lbfgs", ("grads varies over the mesh axis 'x'", "average the gradients")),
+    ("a search without its objective",
+     lambda: backtracking().update(VECTOR, backtracking().init(VECTOR), VECTOR, value=0.0, grad=VECTOR), ValueError,
+     "scale_by_backtracking_linesearch", ("extra argument value_fn is missing", "value=..., grad=..., value_fn=...")),
     ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
      ("min_step_size = 2.0", "max_step_size = 1.0")),
     ("noise without a key", lambda: gradtx.noisy_sgd(0.1), ValueError, "add_noise", ("key is missing", "random.key")),
@@ -518,6 +534,8 @@ REQUIRED: dict[str, Any] = {
     "threshold": 1.0,
     "step_size": 1.0,
     "step_size_fn": 1.0,
+    "max_backtracking_steps": 5,
+    "max_linesearch_steps": 5,
     "inner": gradtx.identity(),
     "init_step": ("distance", 0.1),
     "base_optimizer": gradtx.sgd(0.1),

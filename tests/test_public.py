@@ -218,7 +218,7 @@ LEFT_OUT: dict[str, list[str]] = {  # arguments that a name of optax's fixes
 def arguments(f: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
     """Return (name, kind, default) of each argument; what *args are called does not matter to a caller."""
     parameters = [
-        p.replace(default="a function") if inspect.isfunction(p.default) else p
+        p.replace(default="our own") if inspect.isfunction(p.default) or hasattr(p.default, "update") else p
         for p in inspect.signature(f).parameters.values()
     ]
     return [("*" if p.kind is p.VAR_POSITIONAL else p.name, p.kind, p.default) for p in parameters]
@@ -236,7 +236,7 @@ def test_shared_names_are_found() -> None:
 def test_arguments_are_those_of_optax(name: str, thing: Callable[..., Any]) -> None:
     """Names, order and defaults: a user changes the import and nothing else.
 
-    A default that is a function is our own: other tests hold what it gives to optax's.
+    A default that is a function or a transform is our own: other tests hold what it gives to optax's.
     """
     theirs = [argument for argument in arguments(getattr(optax, name)) if argument[0] not in LEFT_OUT.get(name, [])]
     known = {argument[0] for argument in theirs}

@@ -81,7 +81,7 @@ def transform(row: Row) -> gradtx.Transform:
 
 def bound(row: Row, tx: gradtx.Transform, **more: Any) -> Callable[..., Any]:
     """Return `update` with the extra arguments that the row declares, and more."""
-    return lambda grads, state, params: tx.update(grads, state, params, **{**row.extra, **more})
+    return lambda grads, state, params: tx.update(grads, state, params, **{**row.given(grads, params), **more})
 
 
 def stepping(row: Row, tx: gradtx.Transform) -> Callable[..., Any]:

@@ -40,7 +40,8 @@ def updates(row: Row, grads: Any, params: Any) -> list[Any]:
     state = tx.init(params)
     out = []
     for g in grads:
-        u, state = tx.update(jax.tree.map(jnp.asarray, g), state, params, **row.extra)
+        g = jax.tree.map(jnp.asarray, g)
+        u, state = tx.update(g, state, params, **row.given(g, params))
         out.append(u)
     return out
 
@@ -105,7 +106,7 @@ def test_a_gradient_of_none_leaves_the_slots_alone(row: Row) -> None:
     tx, params = transform(row), params_of(row)
     state = tx.init(params)
     grads = {"bias": None, "kernel": np.ones(params["kernel"].shape)}
-    u, after = tx.update(grads, state, params, **row.extra)
+    u, after = tx.update(grads, state, params, **row.given(grads, params))
     assert u["bias"] is None
     for old, new in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
         if old.shape == params["bias"].shape:

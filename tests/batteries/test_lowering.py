@@ -27,7 +27,7 @@ def test_step_lowers_everywhere(row: Row) -> None:
     def run(params: Any, grads: Any) -> Any:
         state = tx.init(params)
         for _ in range(2):
-            updates, state = tx.update(grads, state, params, **row.extra)
+            updates, state = tx.update(grads, state, params, **row.given(grads, params))
             params = gradtx.apply_updates(params, updates)
         return params, state
 

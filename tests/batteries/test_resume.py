@@ -41,7 +41,7 @@ def stepper(row: Row, tx: gradtx.Transform) -> Callable[..., Any]:
     @jax.jit
     def step(params: Any, state: Any, i: jax.Array) -> tuple[Any, Any]:
         grads = jax.grad(loss)(params, 0.3 * i)
-        updates, state = tx.update(grads, state, params, **row.extra)
+        updates, state = tx.update(grads, state, params, **row.given(grads, params))
         return gradtx.apply_updates(params, updates), state
 
     return step

@@ -52,7 +52,7 @@ def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedShard
 
     @jax.jit
     def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
-        updates, state = tx.update(grads, state, params, **row.extra)
+        updates, state = tx.update(grads, state, params, **row.given(grads, params))
         return gradtx.apply_updates(params, updates), state
 
     params = values(0, names)

@@ -150,10 +150,15 @@ def extras(row: Row, cell: Cell) -> None:
         spare = bound(row, tx, unknown_to_all=1.0, another=jnp.ones(3), text="x")
         more = jax.eval_shape(spare, grads, state, params)
         assert aspects(known) == aspects(more)
-        for name in row.extra:
-            rest = {key: value for key, value in row.extra.items() if key != name}
+        names: list[str] = []
+        jax.eval_shape(lambda g, p: names.extend(row.given(g, p)), grads, params)
+        for name in names:
+
+            def lacking(g: Any, s: Any, p: Any, name: str = name) -> Any:
+                return tx.update(g, s, p, **{key: x for key, x in row.given(g, p).items() if key != name})
+
             with pytest.raises((TypeError, ValueError), match=name):
-                jax.eval_shape(lambda g, s, p, rest=rest: tx.update(g, s, p, **rest), grads, state, params)
+                jax.eval_shape(lacking, grads, state, params)
         if waits is not None:
             same_state(state, jax.eval_shape(waits.init, params))
             with pytest.raises(ValueError, match="measured_loss is missing"):

@@ -56,6 +56,7 @@ class Row:
         hyper: one numeric hyperparameter that may be a number, an array or a schedule, by name; None if it has none.
         differentiable: whether d update / d gradient is finite and right (contract 5).
         extra: extra arguments that `update` needs.
+        objective: `(gradients, params) -> extra arguments` that it needs too, such as an objective to search along.
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         starts: hyperparameters that are read once, by `init`, and so cannot wait for an event, by name.
@@ -83,6 +84,7 @@ class Row:
     hyper: str | None = None
     differentiable: bool = True
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    objective: Callable[[Any, Any], Mapping[str, Any]] | None = None
     stored: Mapping[str, str] = dataclasses.field(default_factory=dict)
     numbers_only: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
@@ -102,6 +104,10 @@ class Row:
         """The hyperparameter that may be an event schedule, None if it has none."""
         names = [name for name in ("learning_rate", "step_size", "step_size_fn") if name not in self.starts]
         return next((name for name in names if name in self.settings), None)
+
+    def given(self, grads: Any, params: Any) -> dict[str, Any]:
+        """Return the extra arguments of an update at these gradients and params."""
+        return {**self.extra, **(self.objective(grads, params) if self.objective else {})}
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Return True if the row takes a leaf of this shape."""

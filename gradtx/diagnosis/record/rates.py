@@ -37,12 +37,14 @@ def factor(body: Leafwise, state: Any) -> Any:
 
 
 def learning_rate(tx: Any, state: Any) -> Any:
-    """Return eta, the product of all factors of the chain at the next update; None where it has none."""
+    """Return eta, the product of all factors of the chain at the next update; None where there is none or a search."""
     eta: Any = None
     for link, link_state in links(tx, state):
         body: Any = getattr(link, "body", None)
         if is_factor(body):
             eta = factor(body, link_state) * (1.0 if eta is None else eta)
+        elif has_role(body, "rate"):  # found by the update itself
+            return None
     return eta
 
 

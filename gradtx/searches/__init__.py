@@ -1,0 +1,1 @@
+"""Search a learning rate along the update by evaluating the objective."""
