@@ -10,10 +10,9 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import accumulator, scalar_dtype
 from gradtx._core.arrays.sums import inner, times, total
-from gradtx._core.arrays.tree import promoted
+from gradtx._core.arrays.tree import is_traced, promoted
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.engine.apply import add
-from gradtx._core.engine.lift import is_traced
 from gradtx._core.engine.whole import Leaves
 
 
