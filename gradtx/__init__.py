@@ -66,6 +66,7 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.schedules.plateau import reduce_on_plateau
 
 __version__ = "0.1.0"
 
@@ -105,6 +106,7 @@ __all__ = [
     "scale_by_sm3",
     "scale_by_stddev",
     # schedule eta
+    "reduce_on_plateau",
     "scale",
     "scale_by_learning_rate",
     "scale_by_schedule",

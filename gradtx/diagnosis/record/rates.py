@@ -27,7 +27,9 @@ def is_factor(body: Any) -> bool:
 
 
 def factor(body: Leafwise, state: Any) -> Any:
-    """Return the size of what a factor multiplies by at the next update."""
+    """Return the size of what a factor multiplies by at the next update, or of what it did where it depends on it."""
+    if "scale" in body.rule.memory:
+        return abs(state.memory["scale"])
     k = body.rule.at(state.count, state.event)
     return abs(k.get("step", k[cast(str, body.rule.event)]))
 
@@ -107,13 +109,14 @@ def has_role(link: Any, *roles: str) -> bool:
 def is_read(body: Any, state: Any) -> bool:
     """Return True if eta / sigma of a transform is known: it has a state, and says what it does to an update.
 
-    A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample.
+    A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample, unless it is
+    a limit or multiplies by one number.
     """
     if has_role(body, "identity"):
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
-    return has_role(body, "limit") or (body.rule.whole_tree is None and body.rule.elementwise)
+    return has_role(body, "limit", "rate") or (body.rule.whole_tree is None and body.rule.elementwise)
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
