@@ -49,6 +49,7 @@ from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.rprop import rprop, scale_by_rprop
 from gradtx.methods.sgd import sgd
 from gradtx.methods.sm3 import scale_by_sm3, sm3
+from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -154,6 +155,7 @@ __all__ = [
     "rprop",
     "sgd",
     "sm3",
+    "split_real_and_imaginary",
     # watch
     "Probe",
     "Report",

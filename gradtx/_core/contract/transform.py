@@ -27,9 +27,23 @@ class Part(NamedTuple):
     state: Any
 
 
+class View(NamedTuple):
+    """How a container shows gradients and params to its parts, which see trees of another form.
+
+    Attributes:
+        into: returns the form that the parts see.
+        out: returns what they made of it in the form that the container was given.
+    """
+
+    into: Callable[[Any], Any]
+    out: Callable[[Any], Any]
+
+
 @runtime_checkable
 class Body(Protocol):
     """What a transform is made of: its pair of functions, and how others look inside.
+
+    A container whose parts see trees of another form has a `view` too.
 
     Attributes:
         name: name in errors.
