@@ -74,6 +74,7 @@ from gradtx.methods.shampoo import scale_by_shampoo, shampoo
 from gradtx.methods.sign_sgd import sign_sgd, signum
 from gradtx.methods.sm3 import scale_by_sm3, sm3
 from gradtx.methods.soap import scale_by_soap, soap
+from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.methods.yogi import scale_by_yogi, yogi
 from gradtx.schedules import (
     constant_schedule,
@@ -92,6 +93,7 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.schedules.plateau import reduce_on_plateau
 from gradtx.searches.backtracking import scale_by_backtracking_linesearch
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
@@ -177,6 +179,7 @@ __all__ = [
     "piecewise_constant_schedule",
     "piecewise_interpolate_schedule",
     "polynomial_schedule",
+    "reduce_on_plateau",
     "sgdr_schedule",
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
@@ -238,6 +241,7 @@ __all__ = [
     "simplified_ademamix",
     "sm3",
     "soap",
+    "split_real_and_imaginary",
     "yogi",
     # round other transforms
     "cautious",

@@ -442,6 +442,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("grads['b'] has shape ()", "jax.vmap")),
     ("private, shards", lambda: sharded(lambda g: private(g)), ValueError, "differentially_private_aggregate",
      ("grads['a'] varies over the mesh axis 'x'", "outside shard_map")),
+    ("split, another's state", lambda: gradtx.split_real_and_imaginary(gradtx.sgd(0.1)).update(VECTOR, ()), ValueError,
+     "split_real_and_imaginary", ("state is tuple of 0", "SplitState")),
     ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
      ("mode = 'soft'", "hard, smooth")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
@@ -550,6 +552,7 @@ COMBINATORS = {
     "divide_by",
     "quotient",
     "ratio",
+    "split_real_and_imaginary",
     "watch",
 }  # they take transforms and rules, no numbers
 

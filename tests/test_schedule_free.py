@@ -28,7 +28,9 @@ def descended(tx: Any, steps: int = 6) -> tuple[Any, Any]:
     return y, state
 
 
-@pytest.mark.parametrize("b1", [0.9, 0.3, 1.0, lambda count: 0.9 - 0.5 / (2.0 + count)], ids=["0.9", "0.3", "1.0", "rising"])
+@pytest.mark.parametrize(
+    "b1", [0.9, 0.3, 1.0, lambda count: 0.9 - 0.5 / (2.0 + count)], ids=["0.9", "0.3", "1.0", "rising"]
+)
 def test_the_average_is_that_of_the_iterates(b1: Any) -> None:
     """All weights are equal at a constant rate: x is the mean of all z but the first."""
     y, state = descended(gradtx.schedule_free_sgd(0.1, b1=b1))

@@ -27,11 +27,27 @@ class Part(NamedTuple):
     state: Any
 
 
+class View(NamedTuple):
+    """How a container shows gradients and params to its parts, which see trees of another form.
+
+    Attributes:
+        into: returns the form that the parts see.
+        out: returns what they made of it in the form that the container was given.
+    """
+
+    into: Callable[[Any], Any]
+    out: Callable[[Any], Any]
+
+
 @runtime_checkable
 class Body(Protocol):
     """What a transform is made of: its pair of functions, and how others look inside.
 
+    <<<<<<< HEAD
     A container whose parts do not run one after another, each on what the last gave, says so by `in_row = False`.
+    =======
+    A container whose parts see trees of another form has a `view` too.
+    >>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
 
     Attributes:
         name: name in errors.

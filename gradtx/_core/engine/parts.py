@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import optax
 
-from gradtx._core.contract.transform import Part, Transform, body_of
+from gradtx._core.contract.transform import Part, Transform, View, body_of
 
 EMPTY = types.CellType()  # a cell that holds nothing yet has no contents to look at
 MOST_NESTED = 8  # functions within functions that are looked into
@@ -19,23 +19,55 @@ class Link(NamedTuple):
         tx: the transform.
         state: its own state, None where it could not be found.
         labels: the keys of the containers round it.
+<<<<<<< HEAD
         in_row: whether all that the walk meets run one after another, each on what the last gave.
+=======
+        views: how the containers round it show trees to their parts, the outermost first.
+>>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
     """
 
     tx: Any
     state: Any
     labels: tuple[str, ...]
+<<<<<<< HEAD
     in_row: bool = True
 
 
 def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True) -> Iterator[Link]:
+=======
+    views: tuple[View, ...] = ()
+
+    def into(self, tree: Any) -> Any:
+        """Return a tree of the outermost transform in the form that this one sees."""
+        for view in self.views:
+            tree = view.into(tree)
+        return tree
+
+    def out(self, tree: Any) -> Any:
+        """Return a tree of this transform in the form of the outermost one."""
+        for view in reversed(self.views):
+            tree = view.out(tree)
+        return tree
+
+
+def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), views: tuple[View, ...] = ()) -> Iterator[Link]:
+>>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
     """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
     in_row = in_row and getattr(getattr(tx, "body", None), "in_row", True)
     if not found:
+<<<<<<< HEAD
         yield Link(tx, state, labels, in_row)
     for label, part, own in found:
         yield from walk(part, own, labels if label is None else (*labels, label), in_row)
+=======
+        yield Link(tx, state, labels, views)
+    view = getattr(getattr(tx, "body", None), "view", None)
+    for label, part, own in found:
+        yield from walk(
+            part, own, labels if label is None else (*labels, label), views if view is None else (*views, view)
+        )
+>>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
 
 
 def parts(tx: Any, state: Any) -> list[Part]:

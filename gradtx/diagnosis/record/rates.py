@@ -31,7 +31,9 @@ def is_factor(body: Any) -> bool:
 
 
 def factor(body: Leafwise, state: Any) -> Any:
-    """Return the size of what a factor multiplies by at the next update."""
+    """Return the size of what a factor multiplies by at the next update, or of what it did where it depends on it."""
+    if "scale" in body.rule.memory:
+        return abs(state.memory["scale"])
     k = body.rule.at(state.count, state.event)
     return abs(k.get("step", k[cast(str, body.rule.event)]))
 
@@ -69,8 +71,9 @@ def effective_rate(
         **extra: extra arguments of `update`.
 
     Returns:
-        A tree like the gradients, or a scalar where the chain has no sigma, or None where it holds a transform that
-        is neither direction, scale, factor nor global clip, such as one of optax's.
+        A tree like the gradients as the scales see them, or a scalar where the chain has no sigma, or None where it
+        holds a transform that is neither direction, scale, factor nor global clip, such as one of optax's, or scales
+        that see trees of different forms.
 
     Cost: one pass over the gradients for each scale, and one for what stands before the last scale.
 
@@ -82,25 +85,33 @@ def effective_rate(
         >>> effective_rate(tx, tx.init(g), g).tolist()
         [0.25, 0.0625]
     """
+<<<<<<< HEAD
     chain: list[Any] = [(link, link_state, getattr(link, "body", None)) for link, link_state in links(tx, state)]
     if not chain or not all(is_read(body, own) for _, own, body in chain):
+=======
+    chain: list[Any] = [(place, getattr(place.tx, "body", None)) for place in walk(tx, state)]
+    if not all(is_read(body, place.state) for place, body in chain):
+>>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
         return None
     eta: Any = 1.0
     rate: Any = None
-    last = max((i for i, (link, _, body) in enumerate(chain) if reads(link, body, limits)), default=-1)
-    for i, (link, link_state, body) in enumerate(chain):
+    last = max((i for i, (place, body) in enumerate(chain) if reads(place.tx, body, limits)), default=-1)
+    for i, (place, body) in enumerate(chain):
         if is_factor(body):
-            eta = factor(body, link_state) * eta
+            eta = factor(body, place.state) * eta
         elif getattr(body, "sigma", None) is not None:
-            own = one_over_sigma(body, link_state, grads, params)
+            own = one_over_sigma(body, place.state, place.into(grads), place.into(params))
+            if rate is not None and jax.tree.structure(rate) != jax.tree.structure(own):
+                return None
             rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
         if i <= last:
             before = grads
-            if clip is not None and has_role(link, "limit"):
+            if clip is not None and has_role(place.tx, "limit"):
                 grads = jax.tree.map(lambda g: g * lax.convert_element_type(clip, g.dtype), grads)
             else:
-                grads, _ = link.update(grads, link_state, params, **extra)
-            if limits and has_role(link, "limit"):
+                made, _ = place.tx.update(place.into(grads), place.state, place.into(params), **extra)
+                grads = place.out(made)
+            if limits and has_role(place.tx, "limit"):
                 eta = (shrunk(before, grads) if clip is None else clip) * eta
     return eta if rate is None else jax.tree.map(lambda x: x * jnp.asarray(eta, x.dtype), rate)
 
@@ -113,14 +124,19 @@ def has_role(link: Any, *roles: str) -> bool:
 def is_read(body: Any, state: Any) -> bool:
     """Return True if eta / sigma of a transform is known: it has a state, and says what it does to an update.
 
-    A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample.
+    A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample, unless it is
+    a limit or multiplies by one number.
     """
     if has_role(body, "identity"):
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
+<<<<<<< HEAD
     rule = body.rule
     return has_role(body, "limit") or (rule.whole_tree is None and rule.elementwise and not rule.where)
+=======
+    return has_role(body, "limit", "rate") or (body.rule.whole_tree is None and body.rule.elementwise)
+>>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
