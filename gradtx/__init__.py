@@ -21,6 +21,7 @@ from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
+from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.weight_decay import add_decayed_weights
@@ -37,6 +38,7 @@ from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
 from gradtx.methods.sgd import sgd
+from gradtx.methods.sophia import scale_by_sophia, sophia
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -79,6 +81,7 @@ __all__ = [
     # direction m
     "add_decayed_weights",
     "ema",
+    "hutchinson_estimator_diag_hessian",
     "trace",
     # scale sigma
     "scale_by_adagrad",
@@ -91,6 +94,7 @@ __all__ = [
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_sophia",
     "scale_by_stddev",
     # schedule eta, or a search for it
     "scale",
@@ -136,6 +140,7 @@ __all__ = [
     "radam",
     "rmsprop",
     "sgd",
+    "sophia",
     # watch
     "Probe",
     "Report",
