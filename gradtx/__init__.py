@@ -22,6 +22,7 @@ from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
+from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.factors.momentum import trace
 from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
 from gradtx.factors.noise import add_noise
@@ -74,6 +75,7 @@ from gradtx.methods.shampoo import scale_by_shampoo, shampoo
 from gradtx.methods.sign_sgd import sign_sgd, signum
 from gradtx.methods.sm3 import scale_by_sm3, sm3
 from gradtx.methods.soap import scale_by_soap, soap
+from gradtx.methods.sophia import scale_by_sophia, sophia
 from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.methods.yogi import scale_by_yogi, yogi
 from gradtx.schedules import (
@@ -127,6 +129,7 @@ __all__ = [
     "add_decayed_weights",
     "add_noise",
     "ema",
+    "hutchinson_estimator_diag_hessian",
     "orthogonalize_via_newton_schulz",
     "scale_by_lbfgs",
     "scale_by_lion",
@@ -161,6 +164,7 @@ __all__ = [
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_soap",
+    "scale_by_sophia",
     "scale_by_stddev",
     "scale_by_yogi",
     # schedule eta
@@ -241,6 +245,7 @@ __all__ = [
     "simplified_ademamix",
     "sm3",
     "soap",
+    "sophia",
     "split_real_and_imaginary",
     "yogi",
     # round other transforms

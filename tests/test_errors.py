@@ -107,6 +107,11 @@ def backtracking() -> gradtx.Transform:
     return gradtx.scale_by_backtracking_linesearch(5)
 
 
+def estimated(**extra: Any) -> Any:
+    tx = gradtx.scale_by_sophia()
+    return tx.update(VECTOR, tx.init(VECTOR), VECTOR, **extra)
+
+
 def forgetful() -> gradtx.Rule:
     return gradtx.Rule("r", lambda g, s, p, k: (g, s), memory={"best": 0.0}, whole_tree=lambda k, tree: ({}, {}))
 
@@ -423,6 +428,14 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("a search without its objective",
      lambda: backtracking().update(VECTOR, backtracking().init(VECTOR), VECTOR, value=0.0, grad=VECTOR), ValueError,
      "scale_by_backtracking_linesearch", ("extra argument value_fn is missing", "value=..., grad=..., value_fn=...")),
+    ("sophia's interval", lambda: gradtx.sophia(0.1, update_interval=0), ValueError, "scale_by_sophia",
+     ("update_interval = 0", "a whole number >= 1")),
+    ("sophia's estimate", lambda: gradtx.sophia(0.1, hessian_diagonal_fn=3), TypeError, "scale_by_sophia",
+     ("hessian_diagonal_fn is int",)),
+    ("sophia's objective", lambda: estimated(obj_fn=VECTOR), TypeError, "hutchinson_estimator_diag_hessian",
+     ("obj_fn is", "a function of the params")),
+    ("sophia without an objective", lambda: estimated(), ValueError, "hutchinson_estimator_diag_hessian",
+     ("extra argument obj_fn is missing",)),
     ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
      ("min_step_size = 2.0", "max_step_size = 1.0")),
     ("noise without a key", lambda: gradtx.noisy_sgd(0.1), ValueError, "add_noise", ("key is missing", "random.key")),

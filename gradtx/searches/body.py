@@ -12,7 +12,7 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import accumulator, increment, scalar_dtype, zeros
 from gradtx._core.contract.errors import message
-from gradtx._core.engine.whole import Whole
+from gradtx._core.engine.whole import Whole, choose
 from gradtx.searches.objective import Along, along, as_scalar, scaled
 
 
@@ -66,7 +66,7 @@ def tell(transform: str, done: jax.Array, eta: jax.Array, errors: Mapping[str, A
         text = ", ".join(f"{name} {{{name}}}" for name in errors)
         jax.debug.print(f"{transform}: failed with {text}; takes the step size {{eta}}", **errors, eta=eta)
 
-    lax.cond(done & jnp.any(jnp.stack(list(errors.values())) > 0), say, lambda: None)
+    choose(done & jnp.any(jnp.stack(list(errors.values())) > 0), say, lambda: None)
 
 
 def failed(state: LinesearchState) -> jax.Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.contract.errors import describe, message
+from gradtx._core.engine.whole import choose
 
 
 def holds_both(x: Any) -> bool:
@@ -78,10 +79,7 @@ def value_and_grad_from_state(value_fn: Callable[..., Any]) -> Callable[..., tup
             value, grads = compute(params, *args, **kwargs)
             return lax.convert_element_type(value, own.value.dtype), grads
 
-        known = jnp.isfinite(own.value)
-        if isinstance(known, jax.core.Tracer):
-            both: tuple[Any, Any] = lax.cond(known, stored, computed)
-            return both
-        return stored() if known else computed()
+        both: tuple[Any, Any] = choose(jnp.isfinite(own.value), stored, computed)
+        return both
 
     return value_and_grad

@@ -51,12 +51,15 @@ def written(value: Any) -> str:
         return "<traced>"
     if isinstance(value, type) or inspect.isfunction(value):
         return value.__name__
+    if callable(getattr(value, "init", None)) and callable(getattr(value, "update", None)):
+        return shown(value)
     if isinstance(value, (dict, list, tuple)):
         return describe(value) if len(jax.tree.leaves(value)) > MOST_WRITTEN else repr(jax.tree.map(Written, value))
     if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
         return "<key>"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
+        is_number = value.shape == () and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)  # no key
+        return f"{value.item():g}" if is_number else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)
 
 

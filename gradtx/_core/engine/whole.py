@@ -5,15 +5,25 @@ A lifted rule has its trees matched and its hyperparameters read for it; such a 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
+
+import jax
+from jax import lax
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.sums import check_whole
 from gradtx._core.arrays.tree import INIT_FIX, align, flatten, float_leaves, has_gradient, param_leaves, shape_of
 from gradtx._core.contract.errors import LeafError, describe, message, paths
 from gradtx._core.contract.transform import Info, Part
+
+
+def choose(condition: jax.Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
+    """Return what one of two functions gives; outside jit Python chooses, since `lax.cond` would compile both anew."""
+    if isinstance(condition, jax.core.Tracer):
+        return lax.cond(condition, yes, no)
+    return yes() if condition else no()
 
 
 @dataclasses.dataclass(frozen=True)
