@@ -43,11 +43,8 @@ class View(NamedTuple):
 class Body(Protocol):
     """What a transform is made of: its pair of functions, and how others look inside.
 
-    <<<<<<< HEAD
-    A container whose parts do not run one after another, each on what the last gave, says so by `in_row = False`.
-    =======
-    A container whose parts see trees of another form has a `view` too.
-    >>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
+    A container whose parts do not run one after another, each on what the last gave, says so by `in_row = False`; one
+    whose parts see trees of another form has a `view` too.
 
     Attributes:
         name: name in errors.

@@ -58,8 +58,7 @@ def written(value: Any) -> str:
     if isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key):
         return "<key>"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        is_number = value.shape == () and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)  # no key
-        return f"{value.item():g}" if is_number else f"<{value.dtype} of shape {tuple(value.shape)}>"
+        return f"{value.item():g}" if value.shape == () else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)
 
 

@@ -19,22 +19,14 @@ class Link(NamedTuple):
         tx: the transform.
         state: its own state, None where it could not be found.
         labels: the keys of the containers round it.
-<<<<<<< HEAD
         in_row: whether all that the walk meets run one after another, each on what the last gave.
-=======
         views: how the containers round it show trees to their parts, the outermost first.
->>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
     """
 
     tx: Any
     state: Any
     labels: tuple[str, ...]
-<<<<<<< HEAD
     in_row: bool = True
-
-
-def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True) -> Iterator[Link]:
-=======
     views: tuple[View, ...] = ()
 
     def into(self, tree: Any) -> Any:
@@ -50,24 +42,18 @@ def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True)
         return tree
 
 
-def walk(tx: Any, state: Any, labels: tuple[str, ...] = (), views: tuple[View, ...] = ()) -> Iterator[Link]:
->>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
+def walk(
+    tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True, views: tuple[View, ...] = ()
+) -> Iterator[Link]:
     """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
     in_row = in_row and getattr(getattr(tx, "body", None), "in_row", True)
     if not found:
-<<<<<<< HEAD
-        yield Link(tx, state, labels, in_row)
-    for label, part, own in found:
-        yield from walk(part, own, labels if label is None else (*labels, label), in_row)
-=======
-        yield Link(tx, state, labels, views)
+        yield Link(tx, state, labels, in_row, views)
     view = getattr(getattr(tx, "body", None), "view", None)
+    inner = views if view is None else (*views, view)
     for label, part, own in found:
-        yield from walk(
-            part, own, labels if label is None else (*labels, label), views if view is None else (*views, view)
-        )
->>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
+        yield from walk(part, own, labels if label is None else (*labels, label), in_row, inner)
 
 
 def parts(tx: Any, state: Any) -> list[Part]:

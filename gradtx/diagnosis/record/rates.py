@@ -85,13 +85,8 @@ def effective_rate(
         >>> effective_rate(tx, tx.init(g), g).tolist()
         [0.25, 0.0625]
     """
-<<<<<<< HEAD
-    chain: list[Any] = [(link, link_state, getattr(link, "body", None)) for link, link_state in links(tx, state)]
-    if not chain or not all(is_read(body, own) for _, own, body in chain):
-=======
     chain: list[Any] = [(place, getattr(place.tx, "body", None)) for place in walk(tx, state)]
-    if not all(is_read(body, place.state) for place, body in chain):
->>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
+    if not all(place.in_row and is_read(body, place.state) for place, body in chain):
         return None
     eta: Any = 1.0
     rate: Any = None
@@ -101,7 +96,8 @@ def effective_rate(
             eta = factor(body, place.state) * eta
         elif getattr(body, "sigma", None) is not None:
             own = one_over_sigma(body, place.state, place.into(grads), place.into(params))
-            if rate is not None and jax.tree.structure(rate) != jax.tree.structure(own):
+            forms: list[Any] = [jax.tree.structure(tree) for tree in (rate, own)]
+            if rate is not None and forms[0] != forms[1]:
                 return None
             rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
         if i <= last:
@@ -131,12 +127,9 @@ def is_read(body: Any, state: Any) -> bool:
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
-<<<<<<< HEAD
     rule = body.rule
-    return has_role(body, "limit") or (rule.whole_tree is None and rule.elementwise and not rule.where)
-=======
-    return has_role(body, "limit", "rate") or (body.rule.whole_tree is None and body.rule.elementwise)
->>>>>>> 780aec6ec5855336cfc5291677489b3e552ee7c9
+    plain = rule.whole_tree is None and rule.elementwise and not rule.where
+    return has_role(body, "limit", "rate") or plain
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
