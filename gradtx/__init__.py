@@ -3,7 +3,7 @@
 A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
 """
 
-from gradtx import rules, schedules
+from gradtx import contrib, rules, schedules
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
@@ -116,6 +116,7 @@ __all__ = [
     "Transform",
     "apply_updates",
     "chain",
+    "contrib",
     "divide_by",
     "hyperparams",
     "identity",

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.registry import ROWS
+
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
 RUN = """
@@ -143,3 +145,13 @@ def test_a_block_that_does_not_run_fails_with_its_line(tmp_path):
     broken = run("page.md", PAGE.replace("x + 1", "y").format(**RIGHT), tmp_path)
     assert 'File "page.md", line 10' in broken.stderr
     assert "NameError: name 'y' is not defined" in broken.stderr
+
+
+def test_the_catalogue_has_every_method() -> None:
+    """Each transform stands in the table, under its own name or that of the optimizer round it."""
+    rows = [row for row in (ROOT / "docs/catalogue.md").read_text().splitlines() if row.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)", row.split(" | ")[0])}
+    parts = {"identity", "scale", "scale_by_schedule", "scale_by_learning_rate", "watch", "trace", "ema"}
+    combinators = {"chain", "named_chain", "leafwise", "divide_by", "quotient", "ratio"}
+    made = {row.public for row in ROWS} - parts - combinators
+    assert {name for name in made if name.removeprefix("scale_by_") not in named and name not in named} == set()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optax
+import optax.contrib
 import pytest
 
 import gradtx
@@ -62,6 +63,12 @@ def test_every_public_name_is_a_function_or_a_class() -> None:
     assert len(gradtx.__all__) == len(set(gradtx.__all__))
     assert len(gradtx.schedules.__all__) == len(set(gradtx.schedules.__all__))
     assert {"adam", "scale_by_rss", "schedules.warmup_cosine"} <= NAMES.keys()
+
+
+def test_contrib_has_every_function_of_optax_contrib() -> None:
+    theirs = {name for name in dir(optax.contrib) if inspect.isroutine(getattr(optax.contrib, name))}
+    assert theirs - set(gradtx.contrib.__all__) == set()
+    assert all(getattr(gradtx.contrib, name) is getattr(gradtx, name) for name in gradtx.contrib.__all__)
 
 
 @by_name(NAMES)
