@@ -32,6 +32,7 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
 from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     # core
+    "GaLoreDimensionNumbers",
     "LeafState",
     "Rule",
     "Transform",
@@ -89,6 +91,7 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
+    "scale_by_galore",
     "scale_by_lbfgs",
     "scale_by_muon",
     "scale_by_radam",
@@ -132,6 +135,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "galore",
     "lbfgs",
     "muon",
     "nadam",

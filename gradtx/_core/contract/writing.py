@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gradtx._core.contract.errors import describe
 
@@ -56,7 +57,7 @@ def written(value: Any) -> str:
     if isinstance(value, (dict, list, tuple)):
         return describe(value) if len(jax.tree.leaves(value)) > MOST_WRITTEN else repr(jax.tree.map(Written, value))
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        is_number = value.shape == () and not jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)  # no key
+        is_number = value.shape == () and not jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
         return f"{value.item():g}" if is_number else f"<{value.dtype} of shape {tuple(value.shape)}>"
     return repr(value)
 
