@@ -51,6 +51,7 @@ from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.dpsgd import dpsgd
+from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
 from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
@@ -155,6 +156,7 @@ __all__ = [
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
+    "scale_by_galore",
     "scale_by_madgrad",
     "scale_by_polyak",
     "scale_by_radam",
@@ -202,6 +204,7 @@ __all__ = [
     "value_and_grad_from_state",
     "zoom_linesearch",
     # whole optimizers
+    "GaLoreDimensionNumbers",
     "acprop",
     "adabelief",
     "adadelta",
@@ -221,6 +224,7 @@ __all__ = [
     "dog",
     "dowg",
     "dpsgd",
+    "galore",
     "lbfgs",
     "lion",
     "madgrad",

@@ -21,11 +21,13 @@ import pytest
 import gradtx
 from gradtx._core.arguments.factory import ranges_of
 from gradtx._core.arguments.ranges import Range
+from gradtx._core.arrays.matrices import layout_of
 
 PACKAGE = Path(gradtx.__file__).parent
 LONGEST = 600
 PARAMS = {"w": jnp.ones((3, 2)), "b": [jnp.ones(3), jnp.ones(())]}
 GRADS = jax.tree.map(lambda p: 2 * p, PARAMS)
+CUBE = jnp.ones((2, 2, 2))
 
 
 def without(tree: dict[str, Any], key: str) -> dict[str, Any]:
@@ -436,6 +438,20 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("obj_fn is", "a function of the params")),
     ("sophia without an objective", lambda: estimated(), ValueError, "hutchinson_estimator_diag_hessian",
      ("extra argument obj_fn is missing",)),
+    ("galore's rank", lambda: gradtx.galore(0.1, rank=0), ValueError, "scale_by_galore", ("rank = 0", "integer >= 1")),
+    ("galore's axes", lambda: gradtx.galore(0.1, weight_dimension_numbers={"b": 1}).init({"b": VECTOR}), TypeError,
+     "scale_by_galore", ("weight_dimension_numbers['b'] is int",)),
+    ("galore's axes of a vector",
+     lambda: gradtx.galore(0.1, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers()).init({"b": VECTOR}),
+     ValueError, "scale_by_galore", ("params['b'] has shape (2,)",)),
+    ("galore's tree of axes",
+     lambda: gradtx.galore(0.1, weight_dimension_numbers={"a": None}).init({"b": VECTOR}), ValueError,
+     "scale_by_galore", ("weight_dimension_numbers['b'] is missing",)),
+    ("a stack without its axes", lambda: layout_of("m", "axes", None, "leave it", small=True)({"c": CUBE}, "p"),
+     ValueError, "m", ("p['c'] has shape (2, 2, 2)", "give axes")),
+    ("galore's axes twice",
+     lambda: gradtx.galore(0.1, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(0, 0)).init(jnp.ones((2, 2))),
+     ValueError, "scale_by_galore", ("all different",)),
     ("rprop's bounds", lambda: gradtx.rprop(0.1, min_step_size=2.0, max_step_size=1.0), ValueError, "scale_by_rprop",
      ("min_step_size = 2.0", "max_step_size = 1.0")),
     ("noise without a key", lambda: gradtx.noisy_sgd(0.1), ValueError, "add_noise", ("key is missing", "random.key")),

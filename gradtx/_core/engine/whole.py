@@ -129,14 +129,14 @@ class Whole:
         leaves, treedef = flatten(params)
         return param_leaves(self.name, params, leaves, [True] * len(leaves)), treedef
 
-    def leaves(self, grads: Any, params: Any) -> Leaves:
+    def leaves(self, grads: Any, params: Any, *, needs_params: bool = True) -> Leaves:
         """Return the leaves of the gradients and the params at them, checked.
 
         Raises:
             ValueError: trees or shapes that differ, params missing, or a leaf of which each shard holds a part.
             TypeError: a gradient that is not of a floating or complex dtype.
         """
-        leaves, treedef, p_leaves = float_leaves(self.name, grads, params, needs_params=True)
+        leaves, treedef, p_leaves = float_leaves(self.name, grads, params, needs_params=needs_params)
         found = Leaves(
             self.name, grads, treedef, leaves, p_leaves, [i for i, g in enumerate(leaves) if has_gradient(g)]
         )
