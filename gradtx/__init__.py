@@ -23,9 +23,12 @@ from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
+from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
-from gradtx.limits.clip import clip_by_global_norm
+from gradtx.limits.clip import clip, clip_by_global_norm
+from gradtx.limits.nonfinite import zero_nans
+from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
@@ -71,6 +74,8 @@ __all__ = [
     "quotient",
     "ratio",
     "rules",
+    "stateless",
+    "stateless_with_tree_map",
     # direction m
     "add_decayed_weights",
     "ema",
@@ -107,10 +112,14 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
     "global_norm",
+    "keep_params_nonnegative",
     "scale_by_param_block_rms",
+    "set_to_zero",
+    "zero_nans",
     # whole optimizers
     "adabelief",
     "adafactor",

@@ -199,6 +199,7 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
+    "zero_nans": ["infinities", "axis_name"],
 }
 LEFT_OUT: dict[str, list[str]] = {  # arguments that a name of optax's fixes
     "nadam": ["nesterov"],

@@ -56,7 +56,9 @@ class Row:
         stored: dtype that the row asks a slot to be stored in, by slot; all others are float32 or wider.
         numbers_only: hyperparameters that this variant takes as numbers only, by name.
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
-        keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
+        keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed, or by a user alone.
+        zero: whether every update is 0.
+        unread: slots that an update replaces without reading them, by name: a donated one is not used up.
     """
 
     public: str
@@ -78,6 +80,8 @@ class Row:
     numbers_only: tuple[str, ...] = ()
     fused: str = ""
     keeps_dtype: bool = False
+    zero: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, tree_mismatch
 
+MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 INIT_FIX = "pass gradients, state and params of the one tree that init saw"
 
 
@@ -26,6 +27,19 @@ def is_trainable(p: Any) -> bool:
     """Return False for what has no gradient by its kind: integers, bools, keys; what is no array at all is an error."""
     dtype = getattr(p, "dtype", None)
     return not isinstance(p, int) if dtype is None else bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+def is_traced(tree: Any) -> bool:
+    """Return True if a tree holds a value that is not known yet."""
+    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
+
+
+def few_arrays(tree: Any) -> bool:
+    """Return True if a tree holds arrays alone, none traced, few enough to compile the update of all in one program."""
+    leaves = jax.tree.leaves(tree)
+    kinds = set(map(type, leaves))
+    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
+    return numbers and len(leaves) <= MOST_AT_ONCE
 
 
 def promoted(g: Any, p: Any) -> Any:

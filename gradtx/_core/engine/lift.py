@@ -21,9 +21,11 @@ from gradtx._core.arrays.tree import (
     check_dimensions,
     check_like,
     check_slots,
+    few_arrays,
     flatten,
     float_leaves,
     has_gradient,
+    is_traced,
     param_leaves,
     promoted,
     resolve_mask,
@@ -35,8 +37,6 @@ from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.clock import Clock
 from gradtx._core.engine.kernel import Plan, Static, make_kernel
 from gradtx._core.engine.rule import Rule
-
-MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,12 +89,20 @@ class Leafwise:
         arrays = param_leaves(self.name, params, leaves, active)
         for i, p in enumerate(arrays):
             if p is not None:
-                check_dimensions(self.name, "params", params, i, p.shape, self.rule.ndims)
+                self.check_leaf("params", params, i, p)
         slots = [None if p is None else self.rule.start(p) for p in arrays]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
         memory = {key: jnp.full((), value, scalar_dtype()) for key, value in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
+
+    def check_leaf(self, root: str, tree: Any, index: int, x: jax.Array) -> None:
+        """Raise unless the rule takes this leaf of a tree."""
+        check_dimensions(self.name, root, tree, index, x.shape, self.rule.ndims)
+        try:
+            self.rule.check(x)
+        except LeafError as error:
+            raise error.at(self.name, paths(root, tree)[index]) from None
 
     def update(self, updates: Any, state: LeafState, params: Any = None, **extra: Any) -> tuple[Any, LeafState]:
         """Return the updates and the next state."""
@@ -116,19 +124,6 @@ class Leafwise:
             slots = jax.eval_shape(self.rule.start, jax.ShapeDtypeStruct(shape, jnp.float32))
             self._shapes[shape] = {key: slot.shape for key, slot in slots.items()}
         return self._shapes[shape]
-
-
-def is_traced(tree: Any) -> bool:
-    """Return True if a tree holds a value that is not known yet."""
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-def few_arrays(tree: Any) -> bool:
-    """Return True if a tree holds arrays alone, none traced, few enough to compile the update of all in one program."""
-    leaves = jax.tree.leaves(tree)
-    kinds = set(map(type, leaves))
-    numbers = all(issubclass(kind, jax.Array) and not issubclass(kind, jax.core.Tracer) for kind in kinds)
-    return numbers and len(leaves) <= MOST_AT_ONCE
 
 
 class Segment:
@@ -256,7 +251,7 @@ class Segment:
         check_slots(member.name, state, LeafState, rule.slots)
         for i, g in enumerate(leaves):
             if has_gradient(g) and (mask is None or mask[i]):
-                check_dimensions(member.name, "grads", grads, i, g.shape, rule.ndims)
+                member.check_leaf("grads", grads, i, g)
         slots = {}
         for key in rule.slots:
             root = f"state.slots['{key}']"
