@@ -26,6 +26,7 @@ from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
+from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
@@ -112,6 +113,7 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "centralize",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",

@@ -398,6 +398,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      "clip_by_global_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("a norm inside shard_map", lambda: sharded(lambda g: g * gradtx.global_norm(g)), ValueError, "global_norm",
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
+    ("centralize inside shard_map", lambda: sharded_update(gradtx.centralize()), ValueError, "centralize",
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("zero_nans inside shard_map", lambda: sharded(lambda g: one(gradtx.zero_nans(), g)), ValueError, "zero_nans",
      ("params varies over the mesh axis 'x'", "axis_name='x'")),
     ("zero_nans inside shard_map later", lambda: sharded_update(gradtx.zero_nans()), ValueError, "zero_nans",

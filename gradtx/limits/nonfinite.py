@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName, axes_of, refuse_shards
+from gradtx._core.arrays.norm import AxisName, refuse_shards, split_over
 from gradtx.rules import Rule, Slots, Transform, factory, leafwise, one_number
 
 
@@ -54,8 +54,8 @@ def zero_nans(*, infinities: bool = False, axis_name: AxisName = None) -> Transf
         del slots, p, k
         bad = ~jnp.isfinite(g) if infinities else jnp.isnan(g)
         found = jnp.any(bad)
-        if axis_name is not None:
-            found = lax.pmax(found.astype(jnp.int32), axes_of(axis_name)) > 0
+        over = split_over(g, axis_name)
+        found = lax.pmax(found.astype(jnp.int32), over) > 0 if over else found
         return jnp.where(bad, jnp.zeros_like(g), g), {"found_nan": found}
 
     check = refuse_shards(axis_name)

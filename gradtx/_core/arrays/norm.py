@@ -123,17 +123,19 @@ def check_axes(leaves: list[jax.Array], axis_name: AxisName) -> None:
             raise LeafError(i, got, expected, f"give axis_name={missing[0]!r}, or average the gradients over it first")
 
 
+def split_over(x: jax.Array, axis_name: AxisName) -> tuple[str, ...]:
+    """Return the named axes that a leaf is split over.
+
+    Where types do not tell (vmap, or `shard_map` with check_vma=False), it is taken to be split over each of them.
+    """
+    axes = axes_of(axis_name)
+    told = {a for a in axes if manual_axes(lax.axis_index(a))}
+    return tuple(a for a in axes if a not in told or a in manual_axes(x))
+
+
 def summed_over(values: list[jax.Array], leaves: list[jax.Array], axis_name: AxisName) -> list[jax.Array]:
     """Return a sum for each leaf over the shards; a leaf that is the same on all of them counts once."""
-    axes = axes_of(axis_name)
-    if not axes:
-        return values
-    varying = [manual_axes(x) & set(axes) for x in leaves]
-    if not any(varying):  # not tracked (vmap, or shard_map with check_vma=False): all are taken to vary
-        varying = [set(axes)] * len(leaves)
-    return [
-        lax.psum(v, tuple(a for a in axes if a in own)) if own else v for v, own in zip(values, varying, strict=True)
-    ]
+    return [lax.psum(v, own) if (own := split_over(x, axis_name)) else v for v, x in zip(values, leaves, strict=True)]
 
 
 def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = None) -> jax.Array:
@@ -152,7 +154,8 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
     """Return the global norm of the leaves, each over a power of two near the largest entry of all: two passes."""
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(x)).astype(dtype) for x in leaves), jnp.zeros((), dtype))
-    largest = lax.pmax(largest, axes_of(axis_name)) if axis_name is not None else largest
+    over = tuple(sorted({axis for x in leaves for axis in split_over(x, axis_name)}))
+    largest = lax.pmax(largest, over) if over else largest
     _, exponent = jnp.frexp(lax.stop_gradient(largest))
     most = jnp.finfo(dtype).maxexp - 2  # neither the power of two nor its inverse is below the normal numbers
     exponent = jnp.clip(exponent, -most, most)
@@ -178,8 +181,8 @@ def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
 
 
 def refuse_shards(axis_name: AxisName) -> Callable[[jax.Array], None]:
-    """Return the `check` of a rule that sums over one leaf: see `check_axes`."""
-    return lambda x: check_axes([x], axis_name)
+    """Return the `check` of a rule that sums over one leaf, see `check_axes`; () takes what each shard holds."""
+    return lambda x: check_axes([x], axis_name) if axis_name != () else None
 
 
 def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:
