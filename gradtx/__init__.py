@@ -30,11 +30,13 @@ from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
+from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.lamb import lamb
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -120,6 +122,7 @@ __all__ = [
     "global_norm",
     "keep_params_nonnegative",
     "scale_by_param_block_rms",
+    "scale_by_trust_ratio",
     "set_to_zero",
     "zero_nans",
     # whole optimizers
@@ -129,6 +132,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "lamb",
     "muon",
     "nadam",
     "nadamw",

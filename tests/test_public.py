@@ -199,7 +199,9 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
+    "lamb": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
+    "scale_by_trust_ratio": ["axis_name"],
     "zero_nans": ["infinities", "axis_name"],
 }
 LEFT_OUT: dict[str, list[str]] = {  # arguments that a name of optax's fixes

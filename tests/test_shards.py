@@ -30,10 +30,13 @@ def run(tx: gradtx.Transform, params: Any) -> tuple[Any, Any]:
         grads = jax.tree.map(lambda p, i=i: (1.5 - i) * p + 0.1, params)
         u, state = tx.update(grads, state, params)
         out.append(u)
-    return out, state.slots
+    links = state if isinstance(state, tuple) and not hasattr(state, "slots") else (state,)
+    return out, {f"{i}.{key}": slot for i, link in enumerate(links) for key, slot in link.slots.items()}
 
 
 TRANSFORMS: dict[str, Callable[..., gradtx.Transform]] = {
+    "lamb": lambda **axes: gradtx.lamb(0.1, weight_decay=0.1, **axes),
+    "scale_by_trust_ratio": gradtx.scale_by_trust_ratio,
     "clip_by_global_norm": lambda **axes: gradtx.clip_by_global_norm(1.0, **axes),
     "zero_nans": gradtx.zero_nans,
 }

@@ -153,7 +153,9 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
 def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves, each over a power of two near the largest entry of all: two passes."""
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
-    largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(x)).astype(dtype) for x in leaves), jnp.zeros((), dtype))
+    largest = functools.reduce(
+        jnp.maximum, (jnp.max(jnp.abs(x), initial=0.0).astype(dtype) for x in leaves), jnp.zeros((), dtype)
+    )
     over = tuple(sorted({axis for x in leaves for axis in split_over(x, axis_name)}))
     largest = lax.pmax(largest, over) if over else largest
     _, exponent = jnp.frexp(lax.stop_gradient(largest))
@@ -171,12 +173,10 @@ def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
 
     One pass, and two more where the squares leave the range of their dtype.
     """
-    leaves = [x for x in leaves if x.size]
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     squared = total(summed_over([square(x) for x in leaves], leaves, axis_name), dtype)
-    exact = is_exact(squared)
-    plain = root(jnp.where(exact, squared, 1.0))  # safe before the choice: under vmap both sides are computed
-    norm: jax.Array = lax.cond(exact, lambda leaves: plain, lambda leaves: scaled_norm(leaves, axis_name), leaves)
+    plain, scaled = lambda leaves: root(squared), lambda leaves: scaled_norm(leaves, axis_name)
+    norm: jax.Array = lax.cond(is_exact(squared), plain, scaled, leaves)
     return norm
 
 
@@ -220,4 +220,4 @@ def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:
         check_axes([x for _, x in found], axis_name)
     except LeafError as error:
         raise error.at("global_norm", paths("updates", updates)[found[error.index][0]]) from None
-    return scaled_norm([x for _, x in found if x.size], axis_name)
+    return scaled_norm([x for _, x in found], axis_name)
