@@ -37,6 +37,7 @@ from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.lamb import lamb
+from gradtx.methods.lars import lars
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
@@ -133,6 +134,7 @@ __all__ = [
     "adamw",
     "amsgrad",
     "lamb",
+    "lars",
     "muon",
     "nadam",
     "nadamw",

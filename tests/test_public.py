@@ -200,6 +200,7 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
     "lamb": ["axis_name"],
+    "lars": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
     "scale_by_trust_ratio": ["axis_name"],
     "zero_nans": ["infinities", "axis_name"],
