@@ -29,11 +29,16 @@ from gradtx.factors.noise import add_noise
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.sign import scale_by_sign
+from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
-from gradtx.limits.clip import clip_by_global_norm
+from gradtx.limits.centralize import centralize
+from gradtx.limits.clip import clip, clip_by_global_norm
+from gradtx.limits.nonfinite import zero_nans
+from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.normalize import normalize
 from gradtx.limits.privacy import differentially_private_aggregate
+from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
@@ -52,6 +57,8 @@ from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.dpsgd import dpsgd
 from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
+from gradtx.methods.lamb import lamb
+from gradtx.methods.lars import lars
 from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
@@ -170,6 +177,9 @@ __all__ = [
     "scale_by_sophia",
     "scale_by_stddev",
     "scale_by_yogi",
+    "set_to_zero",
+    "stateless",
+    "stateless_with_tree_map",
     # schedule eta
     "scale",
     "scale_by_learning_rate",
@@ -192,12 +202,17 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "centralize",
+    "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
     "differentially_private_aggregate",
     "global_norm",
+    "keep_params_nonnegative",
     "normalize",
     "scale_by_param_block_rms",
+    "scale_by_trust_ratio",
+    "zero_nans",
     # line search
     "scale_by_backtracking_linesearch",
     "scale_by_zoom_linesearch",
@@ -225,6 +240,8 @@ __all__ = [
     "dowg",
     "dpsgd",
     "galore",
+    "lamb",
+    "lars",
     "lbfgs",
     "lion",
     "madgrad",

@@ -17,7 +17,19 @@ from gradtx._core.arguments.ranges import (
     Positive,
     Range,
 )
-from gradtx._core.arrays.numerics import abs_sq, divide, full, held, own_copy, root, scalar_dtype, steps, unbias, zeros
+from gradtx._core.arrays.numerics import (
+    abs_sq,
+    divide,
+    full,
+    held,
+    one_number,
+    own_copy,
+    root,
+    scalar_dtype,
+    steps,
+    unbias,
+    zeros,
+)
 from gradtx._core.contract.errors import LeafError
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Transform
@@ -58,6 +70,7 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "divide",
     "full",
     "held",
+    "one_number",
     "own_copy",
     "root",
     "scalar_dtype",

@@ -128,6 +128,17 @@ def sharded(f: Any) -> Any:
     return jax.shard_map(f, mesh=mesh, in_specs=spec, out_specs=spec)(x)
 
 
+def one(tx: gradtx.Transform, g: Any) -> Any:
+    """Return the first update."""
+    return tx.update(g, tx.init(g))[0]
+
+
+def sharded_update(tx: gradtx.Transform) -> Any:
+    """Return the first update inside `shard_map`, of a state that was made outside it."""
+    state = tx.init(VECTOR)
+    return sharded(lambda g: tx.update(g, state)[0])
+
+
 def run(rule: gradtx.Rule) -> Any:
     tx = gradtx.leafwise(rule)
     return tx.update(VECTOR, tx.init(VECTOR))
@@ -177,6 +188,9 @@ class Plateau:
 def with_leaf(leaf: Any) -> dict[str, Any]:
     """Return gradients whose `b[0]` is this leaf."""
     return {**GRADS, "b": [leaf, GRADS["b"][1]]}
+
+
+COMPLEX = jnp.ones(2, jnp.complex64)
 
 
 def muon_at(axes: Any) -> gradtx.Transform:
@@ -416,6 +430,23 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      "clip_by_global_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("a norm inside shard_map", lambda: sharded(lambda g: g * gradtx.global_norm(g)), ValueError, "global_norm",
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
+    ("centralize inside shard_map", lambda: sharded_update(gradtx.centralize()), ValueError, "centralize",
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("lamb inside shard_map", lambda: sharded(lambda g: gradtx.lamb(0.1).init(g) and g), ValueError,
+     "scale_by_trust_ratio", ("params varies over the mesh axis 'x'", "axis_name='x'")),
+    ("zero_nans inside shard_map", lambda: sharded(lambda g: one(gradtx.zero_nans(), g)), ValueError, "zero_nans",
+     ("params varies over the mesh axis 'x'", "axis_name='x'")),
+    ("zero_nans inside shard_map later", lambda: sharded_update(gradtx.zero_nans()), ValueError, "zero_nans",
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("a complex parameter to keep above 0", lambda: gradtx.keep_params_nonnegative().init({"w": COMPLEX}), ValueError,
+     "keep_params_nonnegative", ("params['w'] is complex", "real numbers")),
+    ("stateless of a number", lambda: gradtx.stateless(0.1), TypeError, "stateless", ("f is float", "lambda g, p")),
+    ("stateless, another tree", lambda: one(gradtx.stateless(lambda g, p: {"a": g["w"]}), {"w": VECTOR}), ValueError,
+     "stateless", ("f(grads, params)['w'] is missing", "return a tree like")),
+    ("stateless, another shape", lambda: one(gradtx.stateless(lambda g, p: {"w": g["w"][0]}), {"w": VECTOR}),
+     ValueError, "stateless", ("f(grads, params)['w'] is float", "of shape ()", "shape (2,)")),
+    ("stateless, a leaf of another shape", lambda: one(gradtx.stateless_with_tree_map(lambda g, p: g[0]), VECTOR),
+     ValueError, "stateless_with_tree_map", ("f returned shape ()", "shape (2,)")),
     ("prodigy's start", lambda: gradtx.prodigy(1.0, estim_lr0=lambda count: 1e-6), TypeError, "prodigy",
      ("estim_lr0 is a schedule",)),
     ("lbfgs's memory", lambda: gradtx.lbfgs(memory_size=0), ValueError, "scale_by_lbfgs", ("memory_size = 0",)),
@@ -562,6 +593,8 @@ REQUIRED: dict[str, Any] = {
     "learning_rate": 0.1,
     "decay": 0.9,
     "max_norm": 1.0,
+    "max_delta": 1.0,
+    "f": lambda g, p: g,
     "threshold": 1.0,
     "step_size": 1.0,
     "step_size_fn": 1.0,

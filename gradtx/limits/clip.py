@@ -1,4 +1,4 @@
-"""Bound the whole gradient: scale it down where its global norm is too large."""
+"""Bound the gradient: each number of it, or the whole where its global norm is too large."""
 
 import functools
 from collections.abc import Mapping
@@ -11,6 +11,48 @@ from jax import lax
 
 from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
 from gradtx.rules import Hyper, Range, Rule, Slots, Transform, Tree, factory, leafwise, scalar_dtype
+
+
+@factory
+def clip(max_delta: Annotated[Hyper, Range("[0, inf]")]) -> Transform:
+    """Bound the size of each number of the gradient.
+
+    u_t = min(max(g_t, -max_delta), max_delta); a complex number keeps its phase: u_t = g_t min(1, max_delta / |g_t|).
+    An infinity becomes the bound, a NaN passes.
+
+    Units: those of g; max_delta has the units of g.
+    Equivalent to: optax's `clip`, which takes no complex numbers.
+
+    Args:
+        max_delta: >= 0, the largest size that passes; infinity never clips.
+
+    State:
+        no slots; the count alone.
+
+    Raises:
+        ValueError: max_delta < 0 or NaN.
+
+    Cost: no array; one pass.
+
+    References:
+        none.
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.clip(1.0)
+        >>> tx.update(jnp.array([-3.0, 0.5, 2.0]), tx.init(jnp.zeros(3)))[0].tolist()
+        [-1.0, 0.5, 1.0]
+    """
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        if not jnp.iscomplexobj(g):
+            return jnp.clip(g, -k.max_delta, k.max_delta), slots
+        large = jnp.abs(g) > k.max_delta
+        return jnp.where(large, g * (k.max_delta / jnp.where(large, jnp.abs(g), 1.0)), g), slots
+
+    hyper, ranges = {"max_delta": max_delta}, {"max_delta": Range("[0, inf]")}
+    return leafwise(Rule("clip", update, hyper=hyper, ranges=ranges, role="limit"))
 
 
 @functools.partial(jax.jit, static_argnums=2)

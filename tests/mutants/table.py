@@ -3,7 +3,7 @@
 from tests.registry import MUTANTS as OF_METHODS
 from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
 
-KERNEL, NUMERICS, SEGMENT = "_core/engine/kernel.py", "_core/arrays/numerics.py", "_core/engine/lift.py"
+KERNEL, NUMERICS, SEGMENT = "_core/engine/kernel.py", "_core/arrays/numerics.py", "_core/engine/segment.py"
 STAGES = "_core/engine/stages.py"
 LEAFWISE, COMPOSE, CLOCK = "_core/engine/lifts.py", "_core/engine/chain.py", "_core/engine/clock.py"
 

@@ -65,7 +65,9 @@ class Row:
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         position: whether the update is the way to a position that is computed afresh, so that it rounds by the size of
             the parameters and not by its own.
-        keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed.
+        keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed, or by a user alone.
+        zero: whether every update is 0.
+        unread: slots that an update replaces without reading them, by name: a donated one is not used up.
     """
 
     public: str
@@ -93,6 +95,8 @@ class Row:
     fused: str = ""
     position: bool = False
     keeps_dtype: bool = False
+    zero: bool = False
+    unread: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

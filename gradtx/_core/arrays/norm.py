@@ -75,6 +75,11 @@ def total(squares: list[jax.Array], dtype: Any) -> jax.Array:
     return sum((lax.convert_element_type(s, dtype) for s in squares), jnp.zeros((), dtype))
 
 
+def is_exact(squared: jax.Array) -> jax.Array:
+    """Return True if no square that counts in this sum of squares has overflowed or vanished."""
+    return (squared > EXACT) & (squared < jnp.inf)
+
+
 def shrunk_norm(
     leaves: list[jax.Array],
     bound: jax.Array,
@@ -94,7 +99,7 @@ def plain_norm(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
     """
     leaves = merge_small(leaves)
     squared = total([square(g) for g in leaves], bound.dtype)
-    exact = (squared > EXACT) & (squared < jnp.inf)
+    exact = is_exact(squared)
     again = functools.partial(shrunk_norm, square_of=shrunk_square_by_blocks)
     norm: jax.Array = lax.cond(exact, lambda leaves, bound: root(squared) / bound, again, leaves, bound)
     return norm
@@ -122,21 +127,23 @@ def check_axes(leaves: list[jax.Array], axis_name: AxisName, fix: str | None = N
     for i, x in enumerate(leaves):
         missing = sorted(manual_axes(x) - set(axes_of(axis_name)))
         if missing:
-            got, expected = f"varies over the mesh axis {missing[0]!r}", "a norm over all shards"
+            got, expected = f"varies over the mesh axis {missing[0]!r}", "all shards taken together"
             raise LeafError(i, got, expected, fix or f"give axis_name={missing[0]!r}, or {AVERAGE}")
+
+
+def split_over(x: jax.Array, axis_name: AxisName) -> tuple[str, ...]:
+    """Return the named axes that a leaf is split over.
+
+    Where types do not tell (vmap, or `shard_map` with check_vma=False), it is taken to be split over each of them.
+    """
+    axes = axes_of(axis_name)
+    told = {a for a in axes if manual_axes(lax.axis_index(a))}
+    return tuple(a for a in axes if a not in told or a in manual_axes(x))
 
 
 def summed_over(values: list[jax.Array], leaves: list[jax.Array], axis_name: AxisName) -> list[jax.Array]:
     """Return a sum for each leaf over the shards; a leaf that is the same on all of them counts once."""
-    axes = axes_of(axis_name)
-    if not axes:
-        return values
-    varying = [manual_axes(x) & set(axes) for x in leaves]
-    if not any(varying):  # not tracked (vmap, or shard_map with check_vma=False): all are taken to vary
-        varying = [set(axes)] * len(leaves)
-    return [
-        lax.psum(v, tuple(a for a in axes if a in own)) if own else v for v, own in zip(values, varying, strict=True)
-    ]
+    return [lax.psum(v, own) if (own := split_over(x, axis_name)) else v for v, x in zip(values, leaves, strict=True)]
 
 
 def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = None) -> jax.Array:
@@ -151,11 +158,46 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
     return norm
 
 
+def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
+    """Return the global norm of the leaves, each over a power of two near the largest entry of all: two passes."""
+    dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
+    largest = functools.reduce(
+        jnp.maximum, (jnp.max(jnp.abs(x), initial=0.0).astype(dtype) for x in leaves), jnp.zeros((), dtype)
+    )
+    over = tuple(sorted({axis for x in leaves for axis in split_over(x, axis_name)}))
+    largest = lax.pmax(largest, over) if over else largest
+    _, exponent = jnp.frexp(lax.stop_gradient(largest))
+    most = jnp.finfo(dtype).maxexp - 2  # neither the power of two nor its inverse is below the normal numbers
+    exponent = jnp.clip(exponent, -most, most)
+    unit, shrink = (jnp.ldexp(jnp.ones((), dtype), e) for e in (exponent, -exponent))
+    wide = [lax.convert_element_type(x, wider(x.dtype, dtype)) for x in leaves]
+    squares = summed_over([shrunk_square(x, shrink) for x in wide], leaves, axis_name)
+    scaled: jax.Array = root(total(squares, dtype))
+    return unit * scaled
+
+
+def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
+    """Return the global norm of the leaves in float32 or wider, finite wherever it fits; its derivative is 0 at 0.
+
+    One pass, and two more where the squares leave the range of their dtype.
+    """
+    dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
+    squared = total(summed_over([square(x) for x in leaves], leaves, axis_name), dtype)
+    plain, scaled = lambda leaves: root(squared), lambda leaves: scaled_norm(leaves, axis_name)
+    norm: jax.Array = lax.cond(is_exact(squared), plain, scaled, leaves)
+    return norm
+
+
+def refuse_shards(axis_name: AxisName) -> Callable[[jax.Array], None]:
+    """Return the `check` of a rule that sums over one leaf, see `check_axes`; () takes what each shard holds."""
+    return lambda x: check_axes([x], axis_name) if axis_name != () else None
+
+
 def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:
     """Measure the Euclidean norm of a whole tree.
 
-    n = sqrt(sum over all leaves of |x|^2), accumulated in float32 or wider and divided by the largest entry first, so
-    that it is finite wherever it fits its dtype.
+    n = sqrt(sum over all leaves of |x|^2), accumulated in float32 or wider over a power of two near the largest entry,
+    so that it is finite wherever it fits its dtype.
 
     Units: those of the leaves.
     Differs from: optax's, which sums in the leaves' dtype.
@@ -186,12 +228,4 @@ def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:
         check_axes([x for _, x in found], axis_name)
     except LeafError as error:
         raise error.at("global_norm", paths("updates", updates)[found[error.index][0]]) from None
-    leaves = [x for _, x in found if x.size]
-    dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
-    largest = functools.reduce(jnp.maximum, (jnp.max(jnp.abs(x)).astype(dtype) for x in leaves), jnp.zeros((), dtype))
-    largest = lax.pmax(largest, axes_of(axis_name)) if axis_name is not None else largest
-    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, jnp.ones((), dtype))
-    wide = [lax.convert_element_type(x, wider(x.dtype, dtype)) for x in leaves]
-    squares = [jnp.sum(abs_sq(x / lax.convert_element_type(unit, x.dtype))).astype(dtype) for x in wide]
-    squares = summed_over(squares, leaves, axis_name)
-    return unit * jnp.sqrt(sum(squares, jnp.zeros((), dtype)))
+    return scaled_norm([x for _, x in found], axis_name)

@@ -69,6 +69,15 @@ def own_copy(p: jax.Array, dtype: DTypeLike | None = None) -> jax.Array:
     return slot + lax.convert_element_type(p, slot.dtype)
 
 
+def one_number(p: jax.Array, value: Any = 0.0, dtype: DTypeLike | None = None) -> jax.Array:
+    """Return a slot of one number for the whole of `p`, on the devices where `p` lies; see `full`."""
+    value = value(0) if callable(value) else value
+    dtype = real(accumulator(p.dtype)) if dtype is None else jnp.dtype(dtype)
+    whole = jnp.sum(p)  # lies where p lies, also under jit; its value is not used
+    slot = jnp.full_like(whole, value, dtype=dtype)
+    return sharded_as(whole, slot) if isinstance(p, jax.core.Tracer) else slot
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """Return the squared magnitude of `x`, real also where `x` is complex."""
     return x.real * x.real + x.imag * x.imag if jnp.iscomplexobj(x) else x * x

@@ -16,8 +16,9 @@ from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, promote
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Part, Transform, body_of
 from gradtx._core.contract.writing import shown
-from gradtx._core.engine.lift import Leafwise, Segment
+from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.rule import Rule
+from gradtx._core.engine.segment import Segment
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -175,6 +175,10 @@ def side_by_side(m: Rule, sigma: Rule) -> Rule:
         under, new = sigma.update(g, {key: slots[name] for key, name in below.items()}, p, k.sigma)
         return (above, under), {**m_slots, **{below[key]: slot for key, slot in new.items()}}
 
+    def check(x: jax.Array) -> None:
+        m.check(x)
+        sigma.check(x)
+
     return Rule(
         "ratio",
         update,
@@ -183,6 +187,7 @@ def side_by_side(m: Rule, sigma: Rule) -> Rule:
         hyper,
         scalars=scalars,
         needs_params=m.needs_params or sigma.needs_params,
+        check=check,
         elementwise=m.elementwise and sigma.elementwise,
         made_of=(m, sigma),
     )

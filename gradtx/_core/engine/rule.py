@@ -26,6 +26,11 @@ def no_scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
     return {}
 
 
+def no_check(x: jax.Array) -> None:
+    """Take every leaf."""
+    del x
+
+
 @dataclasses.dataclass(frozen=True)
 class Tree:
     """What a rule's `whole_tree` sees: the leaves that have a gradient, in the order of the tree.
@@ -71,6 +76,7 @@ class Rule:
             integers where it is a key.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
+        check: raises a `LeafError` for a gradient or a parameter that it cannot take; the lift adds the path.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
         layout: `(tree, root) -> list`: for each leaf of a tree of params or gradients, None leaves among them, what the
             rule must know of it beside its array, such as which axes are rows; hashable, None where the rule does not
@@ -98,6 +104,7 @@ class Rule:
     memory: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: tuple[str, ...] = ()
     ndims: tuple[int, ...] | None = None
+    check: Callable[[jax.Array], None] = no_check
     elementwise: bool = True
     layout: Callable[[Any, str], Sequence[Any]] | None = None
     together: Callable[[list[jax.Array], list[Any], SimpleNamespace], list[jax.Array]] | None = None
@@ -123,7 +130,7 @@ class Rule:
 
         A user's function may read what changes between calls, so it is called anew at each update outside jit.
         """
-        functions = (self.update, self.init, self.scalars, self.whole_tree, self.layout, self.together)
+        functions = (self.update, self.init, self.scalars, self.whole_tree, self.layout, self.together, self.check)
         ours = all(f is None or getattr(f, "__module__", "").split(".")[0] == "gradtx" for f in functions)
         return ours and all(rule.is_ours for rule in self.made_of)
 

@@ -1,0 +1,80 @@
+"""Methods that divide by the norm of an array, where squares leave float32, at zeros, and in half precision."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from gradtx._core.arrays.norm import norm_of, scaled_norm
+
+RNG = np.random.default_rng(5)
+W = RNG.normal(size=(3, 5))
+SIZES = [1e19, 1e-25, 1e30, 1e-30, 1.0]
+
+
+def first(tx: gradtx.Transform, g: Any, params: Any = None) -> Any:
+    """Return the first update."""
+    return jax.jit(tx.update)(g, tx.init(g if params is None else params), params)[0]
+
+
+@pytest.mark.parametrize("form", [norm_of, scaled_norm])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_norm_is_right_in_the_whole_range(form: Any, shape: tuple[int, ...], size: float) -> None:
+    numbers = RNG.normal(size=shape)
+    x = jnp.asarray(numbers * size, jnp.float32)
+    wanted = np.linalg.norm(numbers) * size
+    norm, slope = jax.jit(jax.value_and_grad(lambda x: form([x])))(x)
+    np.testing.assert_allclose(norm, wanted, rtol=1e-6)
+    np.testing.assert_allclose(slope, numbers * size / wanted, rtol=1e-5)
+    both = jax.vmap(jax.value_and_grad(lambda x: form([x])))(jnp.stack([x, x * 0]))
+    np.testing.assert_allclose(both[0], [wanted, 0.0], rtol=1e-6)
+    chex.assert_tree_all_finite(both[1])
+
+
+@pytest.mark.parametrize("form", [norm_of, scaled_norm])
+def test_a_norm_of_leaves_of_several_dtypes(form: Any) -> None:
+    leaves = [jnp.full(4, 3e-200), jnp.zeros(3, jnp.float32), jnp.zeros((0, 2), jnp.bfloat16)]
+    np.testing.assert_allclose(form(leaves), 6e-200, rtol=1e-12)
+    leaves = [jnp.full(4, 2.0, jnp.bfloat16), jnp.full(2, 3.0 + 4.0j, jnp.complex64)]
+    assert form(leaves).dtype == jnp.float32
+    np.testing.assert_allclose(form(leaves), np.sqrt(66.0), rtol=1e-6)
+    assert np.isnan(form([jnp.array([1.0, np.nan])]))
+    assert np.isinf(form([jnp.array([1.0, np.inf])]))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_trusted_update_has_the_size_of_its_parameter(size: float) -> None:
+    p, g = jnp.asarray(W, jnp.float32), jnp.asarray(W[::-1] * size, jnp.float32)
+    u = first(gradtx.scale_by_trust_ratio(), g, p)
+    np.testing.assert_allclose(u, W[::-1], rtol=1e-5)
+    # with a parameter of the other end of the range their quotient would be infinite, or 0
+    far = jnp.float32(1 / size)
+    np.testing.assert_allclose(first(gradtx.scale_by_trust_ratio(), g, p * far), W[::-1] / size, rtol=1e-5)
+
+
+def test_where_a_norm_is_zero_the_update_stays_as_it_is() -> None:
+    g, zero = jnp.array([3.0, 4.0]), jnp.zeros(2)
+    tx = gradtx.scale_by_trust_ratio(trust_coefficient=0.1)
+    np.testing.assert_array_equal(first(tx, g, zero), g)
+    np.testing.assert_array_equal(first(tx, zero, g), zero)
+    np.testing.assert_allclose(first(gradtx.scale_by_trust_ratio(min_norm=1e-3), g, zero), g * 1e-3 / 5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_part_of_an_array_that_is_not_finite_is_applied(bad: float) -> None:
+    g, p = {"w": jnp.array([1.0, bad]), "v": jnp.ones(2)}, {"w": jnp.ones(2), "v": jnp.ones(2)}
+    u = first(gradtx.scale_by_trust_ratio(), g, p)
+    assert np.all(np.isnan(u["w"]))
+    np.testing.assert_allclose(u["v"], p["v"])
+
+
+def test_complex_arrays_are_scaled_by_real_norms() -> None:
+    p, g = jnp.array([3.0 + 4.0j, 0.0], jnp.complex64), jnp.array([0.6j, 0.8], jnp.complex64)
+    u = first(gradtx.scale_by_trust_ratio(), g, p)
+    assert u.dtype == jnp.complex64
+    np.testing.assert_allclose(u, np.array([3.0j, 4.0]), rtol=1e-6)
