@@ -162,7 +162,7 @@ MUTANTS: list[Mutant] = [
         "if True:",
         ("test_errors.py::test_bad_update[scale: a wrong shape-eager]",),
     ),
-    Mutant("init: None leaf", SEGMENT, "s and s[key]", "s[key]", law("none_leaves_pass[trace]")),
+    Mutant("init: None leaf", "_core/engine/lift.py", "s and s[key]", "s[key]", law("none_leaves_pass[trace]")),
     Mutant(
         "divide_by: upside down",
         LEAFWISE,
