@@ -34,6 +34,7 @@ from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.dpsgd import dpsgd
+from gradtx.methods.mars import mars, scale_by_mars
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.noisy_sgd import noisy_sgd
 from gradtx.methods.optimistic import (
@@ -98,6 +99,7 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_factored_rms",
+    "scale_by_mars",
     "scale_by_muon",
     "scale_by_polyak",
     "scale_by_radam",
@@ -141,6 +143,7 @@ __all__ = [
     "adamw",
     "amsgrad",
     "dpsgd",
+    "mars",
     "muon",
     "nadam",
     "nadamw",
