@@ -62,6 +62,7 @@ from gradtx.methods.lars import lars
 from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
+from gradtx.methods.mars import mars, scale_by_mars
 from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
@@ -142,6 +143,7 @@ __all__ = [
     "orthogonalize_via_newton_schulz",
     "scale_by_lbfgs",
     "scale_by_lion",
+    "scale_by_mars",
     "scale_by_muon",
     "scale_by_optimistic_gradient",
     "scale_by_scion",
@@ -245,6 +247,7 @@ __all__ = [
     "lbfgs",
     "lion",
     "madgrad",
+    "mars",
     "momo",
     "momo_adam",
     "muon",

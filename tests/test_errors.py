@@ -144,6 +144,10 @@ def run(rule: gradtx.Rule) -> Any:
     return tx.update(VECTOR, tx.init(VECTOR))
 
 
+def first_of(tx: gradtx.Transform, g: Any) -> Any:
+    return tx.update(g, tx.init(g))[0]
+
+
 def private(*leaves: Any) -> Any:
     grads, tx = dict(zip("ab", leaves, strict=False)), gradtx.differentially_private_aggregate(1.0, 0.5, key=0)
     return tx.update(grads, tx.init(grads))[0]
@@ -504,6 +508,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("grads['a'] varies over the mesh axis 'x'", "outside shard_map")),
     ("split, another's state", lambda: gradtx.split_real_and_imaginary(gradtx.sgd(0.1)).update(VECTOR, ()), ValueError,
      "split_real_and_imaginary", ("state is tuple of 0", "SplitState")),
+    ("mars inside shard_map", lambda: sharded(lambda g: first_of(gradtx.scale_by_mars(), g)), ValueError,
+     "scale_by_mars", ("grads varies over the mesh axis 'x'", "outside shard_map")),
     ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
      ("mode = 'soft'", "hard, smooth")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),

@@ -1,7 +1,7 @@
 """Rprop: a step size for each number, which grows while its gradient keeps its sign and shrinks where it turns."""
 
 from types import SimpleNamespace
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ Grow = Annotated[Hyper, Range("[1, inf)")]
 Largest = Annotated[Hyper, Range("(0, inf]")]
 
 
-def check_order(least: Hyper, most: Hyper) -> None:
+def check_order(least: Any, most: Any) -> None:
     """Raise ValueError where both bounds of the step size are numbers and cross."""
     if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
         got, fix = f"= {least!r}", "exchange the two"

@@ -32,8 +32,8 @@ def key_of(transform: str, key: Any, seed: Any) -> jax.Array:
     if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or jnp.issubdtype(dtype, jnp.integer)):
         raise TypeError(message(transform, name, f"is {describe(key)}", "an integer or a key", fix))
     if jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.shape == ():
-        own: jax.Array = key
-        return own
+        typed: jax.Array = key
+        return typed
     if jnp.issubdtype(dtype, jnp.integer) and key.shape == ():
         return jax.random.key(key)
     if dtype == np.uint32 and key.shape == jax.random.key_data(jax.random.key(0)).shape:

@@ -9,6 +9,7 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import abs_sq, accumulator, divide, real, scalar_dtype
 from gradtx._core.arrays.tree import align, flatten, resolve_mask
+from gradtx._core.contract.errors import structure
 from gradtx._core.engine.kernel import apply, freeze
 from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.parts import walk
@@ -96,8 +97,7 @@ def effective_rate(
             eta = factor(body, place.state) * eta
         elif getattr(body, "sigma", None) is not None:
             own = one_over_sigma(body, place.state, place.into(grads), place.into(params))
-            forms: list[Any] = [jax.tree.structure(tree) for tree in (rate, own)]
-            if rate is not None and forms[0] != forms[1]:
+            if rate is not None and structure(rate) != structure(own):
                 return None
             rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
         if i <= last:

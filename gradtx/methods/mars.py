@@ -1,0 +1,201 @@
+"""MARS: Adam on gradients whose noise is reduced by a share of their last change, each clipped to norm 1."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+
+from gradtx._core.arrays.norm import AVERAGE, check_axes, shrunk_norm
+from gradtx._core.arrays.numerics import wider
+from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.clip import clip_factor
+from gradtx.rules import (
+    Decay,
+    Finite,
+    Hyper,
+    LearningRate,
+    NonNegative,
+    Range,
+    Rule,
+    Slots,
+    Transform,
+    Tree,
+    abs_sq,
+    chain,
+    factory,
+    held,
+    quotient,
+    root,
+    scalar_dtype,
+    steps,
+    unbias,
+    zeros,
+)
+from gradtx.schedules.apply import scale_by_learning_rate
+
+Bound = Annotated[Hyper, Range("(0, inf]")]
+
+
+def corrected(g: jax.Array, last: jax.Array, weight: jax.Array) -> jax.Array:
+    """Return the gradient and a share of its last change, in the wider dtype of both."""
+    dtype = wider(g.dtype, last.dtype)
+    g, last = (lax.convert_element_type(x, dtype) for x in (g, last))
+    return g + lax.convert_element_type(lax.convert_element_type(weight, g.real.dtype), dtype) * (g - last)
+
+
+def share_of(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
+    """Return what bounds the norm of all leaves, NaN where it is not finite.
+
+    For leaves that are computed on the way: XLA:CPU writes those out for a sum anyway, one at a time.
+    """
+    excess = shrunk_norm(leaves, bound)
+    return jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)
+
+
+@factory
+def scale_by_mars(
+    b1: Decay = 0.95,
+    b2: Decay = 0.99,
+    eps: NonNegative = 1e-8,
+    gamma: Finite = 0.025,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    max_norm: Bound = 1.0,
+    per_array: bool = False,
+) -> Transform:
+    """Scale variance-reduced gradients by Adam's ratio of debiased moments.
+
+    c_t = g_t + gamma b1 / (1-b1) (g_t - g_{t-1}), g_0 = g_1; d_t = c_t min(1, max_norm / |c_t|), the norm over all
+    leaves; m_t = b1 m_{t-1} + (1-b1) d_t, m_0 = 0; v_t = b2 v_{t-1} + (1-b2) d_t^2, v_0 = 0;
+    u_t = (m_t / (1-b1^t)) / (sqrt(v_t / (1-b2^t)) + eps).
+
+    This is the approximate form, which takes the last gradient as it was; the exact one computes it anew on this batch.
+
+    Units: dimensionless; max_norm and eps have the units of g.
+    Differs from: the authors' code, which clips each array by a norm of its own (`per_array`), starts from g_0 = 0 and
+    leaves arrays that are no matrices to AdamW.
+
+    Args:
+        b1: decay of the mean of d, in [0, 1).
+        b2: decay of the mean of d^2, in [0, 1).
+        {eps}
+        gamma: weight of the change, finite; 0 reduces nothing.
+        mu_dtype: dtype the mean of d is stored in; None is the parameter's, float32 or wider.
+        max_norm: the largest norm of c that passes, > 0; infinity never clips.
+        per_array: whether each array is clipped by its own norm.
+
+    State:
+        mu, nu, last: like params, float32 or wider (mu in mu_dtype); nu real; last is g_{t-1}.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range; a leaf that varies over a manual axis of `shard_map`.
+
+    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+
+    References:
+        Yuan et al. 2024, Algorithm 2 (MARS-AdamW) in its approximate form, https://arxiv.org/abs/2411.10438
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_mars(b1=0.5, b2=0.5, gamma=0.5, max_norm=10.0)
+        >>> u, state = tx.update(jnp.array(1.0), tx.init(jnp.array(0.0)))
+        >>> u, state = tx.update(jnp.array(3.0), state)
+        >>> round(u.item(), 4)
+        0.9045
+    """
+
+    def init(p: jax.Array) -> Slots:
+        return {"mu": zeros(p, mu_dtype), "nu": zeros(p, magnitude=True), "last": zeros(p)}
+
+    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
+        t = steps(count)
+        weight = jnp.where(count > 0, k.gamma * k.b1 / (1 - k.b1), 0.0)
+        return {"weight": weight, "unbias_mu": unbias(k.b1, t), "unbias_nu": unbias(k.b2, t)}
+
+    def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        check_axes(tree.grads, None, f"{AVERAGE}, or update outside shard_map")
+        bound = jnp.asarray(k.max_norm, scalar_dtype())
+        if per_array:
+            return {"bound": bound}, {}
+        leaves = [corrected(g, last, k.weight) for g, last in zip(tree.grads, tree.slots["last"], strict=True)]
+        return {"share": share_of(leaves, bound)}, {}
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[Any, Slots]:
+        del p
+        c = corrected(g, slots["last"], k.weight)
+        d = c * (clip_factor([c], k.bound) if per_array else k.share)
+        mu = k.b1 * slots["mu"] + (1 - k.b1) * d
+        nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(d))
+        return (k.unbias_mu * mu, root(nu * k.unbias_nu) + k.eps), {"mu": mu, "nu": nu, "last": g}
+
+    rule = Rule(
+        "scale_by_mars",
+        update,
+        init,
+        ("mu", "nu", "last"),
+        hyper={"b1": b1, "b2": b2, "eps": eps, "gamma": gamma, "max_norm": max_norm},
+        ranges={"max_norm": Range("(0, inf]")},
+        scalars=scalars,
+        whole_tree=whole_tree,
+        elementwise=not per_array,
+    )
+    return quotient(rule)
+
+
+@factory
+def mars(
+    learning_rate: LearningRate,
+    b1: Decay = 0.95,
+    b2: Decay = 0.99,
+    eps: NonNegative = 1e-8,
+    gamma: Finite = 0.025,
+    mu_dtype: DTypeLike | None = None,
+    weight_decay: Finite = 0.0,
+    mask: Any = None,
+    *,
+    max_norm: Bound = 1.0,
+    per_array: bool = False,
+) -> Transform:
+    """Descend as AdamW does along variance-reduced gradients.
+
+    u_t = -eta_t (r_t + weight_decay p_{t-1}), r_t as in `scale_by_mars`: Adam's ratio of the moments of
+    c_t = g_t + gamma b1 / (1-b1) (g_t - g_{t-1}), clipped to the norm max_norm. This is MARS-AdamW in its approximate
+    form.
+
+    Units: eta has the units of p; max_norm and eps have the units of g; weight_decay is per unit of p.
+    Differs from: the authors' code as `scale_by_mars` does.
+
+    Args:
+        {learning_rate}
+        b1: decay of the mean of the clipped c, in [0, 1).
+        b2: decay of the mean of its square, in [0, 1).
+        {eps}
+        gamma: weight of the change, finite; the paper's is 0.025.
+        mu_dtype: dtype the mean is stored in; None is the parameter's, float32 or wider.
+        {weight_decay}
+        {mask}
+        max_norm: the largest norm of c that passes, > 0; infinity never clips.
+        per_array: whether each array is clipped by its own norm, as the authors' code does.
+
+    State:
+        a tuple: of `scale_by_mars` (mu, nu, last, like params), of the decay and of the rate.
+
+    Raises:
+        ValueError: a hyperparameter is out of its range, or the mask does not fit the params.
+
+    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+
+    References:
+        Yuan et al. 2024, Algorithm 2, https://arxiv.org/abs/2411.10438
+
+    Examples:
+        >>> import gradtx
+        >>> gradtx.mars(3e-3).name
+        'mars'
+    """
+    scaled = scale_by_mars(b1, b2, eps, gamma, mu_dtype, max_norm=max_norm, per_array=per_array)
+    return chain(scaled, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))
