@@ -13,6 +13,8 @@ import gradtx
 RNG = np.random.default_rng(11)
 TURN = 0.6 + 0.8j
 METHODS: dict[str, dict[str, Any]] = {
+    "adam": {},
+    "adabelief": {"eps_root": 1e-3},
     "sign_sgd": {},
     "signum": {},
     "lion": {},
@@ -26,10 +28,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "madgrad": {},
     "acprop": {"eps_root": 1e-3},
 }
+ALL = [*METHODS, "yogi"]  # its mean starts at a real number, which no turn of the gradients turns
 
 
 def make(name: str) -> gradtx.Transform:
-    return getattr(gradtx, name)(learning_rate=0.1, **METHODS[name])
+    return getattr(gradtx, name)(learning_rate=0.1, **METHODS.get(name, {}))
 
 
 def run(tx: gradtx.Transform, grads: list[jax.Array], params: jax.Array) -> tuple[list[jax.Array], Any]:
@@ -58,7 +61,7 @@ def test_a_turn_of_the_gradients_turns_the_updates(name: str) -> None:
     assert {x.dtype for x in jax.tree.leaves(state)} <= {jnp.dtype(d) for d in ("complex128", "float64", "int32")}
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_without_imaginary_part_they_are_as_real_ones(name: str) -> None:
     grads, params = inputs(float)
     real, _ = run(make(name), grads, params)
@@ -67,7 +70,7 @@ def test_without_imaginary_part_they_are_as_real_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [float, complex])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ALL)
 def test_derivatives_are_right_and_finite_where_a_gradient_is_zero(name: str, kind: Any) -> None:
     grads, params = inputs(kind)
     tx, along = make(name), 1e-4 * (0.5 + TURN) * grads[1] if kind is complex else 1e-4 * grads[1]
