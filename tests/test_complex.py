@@ -10,7 +10,6 @@ import pytest
 
 import gradtx
 
-RNG = np.random.default_rng(11)
 TURN = 0.6 + 0.8j
 METHODS: dict[str, dict[str, Any]] = {
     "adam": {},
@@ -37,9 +36,9 @@ def make(name: str) -> gradtx.Transform:
 
 def run(tx: gradtx.Transform, grads: list[jax.Array], params: jax.Array) -> tuple[list[jax.Array], Any]:
     """Return the updates of all steps, the parameters moving on, and the last state."""
-    state, updates, step = tx.init(params), [], jax.jit(tx.update)
+    state, updates = tx.init(params), []
     for g in grads:
-        u, state = step(g, state, params)
+        u, state = tx.update(g, state, params)
         params = gradtx.apply_updates(params, u)
         updates.append(u)
     return updates, state
@@ -47,9 +46,10 @@ def run(tx: gradtx.Transform, grads: list[jax.Array], params: jax.Array) -> tupl
 
 def inputs(kind: Any) -> tuple[list[jax.Array], jax.Array]:
     """Return gradients with a number that is always 0, and parameters."""
-    numbers = RNG.normal(size=(6, 2, 5)) * [1.0, 1.0, 1.0, 1.0, 0.0]
+    rng = np.random.default_rng(11)
+    numbers = rng.normal(size=(6, 2, 5)) * [1.0, 1.0, 1.0, 1.0, 0.0]
     grads = [jnp.asarray(x + 1j * y if kind is complex else x) for x, y in numbers]
-    return grads, jnp.asarray(RNG.normal(size=5)).astype(kind)
+    return grads, jnp.asarray(rng.normal(size=5)).astype(kind)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -73,7 +73,8 @@ def test_without_imaginary_part_they_are_as_real_ones(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_derivatives_are_right_and_finite_where_a_gradient_is_zero(name: str, kind: Any) -> None:
     grads, params = inputs(kind)
-    tx, along = make(name), 1e-4 * (0.5 + TURN) * grads[1] if kind is complex else 1e-4 * grads[1]
+    turn = 0.5 + TURN if kind is complex else 1.0
+    tx, along = make(name), 1e-4 * turn * grads[0] * jnp.array([0.8, -0.5, 0.3, 1.0, 0.6], kind)
 
     def total(first: jax.Array) -> jax.Array:
         updates, _ = run(tx, [first, *grads[1:3]], params)
