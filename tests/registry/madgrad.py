@@ -45,11 +45,11 @@ ROWS = [
     ),
 ]
 CASES = [
-    row("scale_by_madgrad", "large eps", traits={**SCALE}, learning_rate=0.5, momentum=0.5, eps=0.1),
+    row("scale_by_madgrad", "large eps", traits=SCALE, learning_rate=0.5, momentum=0.5, eps=0.1),
     row("scale_by_madgrad", "no eps", traits=SCALE, learning_rate=0.5, eps=0.0),
-    row("scale_by_madgrad", "no rate", traits={**SCALE}, learning_rate=0.0),
-    row("scale_by_madgrad", "warm-up", traits={**SCALE}, learning_rate=from_zero),
-    row("madgrad", "plain", traits={**OPTIMIZER, "speed": Speed(0, 11 / 9)}, learning_rate=0.1),
+    row("scale_by_madgrad", "no rate", traits=SCALE, learning_rate=0.0),
+    row("scale_by_madgrad", "warm-up", traits=SCALE, learning_rate=from_zero),
+    row("madgrad", "plain", traits={**OPTIMIZER, "speed": Speed(68, 11 / 9)}, learning_rate=0.1),
     row(
         "madgrad",
         "schedules",

@@ -110,7 +110,7 @@ MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, nu
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
     """Return True if XLA:CPU may write these in one loop: its flag is set, they are few, and all are of one dtype."""
     told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
-    dtypes = [x.dtype for x in jax.tree.leaves(slots)]
+    dtypes = [x.dtype for x in jax.tree.leaves(slots)]  # a masked leaf has none
     return told and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
 
 
