@@ -36,6 +36,7 @@ from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.fromage import fromage
 from gradtx.methods.lamb import lamb
 from gradtx.methods.lars import lars
 from gradtx.methods.muon import muon, scale_by_muon
@@ -133,6 +134,7 @@ __all__ = [
     "adam",
     "adamw",
     "amsgrad",
+    "fromage",
     "lamb",
     "lars",
     "muon",

@@ -78,3 +78,15 @@ def test_complex_arrays_are_scaled_by_real_norms() -> None:
     u = first(gradtx.scale_by_trust_ratio(), g, p)
     assert u.dtype == jnp.complex64
     np.testing.assert_allclose(u, np.array([3.0j, 4.0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [False, True])
+def test_a_small_rate_keeps_its_digits(schedule: bool) -> None:
+    """Fromage shrinks by 1 - 1 / sqrt(1 + eta^2), which a difference in float32 gets wrong, to 0 at 1e-4."""
+    p = jnp.array([3.0, 4.0], jnp.float32)
+    with jax.enable_x64(False):
+        tx = gradtx.fromage((lambda count: 1e-4) if schedule else 1e-4, min_norm=0.0)
+        u = tx.update(jnp.array([4.0, -3.0], jnp.float32) * 1e-20, tx.init(p), p)[0]
+    # the step is at right angles to p
+    shrunk = -np.dot(np.asarray(u, np.float64), [3.0, 4.0]) / 25
+    np.testing.assert_allclose(shrunk, 5e-9, rtol=1e-2)

@@ -199,6 +199,7 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
     "global_norm": ["axis_name"],
+    "fromage": ["axis_name"],
     "lamb": ["axis_name"],
     "lars": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
