@@ -40,6 +40,7 @@ from gradtx.methods.fromage import fromage
 from gradtx.methods.lamb import lamb
 from gradtx.methods.lars import lars
 from gradtx.methods.muon import muon, scale_by_muon
+from gradtx.methods.novograd import novograd, scale_by_novograd
 from gradtx.methods.prodigy import prodigy
 from gradtx.methods.radam import radam, scale_by_radam
 from gradtx.methods.rmsprop import rmsprop
@@ -92,6 +93,7 @@ __all__ = [
     "scale_by_belief",
     "scale_by_factored_rms",
     "scale_by_muon",
+    "scale_by_novograd",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rss",
@@ -140,6 +142,7 @@ __all__ = [
     "muon",
     "nadam",
     "nadamw",
+    "novograd",
     "prodigy",
     "radam",
     "rmsprop",

@@ -202,6 +202,8 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "fromage": ["axis_name"],
     "lamb": ["axis_name"],
     "lars": ["axis_name"],
+    "novograd": ["axis_name"],
+    "scale_by_novograd": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
     "scale_by_trust_ratio": ["axis_name"],
     "zero_nans": ["infinities", "axis_name"],
