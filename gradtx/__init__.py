@@ -56,6 +56,7 @@ from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.dpsgd import dpsgd
+from gradtx.methods.fromage import fromage
 from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
 from gradtx.methods.lamb import lamb
 from gradtx.methods.lars import lars
@@ -67,6 +68,7 @@ from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.noisy_sgd import noisy_sgd
+from gradtx.methods.novograd import novograd, scale_by_novograd
 from gradtx.methods.optimistic import (
     optimistic_adam,
     optimistic_adam_v2,
@@ -167,6 +169,7 @@ __all__ = [
     "scale_by_factored_rms",
     "scale_by_galore",
     "scale_by_madgrad",
+    "scale_by_novograd",
     "scale_by_polyak",
     "scale_by_radam",
     "scale_by_rms",
@@ -241,6 +244,7 @@ __all__ = [
     "dog",
     "dowg",
     "dpsgd",
+    "fromage",
     "galore",
     "lamb",
     "lars",
@@ -254,6 +258,7 @@ __all__ = [
     "nadam",
     "nadamw",
     "noisy_sgd",
+    "novograd",
     "optimistic_adam",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",

@@ -12,6 +12,7 @@ from gradtx.methods.dadapt_adamw import dadapt_adamw
 from gradtx.methods.dog import dog
 from gradtx.methods.dowg import dowg
 from gradtx.methods.dpsgd import dpsgd
+from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
@@ -26,6 +27,7 @@ from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_para
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
 __all__ = [
+    "GaLoreDimensionNumbers",
     "MuonDimensionNumbers",
     "acprop",
     "ademamix",
@@ -36,6 +38,7 @@ __all__ = [
     "dog",
     "dowg",
     "dpsgd",
+    "galore",
     "hutchinson_estimator_diag_hessian",
     "madgrad",
     "mechanize",
@@ -50,6 +53,7 @@ __all__ = [
     "scale_by_ademamix",
     "scale_by_adopt",
     "scale_by_cocob",
+    "scale_by_galore",
     "scale_by_madgrad",
     "scale_by_muon",
     "scale_by_simplified_ademamix",

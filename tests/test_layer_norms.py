@@ -78,3 +78,37 @@ def test_complex_arrays_are_scaled_by_real_norms() -> None:
     u = first(gradtx.scale_by_trust_ratio(), g, p)
     assert u.dtype == jnp.complex64
     np.testing.assert_allclose(u, np.array([3.0j, 4.0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [False, True])
+def test_a_small_rate_keeps_its_digits(schedule: bool) -> None:
+    """Fromage shrinks by 1 - 1 / sqrt(1 + eta^2), which a difference in float32 gets wrong, to 0 at 1e-4."""
+    p = jnp.array([3.0, 4.0], jnp.float32)
+    with jax.enable_x64(False):
+        tx = gradtx.fromage((lambda count: 1e-4) if schedule else 1e-4, min_norm=0.0)
+        u = tx.update(jnp.array([4.0, -3.0], jnp.float32) * 1e-20, tx.init(p), p)[0]
+    # the step is at right angles to p
+    shrunk = -np.dot(np.asarray(u, np.float64), [3.0, 4.0]) / 25
+    np.testing.assert_allclose(shrunk, 5e-9, rtol=1e-2)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_novograd_is_invariant_to_the_size_of_gradients(size: float) -> None:
+    tx, p = gradtx.scale_by_novograd(eps=0.0), jnp.asarray(W, jnp.float32)
+    runs = []
+    for unit in (1.0, size):
+        state, updates = tx.init(p), []
+        for factor in (1.0, -2.0, 0.25):
+            u, state = tx.update(jnp.asarray(W * factor * unit, jnp.float32), state, p)
+            updates.append(u)
+        runs.append(updates)
+    chex.assert_trees_all_close(*runs, rtol=1e-5)
+    assert state.norm.dtype == jnp.float32
+
+
+def test_novograd_forgets_an_infinite_gradient_norm() -> None:
+    tx, p = gradtx.scale_by_novograd(b1=0.0), jnp.ones(4, jnp.float32)
+    _, state = tx.update(jnp.full(4, 3e38, jnp.float32), tx.init(p), p)
+    for _ in range(150):
+        u, state = tx.update(p, state, p)
+    np.testing.assert_allclose(u, np.full(4, 0.5), rtol=1e-5)

@@ -36,6 +36,8 @@ def run(tx: gradtx.Transform, params: Any) -> tuple[Any, Any]:
 
 TRANSFORMS: dict[str, Callable[..., gradtx.Transform]] = {
     "lars": lambda **axes: gradtx.lars(0.1, weight_decay=0.1, **axes),
+    "fromage": lambda **axes: gradtx.fromage(0.1, **axes),
+    "novograd": lambda **axes: gradtx.novograd(0.1, weight_decay=0.1, **axes),
     "lamb": lambda **axes: gradtx.lamb(0.1, weight_decay=0.1, **axes),
     "scale_by_trust_ratio": gradtx.scale_by_trust_ratio,
     "clip_by_global_norm": lambda **axes: gradtx.clip_by_global_norm(1.0, **axes),

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.compat import sharded_as
+from gradtx._core.arrays.compat import manual_axes, sharded_as
 
 HALF_BITS = 16
 INT32_MAX = np.iinfo(np.int32).max
@@ -73,6 +73,8 @@ def one_number(p: jax.Array, value: Any = 0.0, dtype: DTypeLike | None = None) -
     """Return a slot of one number for the whole of `p`, on the devices where `p` lies; see `full`."""
     value = value(0) if callable(value) else value
     dtype = real(accumulator(p.dtype)) if dtype is None else jnp.dtype(dtype)
+    if manual_axes(p):  # inside shard_map all shards hold the same number, although their parts of p differ
+        return jnp.full((), value, dtype)
     whole = jnp.sum(p)  # lies where p lies, also under jit; its value is not used
     slot = jnp.full_like(whole, value, dtype=dtype)
     return sharded_as(whole, slot) if isinstance(p, jax.core.Tracer) else slot
