@@ -46,7 +46,7 @@ ROWS = [
     ),
     row(
         "cocob",
-        traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True, "speed": Speed(0, 24 / 13, 23 / 13)},
+        traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True, "speed": Speed(0, 24 / 13, None)},
         learning_rate=0.5,
         alpha=3.0,
         weight_decay=0.1,
