@@ -25,17 +25,19 @@ from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_decayed_weights
-from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
+from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
+from gradtx.limits.normalize import normalize_by_update_norm
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
+from gradtx.methods.distance_over_gradients import scale_by_distance_over_gradients
 from gradtx.methods.fromage import fromage
 from gradtx.methods.lamb import lamb
 from gradtx.methods.lars import lars
@@ -91,6 +93,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_distance_over_gradients",
     "scale_by_factored_rms",
     "scale_by_muon",
     "scale_by_novograd",
@@ -125,6 +128,8 @@ __all__ = [
     "clip_by_global_norm",
     "global_norm",
     "keep_params_nonnegative",
+    "normalize_by_update_norm",
+    "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_trust_ratio",
     "set_to_zero",
