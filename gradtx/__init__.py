@@ -31,7 +31,7 @@ from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
-from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
+from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
@@ -39,6 +39,7 @@ from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.normalize import normalize
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
+from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
@@ -53,6 +54,7 @@ from gradtx.methods.adopt import adopt, scale_by_adopt
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dadapt_adamw import dadapt_adamw
+from gradtx.methods.distance_over_gradients import scale_by_distance_over_gradients
 from gradtx.methods.dog import dog, scale_by_dog
 from gradtx.methods.dowg import dowg, scale_by_dowg
 from gradtx.methods.dpsgd import dpsgd
@@ -164,6 +166,7 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_belief",
     "scale_by_cocob",
+    "scale_by_distance_over_gradients",
     "scale_by_dog",
     "scale_by_dowg",
     "scale_by_factored_rms",
@@ -215,6 +218,8 @@ __all__ = [
     "global_norm",
     "keep_params_nonnegative",
     "normalize",
+    "normalize_by_update_norm",
+    "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_trust_ratio",
     "zero_nans",

@@ -438,6 +438,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("lamb inside shard_map", lambda: sharded(lambda g: gradtx.lamb(0.1).init(g) and g), ValueError,
      "scale_by_trust_ratio", ("params varies over the mesh axis 'x'", "axis_name='x'")),
+    ("a normalisation inside shard_map", lambda: sharded_update(gradtx.normalize_by_update_norm()), ValueError,
+     "normalize_by_update_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("zero_nans inside shard_map", lambda: sharded(lambda g: one(gradtx.zero_nans(), g)), ValueError, "zero_nans",
      ("params varies over the mesh axis 'x'", "axis_name='x'")),
     ("zero_nans inside shard_map later", lambda: sharded_update(gradtx.zero_nans()), ValueError, "zero_nans",

@@ -112,3 +112,32 @@ def test_novograd_forgets_an_infinite_gradient_norm() -> None:
     for _ in range(150):
         u, state = tx.update(p, state, p)
     np.testing.assert_allclose(u, np.full(4, 0.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_no_part_of_a_tree_that_is_not_finite_is_applied(bad: float) -> None:
+    u = first(gradtx.normalize_by_update_norm(), {"w": jnp.array([1.0, bad]), "v": jnp.ones(2)})
+    assert all(np.all(np.isnan(x)) for x in u.values())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_normalized_tree_has_norm_one(size: float) -> None:
+    g = {"w": jnp.asarray(W * size, jnp.float32), "v": jnp.asarray(W[0] * size, jnp.float32)}
+    u = first(gradtx.normalize_by_update_norm(eps=0.0), g)
+    np.testing.assert_allclose(gradtx.global_norm(u), 1.0, rtol=1e-6)
+    zero = jax.tree.map(jnp.zeros_like, g)
+    chex.assert_trees_all_equal(first(gradtx.normalize_by_update_norm(eps=0.0), zero), zero)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_distance_over_gradients_is_invariant_to_the_size_of_gradients(size: float) -> None:
+    tx, p = gradtx.scale_by_distance_over_gradients(eps=0.0), jnp.asarray(W, jnp.float32)
+    runs = []
+    for unit in (1.0, size):
+        state, updates, theta = tx.init(p), [], p
+        for factor in (1.0, -2.0, 0.25):
+            u, state = tx.update(jnp.asarray(W * factor * unit, jnp.float32), state, theta)
+            theta = gradtx.apply_updates(theta, u)
+            updates.append(u)
+        runs.append(updates)
+    chex.assert_trees_all_close(*runs, rtol=1e-4)

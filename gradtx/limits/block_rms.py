@@ -1,4 +1,4 @@
-"""The root mean square of one array: bound an update's by it, or scale an update by its parameter's."""
+"""The root mean square or norm of one array: bound an update's by it, or scale an update by its parameter's."""
 
 import math
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import norm_over
+from gradtx._core.arrays.norm import AxisName, norm_of, norm_over, refuse_shards
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 
@@ -98,4 +98,46 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3) -> Transform:
 
     hyper = {"min_scale": min_scale}
     rule = Rule("scale_by_param_block_rms", update, hyper=hyper, needs_params=True, elementwise=False)
+    return leafwise(rule)
+
+
+@factory
+def scale_by_param_block_norm(min_scale: NonNegative = 1e-3, *, axis_name: AxisName = None) -> Transform:
+    """Multiply each array by the norm of its parameter, so that a step is relative to what it moves.
+
+    u_t = g_t max(|p_{t-1}|, min_scale), with |p| the Euclidean norm of one array, a block.
+
+    Units: those of g times those of p; min_scale has the units of p.
+    Differs from: optax's, which squares in the parameter's dtype.
+
+    Args:
+        min_scale: >= 0, the smallest factor; at 0 a parameter of zeros never moves.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: a norm is that of all
+            shards together. None is no axis.
+
+    State:
+        no slots; the count alone.
+
+    Raises:
+        ValueError: min_scale < 0; a leaf varies over a manual axis that axis_name does not name; at update, params
+            missing.
+
+    Cost: no array; one pass to sum, and one multiplication.
+
+    References:
+        You et al. 2017, section 4, https://arxiv.org/abs/1708.03888
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> tx = gradtx.scale_by_param_block_norm()
+        >>> params = jnp.array([3.0, 4.0])
+        >>> tx.update(jnp.array([1.0, -2.0]), tx.init(params), params)[0].tolist()
+        [5.0, -10.0]
+    """
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        return g * jnp.maximum(norm_of([p], axis_name), k.min_scale), slots
+
+    hyper, check = {"min_scale": min_scale}, refuse_shards(axis_name)
+    rule = Rule("scale_by_param_block_norm", update, hyper=hyper, needs_params=True, check=check, elementwise=False)
     return leafwise(rule)
