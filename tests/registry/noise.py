@@ -70,5 +70,12 @@ MUTANTS = [
         "k.eta * steps(tree.count) ** -k.gamma",
         reference_of("add_noise"),
     ),
+    Mutant(
+        "noise: the first entry of a list for every leaf",
+        "_core/engine/kernel.py",
+        "value[place] if isinstance",
+        "value[0] if isinstance",
+        reference_of("add_noise"),
+    ),
     Mutant("noise: grows", FILE, "** -k.gamma", "** k.gamma", case_of("noisy_sgd[schedules]")),
 ]
