@@ -101,10 +101,12 @@ def event_of(rule: Rule) -> Event | None:
 
 
 def start_of(value: Any) -> jax.Array:
-    """Return what a tree remembers at first: an array of integers as it is, numbers in the scalars' dtype."""
-    if jnp.issubdtype(getattr(value, "dtype", float), jnp.integer):
-        return jnp.array(value)  # a copy, since a state may be donated
-    return jnp.full(jnp.shape(value), value, scalar_dtype())
+    """Return what a tree remembers at first: integers as they are, numbers in the dtype of the scalars.
+
+    It is a copy, since a state may be donated.
+    """
+    integers = jnp.issubdtype(getattr(value, "dtype", float), jnp.integer)
+    return jnp.array(value) if integers else jnp.array(value, scalar_dtype())
 
 
 def remembered(rule: Rule, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
