@@ -109,7 +109,7 @@ def watched(row: Row, cell: Cell) -> None:
             eager = differences(row, mixes_of(row, exhaustive=False), jit=False)
             assert not any(any(far) for far in eager.values()), f"eager: {eager} units in the last place"
         compiled = differences(row, cell.mixes, jit=True)
-        assert max(compiled.pop("rest")) <= (STEPS if row.fused else 0)
+        assert max(compiled.pop("rest"), default=0.0) <= (STEPS if row.fused else 0)
     for mix, far in compiled.items():
         with cell.mix(mix):
             allowed = [*range(1, STEPS + 1), *[STEPS] * (len(far) - STEPS)] if row.fused else [0] * len(far)
