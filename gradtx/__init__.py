@@ -25,6 +25,7 @@ from gradtx.factors.momentum import trace
 from gradtx.factors.rms import scale_by_rms, scale_by_stddev
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.adaptive_clip import adaptive_grad_clip, unitwise_clip, unitwise_norm
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
@@ -122,6 +123,7 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "adaptive_grad_clip",
     "centralize",
     "clip",
     "clip_by_block_rms",
@@ -133,6 +135,8 @@ __all__ = [
     "scale_by_param_block_rms",
     "scale_by_trust_ratio",
     "set_to_zero",
+    "unitwise_clip",
+    "unitwise_norm",
     "zero_nans",
     # whole optimizers
     "adabelief",

@@ -195,6 +195,7 @@ def test_dependencies_are_jax_and_optax() -> None:
 # --- signatures -------------------------------------------------------------------------------------------------------
 
 ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax does not have
+    "adaptive_grad_clip": ["axis_name"],
     "centralize": ["axis_name"],
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],
