@@ -31,6 +31,7 @@ from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
+from gradtx.limits.adaptive_clip import adaptive_grad_clip, unitwise_clip, unitwise_norm
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
@@ -210,6 +211,7 @@ __all__ = [
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
     # limit
+    "adaptive_grad_clip",
     "centralize",
     "clip",
     "clip_by_block_rms",
@@ -222,6 +224,8 @@ __all__ = [
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_trust_ratio",
+    "unitwise_clip",
+    "unitwise_norm",
     "zero_nans",
     # line search
     "scale_by_backtracking_linesearch",

@@ -139,6 +139,13 @@ def sharded_update(tx: gradtx.Transform) -> Any:
     return sharded(lambda g: tx.update(g, state)[0])
 
 
+def split_rows(tx: gradtx.Transform) -> Any:
+    """Return the first update of a matrix of two rows, one on each shard."""
+    g, mesh, spec = jnp.ones((2, 3)), jax.sharding.Mesh(jax.devices()[:2], ("x",)), jax.sharding.PartitionSpec("x")
+    state = tx.init(g)
+    return jax.shard_map(lambda g: tx.update(g, state, g)[0], mesh=mesh, in_specs=spec, out_specs=spec)(g)
+
+
 def run(rule: gradtx.Rule) -> Any:
     tx = gradtx.leafwise(rule)
     return tx.update(VECTOR, tx.init(VECTOR))
@@ -440,6 +447,18 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      "scale_by_trust_ratio", ("params varies over the mesh axis 'x'", "axis_name='x'")),
     ("a normalisation inside shard_map", lambda: sharded_update(gradtx.normalize_by_update_norm()), ValueError,
      "normalize_by_update_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("units of 6 dimensions", lambda: gradtx.adaptive_grad_clip(0.1).init({"w": jnp.ones((2,) * 6)}), ValueError,
+     "adaptive_grad_clip", ("params['w'] has shape (2, 2, 2, 2, 2, 2)", "at most 5 dimensions", "axis=(0, 1)")),
+    ("units of a dimension that is not there", lambda: gradtx.adaptive_grad_clip(0.1, axis=1).init({"b": VECTOR}),
+     ValueError, "adaptive_grad_clip", ("params['b'] has shape (2,)", "dimensions (1,)")),
+    ("units of half a dimension", lambda: gradtx.adaptive_grad_clip(0.1, axis=0.5), TypeError, "adaptive_grad_clip",
+     ("axis = 0.5", "axis=0")),
+    ("units whose shape a shard does not tell", lambda: split_rows(gradtx.adaptive_grad_clip(0.1, axis_name="x")),
+     ValueError, "adaptive_grad_clip", ("grads has shape (1, 3) on each shard", "axis=0")),
+    ("a norm of units of 6 dimensions", lambda: gradtx.unitwise_norm(jnp.ones((2,) * 6)), ValueError, "unitwise_norm",
+     ("x has shape (2, 2, 2, 2, 2, 2)", "at most 5 dimensions")),
+    ("a clip of units by one norm", lambda: gradtx.unitwise_clip(VECTOR, 1.0, VECTOR), ValueError, "unitwise_clip",
+     ("max_norm has shape ()", "(2,) as grad")),
     ("zero_nans inside shard_map", lambda: sharded(lambda g: one(gradtx.zero_nans(), g)), ValueError, "zero_nans",
      ("params varies over the mesh axis 'x'", "axis_name='x'")),
     ("zero_nans inside shard_map later", lambda: sharded_update(gradtx.zero_nans()), ValueError, "zero_nans",
@@ -602,6 +621,7 @@ REQUIRED: dict[str, Any] = {
     "decay": 0.9,
     "max_norm": 1.0,
     "max_delta": 1.0,
+    "clipping": 0.1,
     "f": lambda g, p: g,
     "threshold": 1.0,
     "step_size": 1.0,

@@ -72,6 +72,15 @@ def test_centralize_over_split_rows_and_over_whole_ones() -> None:
         chex.assert_trees_all_close(split(g), wanted, rtol=1e-9, atol=1e-12)
 
 
+def test_units_that_are_split_and_units_that_are_whole() -> None:
+    g = jnp.asarray(np.random.default_rng(0).normal(size=(16, 8)))
+    wanted = run(gradtx.adaptive_grad_clip(0.1), g)[0]
+    for axes, spec in ((AXES, jax.P(AXES)), ("y", jax.P("y")), ((), jax.P(None, "y"))):
+        tx = gradtx.adaptive_grad_clip(0.1, axis_name=axes)
+        split = jax.shard_map(lambda g, tx=tx: run(tx, g)[0], mesh=MESH, in_specs=spec, out_specs=[spec] * 3)
+        chex.assert_trees_all_close(split(g), wanted, rtol=1e-9)
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_a_norm_of_shards(check: bool) -> None:
     """Also where jax does not tell which leaves are split; then each is taken to be."""

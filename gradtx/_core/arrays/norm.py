@@ -158,6 +158,15 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
     return norm
 
 
+def power_of_two(largest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return a power of two near each number, and its inverse, both of them normal numbers and constants."""
+    _, exponent = jnp.frexp(lax.stop_gradient(largest))
+    most = jnp.finfo(largest.dtype).maxexp - 2
+    exponent = jnp.clip(exponent, -most, most)
+    one = jnp.ones_like(largest)
+    return jnp.ldexp(one, exponent), jnp.ldexp(one, -exponent)
+
+
 def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves, each over a power of two near the largest entry of all: two passes."""
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
@@ -166,10 +175,7 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
     )
     over = tuple(sorted({axis for x in leaves for axis in split_over(x, axis_name)}))
     largest = lax.pmax(largest, over) if over else largest
-    _, exponent = jnp.frexp(lax.stop_gradient(largest))
-    most = jnp.finfo(dtype).maxexp - 2  # neither the power of two nor its inverse is below the normal numbers
-    exponent = jnp.clip(exponent, -most, most)
-    unit, shrink = (jnp.ldexp(jnp.ones((), dtype), e) for e in (exponent, -exponent))
+    unit, shrink = power_of_two(largest)
     wide = [lax.convert_element_type(x, wider(x.dtype, dtype)) for x in leaves]
     squares = summed_over([shrunk_square(x, shrink) for x in wide], leaves, axis_name)
     scaled: jax.Array = root(total(squares, dtype))
