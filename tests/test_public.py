@@ -205,6 +205,8 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "lars": ["axis_name"],
     "novograd": ["axis_name"],
     "normalize_by_update_norm": ["axis_name"],
+    "per_example_global_norm_clip": ["axis_name"],
+    "per_example_layer_norm_clip": ["axis_name"],
     "scale_by_distance_over_gradients": ["axis_name"],
     "scale_by_novograd": ["axis_name"],
     "scale_by_param_block_norm": ["axis_name"],
