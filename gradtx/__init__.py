@@ -14,6 +14,7 @@ from gradtx._core.engine.hyperparams import hyperparams
 from gradtx._core.engine.identity import identity
 from gradtx._core.engine.lifts import divide_by, leafwise, quotient, ratio
 from gradtx._core.engine.rule import Rule
+from gradtx._core.engine.slow_copy import incremental_update, periodic_update
 from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
@@ -38,6 +39,7 @@ from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.normalize import normalize
+from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
@@ -134,8 +136,10 @@ __all__ = [
     "divide_by",
     "hyperparams",
     "identity",
+    "incremental_update",
     "leafwise",
     "named_chain",
+    "periodic_update",
     "quotient",
     "ratio",
     "rules",
@@ -221,6 +225,8 @@ __all__ = [
     "keep_params_nonnegative",
     "normalize",
     "normalize_by_update_norm",
+    "per_example_global_norm_clip",
+    "per_example_layer_norm_clip",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_trust_ratio",

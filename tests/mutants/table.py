@@ -15,6 +15,56 @@ def watch(file: str, *names: str) -> tuple[str, ...]:
 
 MUTANTS: list[Mutant] = [
     *OF_METHODS,
+    # functions of gradients and parameters
+    Mutant(
+        "average: the steps the other way round",
+        "_core/engine/slow_copy.py",
+        "(new, step, 1 - step)",
+        "(new, 1 - step, step)",
+        ("test_slow_copy.py::test_an_average_moves_by_its_step",),
+    ),
+    Mutant(
+        "average: in the dtype of the new",
+        "_core/engine/slow_copy.py",
+        "* lax.convert_element_type(old, dtype), old.dtype)",
+        "* lax.convert_element_type(old, dtype), new.dtype)",
+        ("test_slow_copy.py::test_an_average_keeps_its_dtype",),
+    ),
+    Mutant(
+        "copy: a step late",
+        "_core/engine/slow_copy.py",
+        "jnp.remainder(steps, ",
+        "jnp.remainder(steps - 1, ",
+        ("test_slow_copy.py::test_a_copy_is_renewed_every_few_steps",),
+    ),
+    Mutant(
+        "examples: one norm for all",
+        "limits/per_example.py",
+        "norms = jax.vmap(lambda one: scaled_norm(one, axis_name))(leaves)",
+        "norms = scaled_norm(leaves, axis_name) + jnp.zeros(leaves[0].shape[:1])",
+        ("test_per_example.py::test_global_norms_of_examples",),
+    ),
+    Mutant(
+        "examples: small ones scaled up",
+        "limits/per_example.py",
+        "divide(jnp.minimum(norms, bound), norms)",
+        "divide(bound, norms)",
+        ("test_per_example.py::test_global_norms_of_examples",),
+    ),
+    Mutant(
+        "examples: shares that are not of squares",
+        "limits/per_example.py",
+        "math.sqrt(share)",
+        "share",
+        ("test_per_example.py::test_norms_of_each_leaf_of_examples",),
+    ),
+    Mutant(
+        "examples: sizes of shards",
+        "limits/per_example.py",
+        " * parts(leaves[i], axis_name)",
+        "",
+        ("test_per_example.py::test_examples_and_parameters_on_several_devices",),
+    ),
     # the arithmetic of rules
     Mutant(
         "unbias: loses digits",

@@ -114,6 +114,13 @@ def check(transform: str, hypers: Mapping[str, Any], ranges: Mapping[str, Range]
             )
 
 
+def check_value(function: str, name: str, value: Any, allowed: Range) -> None:
+    """Raise unless an argument of a function, which has no count, is a number or a scalar array in a range."""
+    if callable(value) or isinstance(value, Event):
+        raise TypeError(f"{function}: {name} is a schedule, expected a number; call it with the count of this step")
+    check(function, {name: value}, {name: allowed})
+
+
 def check_dtype(transform: str, name: str, value: Any) -> None:
     """Raise unless `value` names a floating or complex dtype, or is None."""
     try:
