@@ -29,7 +29,8 @@ from tests.registry.base import Mutant
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 2
-LIMIT = 120  # seconds for one job
+LIMIT = 120  # seconds for one mutant
+LIMIT_OF_ALL = 1800  # seconds for all tests on the right code
 PASSED, FAILED, WRONG_COPY = 0, 1, 97
 
 
@@ -49,12 +50,12 @@ def copy(folder: Path, mutant: Mutant | None) -> None:
         file.write_text(file.read_text().replace(mutant.old, mutant.new))
 
 
-def child(folder: Path, tests: list[str]) -> int:
+def child(folder: Path, tests: list[str], limit: int) -> int:
     """Run the tests in a copy, in this process, and return pytest's exit code."""
     out = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    signal.alarm(LIMIT)
+    signal.alarm(limit)
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
     for name in [name for name in sys.modules if name.split(".")[0] in ("gradtx", "tests")]:
@@ -75,7 +76,7 @@ def start(folder: Path, mutant: Mutant | None, tests: list[str]) -> int:
     if process == 0:
         code = WRONG_COPY
         try:
-            code = child(folder, tests)
+            code = child(folder, tests, LIMIT_OF_ALL if mutant is None else LIMIT)
         except BaseException:
             traceback.print_exc()
         finally:
