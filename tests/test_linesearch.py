@@ -163,6 +163,29 @@ def test_narrow_dtypes_end_and_fall(dtype: str, search: str) -> None:
     assert seen[-1][2][-1].grad.dtype == jnp.float32
 
 
+@pytest.mark.parametrize("jit", [True, False], ids=["jit", "eager"])
+@pytest.mark.parametrize("search", MAKE)
+def test_gradients_may_have_another_dtype_than_the_parameters(search: str, jit: bool) -> None:
+    """Where the search fails, the gradient that was given is the one that is kept, in the dtype of its slot."""
+    p = {"a": jnp.float32(1.0), "b": jnp.asarray([2.0, -1.0], jnp.bfloat16), "c": jnp.float64(0.5)}
+    g = {"a": jnp.float64(2.0), "b": jnp.asarray([4.0, -2.0], jnp.float64), "c": jnp.float32(1.0)}
+    tx = descent(gradtx, search)
+    for failing in (False, True):
+
+        def f(xs: Any, failing: bool = failing) -> Any:
+            values = [jnp.sum(jnp.square(x.astype(jnp.float64))) for x in jax.tree.leaves(xs)]
+            return jnp.nan * sum(values) if failing else sum(values)
+
+        update = lambda g, s, p, f=f: tx.update(g, s, p, value=6.25, grad=g, value_fn=f)  # noqa: E731
+        _, state = (jax.jit(update) if jit else update)(g, tx.init(p), p)
+        kept = state[-1].grad
+        assert [x.dtype for x in jax.tree.leaves(kept)] == [jnp.float32, jnp.float32, jnp.float64]
+        if failing and search == "backtracking":
+            chex.assert_trees_all_close(
+                jax.tree.map(lambda x: x.astype(jnp.float64), kept), jax.tree.map(lambda x: x.astype(jnp.float64), g)
+            )
+
+
 def test_the_objective_is_taken_where_the_step_leads() -> None:
     """In half precision p + eta u is rounded: what is judged is what `apply_updates` gives."""
     seen: list[Any] = []

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx.rules import Hyper, NonNegative, Positive, Range, Transform, factory
 from gradtx.searches.body import Found, LineSearch, LinesearchState, check_steps
@@ -70,7 +71,7 @@ class Backtracking(LineSearch):
         eta, reached = jnp.where(good, last.eta, 0.0), jnp.where(good, last.value, value)
         if self.stores_grad:
             _, new = line.value_and_grad(at_rate(line.updates, line.params, eta))
-            grads = [jnp.where(good, a, b) for a, b in zip(new, grads, strict=True)]
+            grads = [jnp.where(good, a, lax.convert_element_type(b, a.dtype)) for a, b in zip(new, grads, strict=True)]
         info = BacktrackingLinesearchInfo(last.evaluations, last.error)
         return Found(eta, reached, grads if self.stores_grad else None, info, last.eta)
 
