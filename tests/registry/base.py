@@ -68,6 +68,8 @@ class Row:
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed, or by a user alone.
         zero: whether every update is 0.
         unread: slots that an update replaces without reading them, by name: a donated one is not used up.
+        around: of a wrapper, `(library, transform) -> transform`: round any transform, in the form that changes least.
+        idle: whether what `around` makes gives the transform's own updates, bit for bit.
     """
 
     public: str
@@ -97,6 +99,8 @@ class Row:
     keeps_dtype: bool = False
     zero: bool = False
     unread: tuple[str, ...] = ()
+    around: Callable[[Any, Any], Any] | None = None
+    idle: bool = True
 
     @property
     def name(self) -> str:
