@@ -1,8 +1,8 @@
 """The 16 mixes of gradient and parameter dtype, trees that hold some of them, and the record of one cell of the table.
 
 A run tests 4 or 5 mixes a row: one permutation of the dtypes, so that each stands once on either side, and float64 for
-both. The name of the row chooses the permutation, so that the rows together see all mixes; `--exhaustive` gives every
-row all 16.
+both. The name of the row chooses the permutation, so that the rows together see all mixes. Programs that take long to
+compile are compiled for two of these mixes. `--exhaustive` gives every row all 16, and compiles all.
 """
 
 import contextlib
@@ -43,6 +43,12 @@ def mixes_of(row: Row, *, exhaustive: bool) -> tuple[str, ...]:
     orders = list(itertools.permutations(DTYPES))
     order = orders[zlib.crc32(row.name.encode()) % len(orders)]
     return tuple(dict.fromkeys([*(f"{g}_{p}" for g, p in zip(DTYPES, order, strict=True)), PRECISE]))
+
+
+def few_of(row: Row, mixes: tuple[str, ...], *, exhaustive: bool) -> tuple[str, ...]:
+    """Return the mixes in which what takes long to compile is compiled: float64, and another that the name chooses."""
+    others = [mix for mix in mixes if mix != PRECISE]
+    return mixes if exhaustive else (others[zlib.crc32(row.name.encode()) % len(others)], PRECISE)
 
 
 def leaf(numbers: np.ndarray, row: Row) -> np.ndarray:

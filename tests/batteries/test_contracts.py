@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import gradtx
-from tests.batteries import table
-from tests.batteries.mixes import DTYPES, MIXES, PRECISE, mixes_of
-from tests.registry import CASES, ROWS, Row
+from tests.batteries import table, watched
+from tests.batteries.mixes import DTYPES, MIXES, PRECISE, Cell, mixes_of
+from tests.registry import CASES, ROWS, Row, stands_for
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,17 @@ def test_contract(row: Row, contract: int, exhaustive: bool, record_property: Ca
         first = next(iter(cell.failures.values()))
         first.add_note(f"{row.name}, contract {contract} fails in {len(cell.failures)} mixes: {sorted(cell.failures)}")
         raise first
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if stands_for(row) is row and not watched.is_compiled(row)], ids=lambda row: row.name
+)
+def test_a_watched_run_has_the_same_bits(row: Row) -> None:
+    """The rows that contract 10 traces in a quick run."""
+    cell = Cell(row.name, 10, mixes_of(row, exhaustive=False))
+    watched.same_bits(row, cell)
+    assert not cell.failures
 
 
 def test_every_cell_is_a_test(request: pytest.FixtureRequest) -> None:

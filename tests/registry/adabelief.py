@@ -95,7 +95,7 @@ CASES = [
         traits=OPTIMIZER,
         learning_rate=0.1,
         weight_decay=0.5,
-        weight_decay_mask={"gain": False, "bias": True, "kernel": False},
+        weight_decay_mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
 ]
 

@@ -62,7 +62,7 @@ CASES = [
         traits={"kind": "optimizer", "optax": True},
         learning_rate=0.5,
         weight_decay=0.5,
-        weight_decay_mask={"gain": False, "bias": True, "kernel": False},
+        weight_decay_mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
 ]
 

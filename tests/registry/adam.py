@@ -160,7 +160,7 @@ CASES = [
         traits={"kind": "optimizer", "optax": True},
         learning_rate=0.1,
         weight_decay=0.1,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
     row(
         "adamw",

@@ -65,7 +65,7 @@ CASES = [
         traits={"kind": "optimizer", "optax": True},
         learning_rate=0.1,
         weight_decay=0.5,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
 ]
 

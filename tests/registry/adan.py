@@ -78,7 +78,7 @@ CASES = [
         b2=0.5,
         eps_root=1e-3,
         weight_decay=0.5,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
     row("adan", "schedules", traits=OPTIMIZER, learning_rate=halving, b1=rising, b2=rising, b3=rising, eps=halving),
 ]

@@ -144,7 +144,7 @@ CASES = [
         traits={"kind": "optimizer", "optax": True},
         learning_rate=0.1,
         weight_decay=0.5,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
     row("scale_by_simplified_ademamix", "no eps", traits={**ONE, "power": 0}, eps=0.0, alpha=-0.5),
     row(
@@ -166,7 +166,7 @@ CASES = [
         traits={"kind": "optimizer", "optax": True},
         learning_rate=0.1,
         weight_decay=0.5,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
 ]
 

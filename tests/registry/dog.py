@@ -64,7 +64,7 @@ CASES = [
         init_step=("heuristic", 0.1),
         eps=halving,
         weight_decay=halving,
-        mask={"gain": True, "bias": False, "kernel": True},
+        mask={"gain": True, "bias": False, "kernel": True, "large": True},
     ),
     row("dog", "warm-up", traits=OPTIMIZER, learning_rate=from_zero, init_step=("learning_rate", 0.1)),
     row("dog", "optax, distance", traits={"optax": True, **WHOLE}, init_step=("distance", 0.1), eps=0.1),

@@ -81,9 +81,9 @@ LAMB = {"reference": lamb, "kind": "optimizer"}
 # r is written out once, one array a leaf, since its norm comes before its use (optax: two arrays); XLA counts also the
 # branch that is not taken, that of norms beyond the range of float32
 A_NORM_OF_LEAVES = Speed(24_006_000, 19 / 7, fused=18 / 7)
-MASK = {"gain": True, "bias": False, "kernel": True}
+MASK = {"gain": True, "bias": False, "kernel": True, "large": True}
 ROWS = [
-    row("scale_by_trust_ratio", traits={**TRUST, "hyper": "min_norm", "power": 0, "optax": True}),
+    row("scale_by_trust_ratio", traits={**TRUST, "hyper": "min_norm", "power": 0}),
     row(
         "lamb",
         traits={**LAMB, "hyper": "learning_rate", "optax": True, "speed": A_NORM_OF_LEAVES},
@@ -92,6 +92,8 @@ ROWS = [
     ),
 ]
 CASES = [
+    # at a coefficient of 1 the step of a scalar is its own size, and may end at 0 or at a rounding error
+    row("scale_by_trust_ratio", "coefficient", traits={**TRUST, "optax": True}, trust_coefficient=0.3),
     row(
         "scale_by_trust_ratio",
         "all settings",

@@ -45,8 +45,8 @@ def lars(
 
 LARS = {"reference": lars, "kind": "optimizer"}
 MASKS = {
-    "weight_decay_mask": {"gain": True, "bias": False, "kernel": True},
-    "trust_ratio_mask": {"gain": False, "bias": True, "kernel": True},
+    "weight_decay_mask": {"gain": True, "bias": False, "kernel": True, "large": True},
+    "trust_ratio_mask": {"gain": False, "bias": True, "kernel": True, "large": True},
 }
 ROWS = [
     row(

@@ -76,7 +76,7 @@ CASES = [
         traits={**OPTIMIZER, "reference": None, "optax": True},
         learning_rate=0.1,
         weight_decay=0.5,
-        mask={"gain": False, "bias": True, "kernel": False},
+        mask={"gain": False, "bias": True, "kernel": False, "large": False},
     ),
     row("lion", "schedules", traits=OPTIMIZER, learning_rate=halving, weight_decay=rising),
 ]

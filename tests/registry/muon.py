@@ -199,7 +199,7 @@ CASES = [
         traits=OPTAX,
         learning_rate=0.1,
         weight_decay=0.1,
-        weight_decay_mask={"gain": True, "bias": True, "kernel": False},
+        weight_decay_mask={"gain": True, "bias": True, "kernel": False, "large": False},
     ),
     row(
         "muon",
@@ -233,10 +233,19 @@ CASES = [
             optax=True,
         )
         for how, more in (
-            ("frobenius", {"axes": {"kernel": None, "wide": (1, 0), "stack": (0, (1, 2))}, "weight_decay": 0.1}),
-            ("spectral", {"axes": {"kernel": (0, 1), "wide": (-1, -2), "stack": ((0, 2), 1)}}),
-            ("aol", {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (-2, -1)}, "ns_coeffs": "dion"}),
-            ("schatten", {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (2, 0)}, "consistent_rms": 0.2}),
+            (
+                "frobenius",
+                {"axes": {"kernel": None, "wide": (1, 0), "stack": (0, (1, 2)), "large": (0, 1)}, "weight_decay": 0.1},
+            ),
+            ("spectral", {"axes": {"kernel": (0, 1), "wide": (-1, -2), "stack": ((0, 2), 1), "large": (1, 0)}}),
+            (
+                "aol",
+                {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (-2, -1), "large": (0, 1)}, "ns_coeffs": "dion"},
+            ),
+            (
+                "schatten",
+                {"axes": {"kernel": (0, 1), "wide": (0, 1), "stack": (2, 0), "large": (0, 1)}, "consistent_rms": 0.2},
+            ),
         )
     ],
 ]

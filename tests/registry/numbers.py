@@ -54,8 +54,8 @@ def rising(count: Any) -> Any:
 
 
 def from_zero(count: Any) -> Any:
-    """Return a schedule whose first value is 0."""
-    return 0.1 * number(count)
+    """Return a schedule whose first value is 0, below 1 for ever."""
+    return number(count) / (10.0 + number(count))
 
 
 def rounded(dtype: str | None) -> Store:

@@ -90,7 +90,7 @@ CASES = [
         traits=OPTIMIZER,
         estim_lr0=1e-2,
         weight_decay=0.5,
-        weight_decay_mask={"gain": True, "bias": False, "kernel": True},
+        weight_decay_mask={"gain": True, "bias": False, "kernel": True, "large": True},
     ),
     row("prodigy", "as optax", traits={"optax": True, "laws": (ELEMENTS,)}, learning_rate=0.1),
     row(

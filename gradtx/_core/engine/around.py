@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 import optax
 
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.arrays.tree import check_slots
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.chain import check_member, own
 
@@ -33,10 +33,8 @@ class Around:
         Raises:
             ValueError: the state was made by another transform.
         """
-        if type(state) is self.kind:
-            return state
-        fix = "use the state that this tx.init made"
-        raise ValueError(message(self.name, "state", f"is {describe(state)}", f"a {self.kind.__name__}", fix))
+        check_slots(self.name, state, self.kind)
+        return state
 
     def parts(self, state: Any) -> list[Part]:
         """Return the transform inside with its state, which is None where it could not be found."""
