@@ -29,10 +29,12 @@ WIDE = {"wide": (2, 4), "stack": (2, 2, 3)}  # for rows that take no vector
 TOLERANCE = {"float64": 1e-10, "float32": 5e-5, "bfloat16": 2**-6, "float16": 2**-9}
 
 
-def shapes_of(row: Row, *, whole: bool = True) -> dict[str, tuple[int, ...]]:
-    """Return the leaves that a row is tested on: of each kind that it takes, or one alone."""
+def shapes_of(row: Row, *, whole: bool = True, large: bool = True) -> dict[str, tuple[int, ...]]:
+    """Return the leaves that a row is tested on: of each kind that it takes, or one alone; a large one too or not."""
     shapes = {name: shape for name, shape in {**SHAPES, **WIDE}.items() if row.takes(shape)}
     shapes = {name: shape for name, shape in shapes.items() if name in SHAPES or "vector" not in row.shapes}
+    if not large:
+        shapes.pop("large", None)
     if whole or LEAVES not in row.laws:
         return shapes
     one = "bias" if "bias" in shapes else next(iter(shapes))
@@ -108,16 +110,17 @@ def named(rows: list[Row]) -> Any:
 @named(ROWS)
 def test_row(row: Row, dtype: str, exhaustive: bool) -> None:
     """In float64 on leaves of every shape; in other dtypes on one and for few steps, unless the run is exhaustive."""
-    whole = exhaustive or dtype == "float64"
-    grads, params = inputs(STEPS if whole else FEW, dtype, shapes_of(row, whole=whole))
-    got = run(row.make(), grads, params, jit=dtype == "float64", row=row)
+    precise = dtype == "float64"
+    steps = STEPS if precise else 2 * FEW if exhaustive else FEW
+    grads, params = inputs(steps, dtype, shapes_of(row, whole=exhaustive or precise, large=precise))
+    got = run(row.make(), grads, params, jit=precise, row=row)
     compare(got, refer(row, grads, params, dtype), TOLERANCE[dtype], row)
 
 
 @named(ROWS)
 def test_row_without_x64(row: Row, exhaustive: bool) -> None:
     """Most users run without float64: then the scalars of a step are float32 too."""
-    grads, params = inputs(STEPS if exhaustive else FEW, "float32", shapes_of(row, whole=exhaustive))
+    grads, params = inputs(2 * FEW if exhaustive else FEW, "float32", shapes_of(row, whole=exhaustive, large=False))
     with jax.enable_x64(False):
         got = run(row.make(), grads, params, jit=False, row=row)
     compare(got, refer(row, grads, params, "float32"), TOLERANCE["float32"], row)
