@@ -37,10 +37,10 @@ def size(g: jax.Array) -> jax.Array:
 def scale_by_cocob(alpha: Positive = 100.0, eps: NonNegative = 1e-8) -> Transform:
     """Bet on the direction that the negative gradients have taken so far.
 
-    with c_t = -gradient, which is what this transform is given: L_t = max(L_{t-1}, |c_t|), L_0 = eps;
+    with c_t = -g_t: L_t = max(L_{t-1}, |c_t|), L_0 = eps;
     G_t = G_{t-1} + |c_t|; R_t = max(R_{t-1} + c_t (p_t - p_1), 0); s_t = s_{t-1} + c_t; G, R and s are 0 at first;
-    u_t = p_1 + s_t (L_t + R_t) / (L_t max(G_t + L_t, alpha L_t)) - p_t, which is the whole update: put a change of
-    sign before it, and nothing behind it.
+    u_t = p_1 + s_t (L_t + R_t) / (L_t max(G_t + L_t, alpha L_t)) - p_t, which goes downhill and is the whole update:
+    put nothing behind it.
 
     Units: those of p (invariant to c -> k c when eps = 0), a first step is 1 / alpha; eps has those of g.
     Equivalent to: optax's `scale_by_cocob`; the paper starts L at 0 or 1e-8.
@@ -66,8 +66,8 @@ def scale_by_cocob(alpha: Positive = 100.0, eps: NonNegative = 1e-8) -> Transfor
         >>> tx = gradtx.scale_by_cocob(alpha=2.0, eps=0.0)
         >>> p = jnp.array(1.0)
         >>> state = tx.init(p)
-        >>> for c in (4.0, 2.0, 1.0):
-        ...     u, state = tx.update(jnp.array(c), state, p)
+        >>> for g in (-4.0, -2.0, -1.0):
+        ...     u, state = tx.update(jnp.array(g), state, p)
         ...     p = p + u
         >>> round(float(p), 4)  # 1 + 7 / (7 + 4) (1 + 1.75 / 4)
         1.9148
@@ -80,8 +80,9 @@ def scale_by_cocob(alpha: Positive = 100.0, eps: NonNegative = 1e-8) -> Transfor
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         first = slots["init_particles"]
-        won = g * (p - first) if not jnp.iscomplexobj(g) else (jnp.conj(g) * (p - first)).real
-        total = slots["cumulative_gradients"] + g
+        c = -g
+        won = c * (p - first) if not jnp.iscomplexobj(g) else (jnp.conj(c) * (p - first)).real
+        total = slots["cumulative_gradients"] + c
         largest = jnp.maximum(slots["scale"], size(g))
         sizes = slots["subgradients"] + size(g)
         # max(R + won, 0): XLA computes what ends in a maximum with a number once more for p, from a copy of the old R
@@ -148,4 +149,4 @@ def cocob(
         True
     """
     decay = add_decayed_weights(weight_decay, mask)
-    return chain(decay, scale_by_learning_rate(learning_rate), scale_by_cocob(alpha, eps))
+    return chain(decay, scale_by_learning_rate(learning_rate, flip_sign=False), scale_by_cocob(alpha, eps))

@@ -5,6 +5,8 @@ reference is fed the same rounded gradients and rounds its parameters as `apply_
 """
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -134,6 +136,7 @@ def test_case(row: Row) -> None:
     compare(got, refer(row, grads, params), TOLERANCE["float64"], row)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # optax's, of what it means to take away
 @named([row for row in [*ROWS, *CASES] if row.optax])
 def test_optax(row: Row, exhaustive: bool) -> None:
     """The same call in optax; in an exhaustive run under jit, for so many steps that a difference would grow."""
@@ -141,3 +144,14 @@ def test_optax(row: Row, exhaustive: bool) -> None:
     with jax.numpy_dtype_promotion("standard"):  # optax relies on implicit promotion
         wanted = run(row.make(optax), grads, params, jit=exhaustive, row=row)
     compare(run(row.make(), grads, params, jit=exhaustive, row=row), wanted, AGAINST_OPTAX, row)
+
+
+def test_every_method_of_optax_is_compared_with_it() -> None:
+    """By a row, or by a test that calls optax's own; a whole method stands for its `scale_by_`."""
+    sources = [path.read_text() for path in Path(__file__).parents[1].rglob("*.py")]
+    called = {name for text in sources for name in re.findall(r"optax(?:\.contrib)?\.(\w+)\(", text)}
+    compared = {row.public for row in [*ROWS, *CASES] if row.optax} | called
+    compared |= {f"scale_by_{name}" for name in compared}
+    shared = {row.public for row in ROWS if row.public in {*dir(optax), *dir(optax.contrib)}}
+    assert "adam" in shared
+    assert not sorted(shared - compared)

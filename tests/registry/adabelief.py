@@ -56,7 +56,7 @@ def adabelief(
 
 OPTIMIZER = {"reference": adabelief, "kind": "optimizer"}
 ROWS = [
-    row("scale_by_belief", traits={"reference": scale_by_belief, "hyper": "b2"}),
+    row("scale_by_belief", traits={"reference": scale_by_belief, "hyper": "b2", "optax": True}),
     row("scale_by_belief", "nesterov", traits={"reference": scale_by_belief}, b1=0.5, b2=0.9, nesterov=True),
     row(
         "adabelief",

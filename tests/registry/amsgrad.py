@@ -63,7 +63,7 @@ def like_torch(grads: list[Tree], params: Tree, *, learning_rate: Hyper, b2: Hyp
 SCALE, OPTIMIZER = {"reference": scale_by_amsgrad}, {"reference": amsgrad, "kind": "optimizer"}
 PAPER = {"bias_correction_mu": False, "bias_correction_nu": False}
 ROWS = [
-    row("scale_by_amsgrad", traits={**SCALE, "hyper": "b2"}),
+    row("scale_by_amsgrad", traits={**SCALE, "hyper": "b2", "optax": True}),
     row("scale_by_amsgrad", "paper", traits=SCALE, **PAPER),
     row("amsgrad", traits={**OPTIMIZER, "hyper": "learning_rate", "speed": Speed(132, 13 / 9)}, learning_rate=0.1),
 ]

@@ -25,8 +25,13 @@ ROWS = [
         "scale_by_param_block_norm",
         traits={"reference": scale_by_param_block_norm, "hyper": "min_scale", "power": 1, "optax": True},
     ),
-    row("clip_by_block_rms", traits={"reference": clip_by_block_rms, "hyper": "threshold"}, threshold=1.0),
-    row("scale_by_param_block_rms", traits={"reference": scale_by_param_block_rms, "hyper": "min_scale", "power": 1}),
+    row(
+        "clip_by_block_rms", traits={"reference": clip_by_block_rms, "hyper": "threshold", "optax": True}, threshold=1.0
+    ),
+    row(
+        "scale_by_param_block_rms",
+        traits={"reference": scale_by_param_block_rms, "hyper": "min_scale", "power": 1, "optax": True},
+    ),
 ]
 CASES = [
     row(

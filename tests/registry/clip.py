@@ -22,7 +22,7 @@ def clip_by_global_norm(grads: list[Tree], params: Tree, *, max_norm: Hyper) -> 
 
 # the norm is that of all leaves together, so a leaf alone is clipped otherwise
 WHOLE_TREE = {"reference": clip_by_global_norm, "laws": (ELEMENTS,)}
-ROWS = [row("clip_by_global_norm", traits={**WHOLE_TREE, "hyper": "max_norm"}, max_norm=1.0)]
+ROWS = [row("clip_by_global_norm", traits={**WHOLE_TREE, "hyper": "max_norm", "optax": True}, max_norm=1.0)]
 CASES = [
     row("clip_by_global_norm", "tight", traits=WHOLE_TREE, max_norm=0.3),
     row("clip_by_global_norm", "never", traits={**WHOLE_TREE, "power": 1}, max_norm=math.inf),

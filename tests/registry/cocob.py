@@ -10,7 +10,7 @@ def scale_by_cocob(
     *,
     alpha: Hyper = 100.0,
     eps: Hyper = 1e-8,
-    learning_rate: Hyper = -1.0,
+    learning_rate: Hyper = 1.0,
     weight_decay: Hyper = 0.0,
     store: Store = float,
 ) -> list[Tree]:
@@ -42,7 +42,10 @@ def cocob(grads: list[Tree], params: Tree, *, learning_rate: Hyper = 1.0, **sett
 OPTIMIZER = {"reference": cocob, "kind": "optimizer", "position": True}
 ROWS = [
     row(
-        "scale_by_cocob", traits={"reference": scale_by_cocob, "hyper": "alpha", "position": True}, alpha=2.0, eps=1e-3
+        "scale_by_cocob",
+        traits={"reference": scale_by_cocob, "hyper": "alpha", "position": True, "optax": True},
+        alpha=2.0,
+        eps=1e-3,
     ),
     row(
         "cocob",

@@ -85,9 +85,10 @@ ROWS = [
         reference=clipped_adamw,
         kind="combinator",
         laws=(ELEMENTS,),  # it clips by the norm of all leaves
+        optax=True,
         speed=Speed(96 * 1024, 11 / 7, fused=8 / 7),  # a clip reads g once more
     ),
-    Row("named_chain", maker=sum_then_rate, reference=summed_and_scaled, kind="combinator"),
+    Row("named_chain", maker=sum_then_rate, reference=summed_and_scaled, kind="combinator", optax=True),
     Row("leafwise", maker=shrink, reference=partial(scale, step_size=0.5), kind="combinator"),
     Row("divide_by", maker=magnitude, reference=over_magnitude, kind="combinator"),
     Row("quotient", maker=pair, reference=over_magnitude, kind="combinator"),

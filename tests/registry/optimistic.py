@@ -63,7 +63,7 @@ ROWS = [
         traits={**DESCENT, "hyper": "learning_rate", "optax": True, "speed": Speed(24_100_000, 8 / 5)},
         learning_rate=0.1,
     ),
-    row("optimistic_adam", traits={**FIRST, "hyper": "learning_rate"}, learning_rate=0.1),
+    row("optimistic_adam", traits={**FIRST, "hyper": "learning_rate", "optax": True}, learning_rate=0.1),
     row(
         "optimistic_adam_v2",
         traits={**SECOND, "hyper": "alpha", "optax": True},

@@ -60,7 +60,7 @@ def threshold(count: Any) -> Any:
 SCALE, OPTIMIZER = {"reference": scale_by_radam}, {"reference": radam, "kind": "optimizer"}
 ROWS = [
     row("scale_by_radam", traits={**SCALE, "hyper": "b2", "power": 1}),  # a power until sigma is trusted
-    row("scale_by_radam", "soon trusted", traits=SCALE, b2=0.9, nesterov=True),
+    row("scale_by_radam", "soon trusted", traits={**SCALE, "optax": True}, b2=0.9, nesterov=True),
     row("radam", traits={**OPTIMIZER, "hyper": "learning_rate"}, learning_rate=0.1, b2=0.9),
 ]
 CASES = [

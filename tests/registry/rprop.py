@@ -68,6 +68,7 @@ ROWS = [
     ),
 ]
 CASES = [
+    row("scale_by_rprop", "as optax", traits={**SIGNS, "optax": True}, learning_rate=0.1),
     row("rprop", "at once", traits=OPTIMIZER, learning_rate=0.1, delayed=False),
     row(
         "rprop",
