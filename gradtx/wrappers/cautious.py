@@ -12,6 +12,7 @@ from gradtx._core.arrays.numerics import accumulator, opposed, scalar_dtype
 from gradtx._core.arrays.tree import has_gradient, is_trainable
 from gradtx._core.contract.errors import none_is_leaf
 from gradtx._core.contract.transform import Info, Part
+from gradtx._core.contract.writing import shown
 from gradtx._core.engine.chain import check_member, own
 from gradtx.rules import Transform, factory
 
@@ -97,4 +98,4 @@ def cautious(inner: optax.GradientTransformation) -> Transform:
     """
     check_member("cautious", "inner", inner)
     member = own(inner)
-    return Transform.of(Cautious(member), Info({"inner": member}, f"cautious({member})"))
+    return Transform.of(Cautious(member), Info({"inner": member}, f"cautious({shown(member)})"))

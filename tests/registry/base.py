@@ -69,6 +69,7 @@ class Row:
         zero: whether every update is 0.
         unread: slots that an update replaces without reading them, by name: a donated one is not used up.
         around: of a wrapper, `(library, transform) -> transform`: round any transform, in the form that changes least.
+        alone: of a wrapper without `around`, why it goes round no transform.
         idle: whether what `around` makes gives the transform's own updates, bit for bit.
     """
 
@@ -100,6 +101,7 @@ class Row:
     zero: bool = False
     unread: tuple[str, ...] = ()
     around: Callable[[Any, Any], Any] | None = None
+    alone: str = ""
     idle: bool = True
 
     @property

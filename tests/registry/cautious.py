@@ -39,7 +39,23 @@ def round_momentum(library: Any) -> Any:
     return library.cautious(library.sgd(0.1, 0.9))
 
 
-ROWS = [Row("cautious", maker=round_adam, reference=cautious_adam, kind="wrapper", sparse=True, fused=FUSED)]
+def round_any(library: Any, tx: Any) -> Any:
+    """Return any transform, cautious."""
+    return library.cautious(tx)
+
+
+ROWS = [
+    Row(
+        "cautious",
+        maker=round_adam,
+        reference=cautious_adam,
+        kind="wrapper",
+        sparse=True,
+        fused=FUSED,
+        around=round_any,
+        idle=False,
+    )
+]
 CASES = [Row("cautious", "momentum", maker=round_momentum, reference=cautious_momentum, kind="wrapper", sparse=True)]
 
 FILE = "wrappers/cautious.py"

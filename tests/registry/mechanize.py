@@ -69,8 +69,9 @@ def round_(library: Any, *, base: str, **settings: Any) -> Any:
 WRAPPER = {"kind": "wrapper", "laws": (ELEMENTS,), "position": True, "fused": FUSED, "numbers_only": ("num_betas",)}
 SGD = {**WRAPPER, "reference": mechanize, "maker": partial(round_, base="sgd")}
 ADAM = {**WRAPPER, "reference": partial(mechanize, base=adam), "maker": partial(round_, base="adam")}
+ROUND = {"around": lambda library, tx: library.mechanize(tx), "idle": False}
 ROWS = [
-    row("mechanize", traits={**SGD, "hyper": "s_init", "optax": True}, weight_decay=0.1, s_init=0.01),
+    row("mechanize", traits={**SGD, **ROUND, "hyper": "s_init", "optax": True}, weight_decay=0.1, s_init=0.01),
     row("mechanize", "adam", traits={**ADAM, "optax": True}, s_init=0.1, num_betas=3),
 ]
 CASES = [

@@ -113,6 +113,11 @@ def round_both(library: Any, **settings: Any) -> Any:
     return named.sam(library.adamw(RATE, weight_decay=DECAY), uphill, **settings)
 
 
+def round_any(library: Any, tx: Any) -> Any:
+    """Return any optimizer, and an adversary that has no step in a period of one."""
+    return library.sam(tx, library.chain(library.normalize(), library.sgd(RHO)), sync_period=1)
+
+
 WRAPPER = {
     "reference": sam,
     "maker": round_both,
@@ -125,7 +130,7 @@ WRAPPER = {
 OPAQUE = {**WRAPPER, "reference": opaque_sam, "extra": {"grad_fn": taken}, "optax": True}
 ROWS = [
     row("normalize", traits={"reference": normalize, "laws": (ELEMENTS,), "optax": True}),
-    row("sam", traits={**WRAPPER, "optax": True}),
+    row("sam", traits={**WRAPPER, "optax": True, "around": round_any}),
     row("sam", "opaque", traits=OPAQUE, sync_period=3, opaque_mode=True),
 ]
 CASES = [

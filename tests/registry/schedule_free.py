@@ -100,8 +100,9 @@ SGD = {"reference": schedule_free_sgd, "kind": "optimizer", "position": True, "f
 ADAMW = {"reference": schedule_free_adamw, "kind": "optimizer", "position": True, "fused": FUSED}
 # z and y both read AdamW's quotient, which XLA:CPU writes out without its flag
 WRITTEN = Speed(24_000_196, 2.0)
+ROUND = {"around": lambda library, tx: library.schedule_free(tx, 0.1), "idle": False}
 ROWS = [
-    row("schedule_free", traits={**WRAPPER, "hyper": "b1", "optax": True}, learning_rate=0.1, b1=0.5),
+    row("schedule_free", traits={**WRAPPER, **ROUND, "hyper": "b1", "optax": True}, learning_rate=0.1, b1=0.5),
     row(
         "schedule_free_sgd",
         traits={**SGD, "hyper": "learning_rate", "optax": True, "speed": Speed(132, 8 / 5)},

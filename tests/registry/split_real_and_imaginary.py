@@ -24,6 +24,7 @@ ROWS = [
         reference=partial(adamw, learning_rate=0.1, weight_decay=0.01),
         kind="wrapper",
         fused=FUSED,
+        around=lambda library, tx: library.split_real_and_imaginary(tx),
     ),
 ]
 

@@ -19,5 +19,6 @@ ROWS = [
         reference=partial(adamw, learning_rate=0.1, weight_decay=0.01),
         kind="wrapper",
         fused=FUSED,
+        around=lambda library, tx: library.watch(tx),
     ),
 ]

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx._core.arrays.tree import INIT_FIX
-from gradtx._core.contract.errors import describe, message, tree_mismatch
+from gradtx._core.arrays.tree import INIT_FIX, has_gradient
+from gradtx._core.contract.errors import describe, message, none_is_leaf, tree_mismatch
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown
 from gradtx.diagnosis.record import axes, sample
@@ -102,7 +102,8 @@ class Watch:
 
     def update(self, updates: Any, state: WatchState, params: Any = None, **extra: Any) -> tuple[Any, WatchState]:
         """Return the transform's own updates, and its state beside the record."""
-        grads = updates
+        # the float0 of an integer parameter is no gradient: nothing of it is measured
+        grads = jax.tree.map(lambda g: g if has_gradient(g) else None, updates, is_leaf=none_is_leaf)
         if not isinstance(state, WatchState):
             fix = "use the state that this tx.init made"
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
@@ -117,12 +118,12 @@ class Watch:
         if not traced:
             bound = clip_bound(self.inner, state.inner)
             live |= {} if bound is None else {"bound": bound}
-            updates, inner = self.inner.update(grads, state.inner, params, **extra)
+            updates, inner = self.inner.update(updates, state.inner, params, **extra)
             record, _ = self.recorder(grads, state, params, arrays, static, live, like(grads, updates))
             return updates, WatchState(inner, record)
         record, pulse = self.recorder(grads, state, params, arrays, static, live)
         measured = ~(pulse < 0)  # a norm is never negative, which XLA cannot know
-        updates, inner = self.inner.update(grads, after(measured, state.inner), params, **extra)
+        updates, inner = self.inner.update(updates, after(measured, state.inner), params, **extra)
         return after(measured, updates), WatchState(inner, record)
 
     @cached_property
@@ -250,4 +251,6 @@ def is_array(x: Any) -> bool:
 
 def after(measured: jax.Array, tree: Any) -> Any:
     """Return the arrays of a tree as they are, known to be read only once `measured` is."""
-    return jax.tree.map(lambda x: jnp.where(measured, x, jnp.zeros_like(x)) if jnp.ndim(x) else x, tree)
+    return jax.tree.map(
+        lambda x: jnp.where(measured, x, jnp.zeros_like(x)) if jnp.ndim(x) and has_gradient(x) else x, tree
+    )
