@@ -51,7 +51,8 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         TypeError: the state was never watched, or an argument is of the wrong kind.
         ValueError: the state is traced or batched, or `loss_floor` is not a finite number.
 
-    Cost: one copy of the record to the host (40 kB for a tiny model, 360 kB for a large one).
+    Cost: one copy of the record to the host (33 kB, 4 kB for each group and 16 bytes for each
+    sampled coordinate).
 
     References:
         Cohen et al. 2021 (edge of stability), https://arxiv.org/abs/2103.00065
