@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from tests.registry import ROWS, Row
+from tests.registry import ROWS, Row, of_quick_runs
 
 STEPS = 6
 
@@ -64,7 +64,7 @@ def loaded(data: bytes, like: Any) -> Any:
     return treedef.unflatten([jnp.asarray(x) for x in leaves])
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_resumed_run_is_the_same(row: Row) -> None:
     tx = make(row)
     step = stepper(row, tx)

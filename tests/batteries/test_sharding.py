@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import gradtx
-from tests.registry import ROWS, Row
+from tests.registry import ROWS, Row, of_quick_runs
 
 SHAPES = {"one_axis": (8, 3), "two_axes": (4, 6), "replicated": (5,), "scalar": ()}
 SPECS = {
@@ -44,7 +44,7 @@ def check_shardings(tree: Any, shardings: dict[str, NamedSharding]) -> None:
             assert leaf.sharding.is_equivalent_to(shardings[keys[-1]], leaf.ndim), (where, leaf.sharding)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedSharding], exhaustive: bool) -> None:
     tx = row.make()
     names = [name for name in (SHAPES if exhaustive else QUICK) if row.takes(SHAPES[name])]

@@ -37,4 +37,12 @@ def stands_for(row: Row) -> Row:
     return [*optimizer, *same, row][0]
 
 
-__all__ = ["CASES", "FILES", "MUTANTS", "ROWS", "Mutant", "Row", "stands_for"]
+def of_quick_runs(rows: list[Row]) -> list[Any]:
+    """Return the rows as parameters of a test; one that another stands for is left to exhaustive runs."""
+    import pytest  # here, for whoever reads the registry without running tests
+
+    marks = {row: () if stands_for(row) is row else (pytest.mark.exhaustive,) for row in rows}
+    return [pytest.param(row, id=row.name, marks=mark) for row, mark in marks.items()]
+
+
+__all__ = ["CASES", "FILES", "MUTANTS", "ROWS", "Mutant", "Row", "of_quick_runs", "stands_for"]
