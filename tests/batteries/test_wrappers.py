@@ -1,7 +1,7 @@
 """Every wrapper goes round any transform: it changes nothing while idle, composes with every other, and hides nothing.
 
-The contracts hold each wrapper's own row to scan, vmap, donation, dtypes and shardings. Here two wrappers, one round the
-other, are held to them in one program.
+The contracts hold each wrapper's own row to scan, vmap, donation, dtypes and shardings. Here two wrappers, one round
+the other, are held to them in one program.
 """
 
 import pickle
