@@ -116,14 +116,18 @@ from gradtx.searches.backtracking import scale_by_backtracking_linesearch
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
+from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.cautious import cautious
 from gradtx.wrappers.eval_params import eval_params
+from gradtx.wrappers.guard import guard
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
+from gradtx.wrappers.loss_scale import loss_scale, scale_loss
 from gradtx.wrappers.mechanize import mechanize
 from gradtx.wrappers.params_ema import params_ema
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
+from gradtx.wrappers.skips import Skipped, skipped
 
 __version__ = "0.1.0"
 
@@ -298,16 +302,22 @@ __all__ = [
     "yogi",
     # round other transforms
     "LookaheadParams",
+    "Skipped",
+    "apply_if_finite",
     "cautious",
     "eval_params",
+    "guard",
     "lookahead",
+    "loss_scale",
     "mechanize",
     "params_ema",
     "sam",
+    "scale_loss",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    "skipped",
     # watch
     "Probe",
     "Report",
