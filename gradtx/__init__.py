@@ -3,7 +3,9 @@
 A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
 """
 
-from gradtx import contrib, rules, schedules
+from typing import TYPE_CHECKING
+
+from gradtx import contrib, optax_names, rules, schedules, transforms
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
@@ -94,6 +96,9 @@ from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.methods.sophia import scale_by_sophia, sophia
 from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.methods.yogi import scale_by_yogi, yogi
+from gradtx.migration.flat import ImportReport, export_state, import_state
+from gradtx.migration.from_optax import import_optax_state
+from gradtx.migration.from_torch import import_torch_state
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -129,6 +134,11 @@ from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_para
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 from gradtx.wrappers.skips import Skipped, skipped
 
+if TYPE_CHECKING:
+    from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
+else:
+    __getattr__ = optax_names.finder("")
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -150,6 +160,7 @@ __all__ = [
     "quotient",
     "ratio",
     "rules",
+    "transforms",
     # direction m
     "add_cautious_weight_decay",
     "add_decayed_weights",
@@ -326,4 +337,16 @@ __all__ = [
     "metrics",
     "probe",
     "watch",
+    # a state taken along
+    "ImportReport",
+    "export_state",
+    "import_optax_state",
+    "import_state",
+    "import_torch_state",
 ]
+__all__ += optax_names.__all__
+
+
+def __dir__() -> list[str]:
+    """Return the public names, optax's own among them, for whoever completes a name."""
+    return sorted({*globals(), *__all__})

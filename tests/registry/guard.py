@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.registry.adam import adam, adamw
-from tests.registry.base import FUSED, Mutant, Row, case_of, reference_of
+from tests.registry.base import FUSED, Row
 from tests.registry.numbers import Tree
 from tests.registry.sgd import sgd
 
