@@ -26,8 +26,9 @@ def watch(
 
     Wraps any transform, gradtx's or optax's. The updates are the transform's own, bit for bit; the state gains a record
     of fixed size (33 kB, 4 kB a group, 16 bytes a sampled coordinate) that needs no host sync, works under jit, scan,
-    vmap and sharding, and travels in a checkpoint. Call `tx.update(grads, state, params, value=loss)`: without `value` the record has no loss and the
-    verdicts are fewer, without `params` it has no update/parameter ratio and no straightness.
+    vmap and sharding, and travels in a checkpoint. Call `tx.update(grads, state, params, value=loss)`: without `value`
+    the record has no loss and the verdicts are fewer, without `params` it has no update/parameter ratio and no
+    straightness.
 
     With g_t the gradient, u_t the update (the change of the parameters) and all sums in float32, a measured step
     records |g|^2, |u|^2, |p|^2 per group and in all, the slope g_t.u_t, the end slope g_t.u_{t-1} of the last step and
