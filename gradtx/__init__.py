@@ -24,6 +24,7 @@ from gradtx.diagnosis.read.evidence import metrics
 from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
+from gradtx.factors.apply_every import apply_every
 from gradtx.factors.ema import ema
 from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.factors.momentum import trace
@@ -121,13 +122,16 @@ from gradtx.searches.backtracking import scale_by_backtracking_linesearch
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
+from gradtx.wrappers.accumulate import accumulate
 from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.cautious import cautious
+from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
 from gradtx.wrappers.eval_params import eval_params
 from gradtx.wrappers.guard import guard
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
 from gradtx.wrappers.loss_scale import loss_scale, scale_loss
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.multi_steps import MultiSteps, skip_large_updates, skip_not_finite
 from gradtx.wrappers.params_ema import params_ema
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
@@ -313,9 +317,14 @@ __all__ = [
     "yogi",
     # round other transforms
     "LookaheadParams",
+    "MultiSteps",
     "Skipped",
+    "accumulate",
+    "apply_every",
     "apply_if_finite",
     "cautious",
+    "conditionally_mask",
+    "conditionally_transform",
     "eval_params",
     "guard",
     "lookahead",
@@ -328,6 +337,8 @@ __all__ = [
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    "skip_large_updates",
+    "skip_not_finite",
     "skipped",
     # watch
     "Probe",

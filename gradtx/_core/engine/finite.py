@@ -25,20 +25,34 @@ def inexact(tree: Any) -> list[tuple[int, jax.Array]]:
     return [(i, jnp.asarray(x)) for i, x in leaves if has_gradient(x) and is_trainable(x)]
 
 
-def squares_of(name: str, root: str, tree: Any, axis_name: AxisName) -> tuple[list[int], list[jax.Array]]:
-    """Return the places of the leaves of a tree that hold floating numbers, and the sum of squares of each.
-
-    Such a sum is finite where all numbers are and their squares too; it is read from the leaf in one pass.
+def check_split(name: str, root: str, tree: Any, axis_name: AxisName) -> list[tuple[int, jax.Array]]:
+    """Return (place, array) of each floating or complex leaf of a tree.
 
     Raises:
         ValueError: a leaf varies over a manual axis of `shard_map` that is not among `axis_name`.
     """
     found = inexact(tree)
-    leaves = [x for _, x in found]
     try:
-        check_axes(leaves, axis_name)
+        check_axes([x for _, x in found], axis_name)
     except LeafError as error:
         raise error.at(name, paths(root, tree)[found[error.index][0]]) from None
+    return found
+
+
+def all_finite(name: str, root: str, tree: Any, axis_name: AxisName) -> jax.Array:
+    """Return True if a tree holds finite numbers only, on all shards; see `check_split`."""
+    check_split(name, root, tree, axis_name)
+    return ~found_bad(tree, axis_name)[0]
+
+
+def squares_of(name: str, root: str, tree: Any, axis_name: AxisName) -> tuple[list[int], list[jax.Array]]:
+    """Return the places of the leaves of a tree that hold floating numbers, and the sum of squares of each.
+
+    Such a sum is finite where all numbers are and their squares too; it is read from the leaf in one pass. See
+    `check_split`.
+    """
+    found = check_split(name, root, tree, axis_name)
+    leaves = [x for _, x in found]
     sums = summed_over([square(x) for x in leaves], leaves, axis_name)
     return [i for i, _ in found], [lax.convert_element_type(s, scalar_dtype()) for s in sums]
 

@@ -1,0 +1,26 @@
+"""Arguments that are whole numbers: how many steps, how many micro-batches."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx._core.contract.errors import describe, message
+
+
+def whole(name: str, argument: str, value: Any) -> Any:
+    """Return a whole number >= 1, which may be an array or traced.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is known and below 1, or no scalar.
+    """
+    fix = f"write {argument}=4"
+    is_whole = not isinstance(value, bool) and jnp.issubdtype(jnp.result_type(value), jnp.integer)
+    if not is_whole:
+        raise TypeError(message(name, argument, f"is {describe(value)}", "a whole number >= 1", fix))
+    if jnp.shape(value) != ():
+        raise ValueError(message(name, argument, f"has shape {jnp.shape(value)}", "a whole number >= 1", fix))
+    if not isinstance(value, jax.core.Tracer) and value < 1:
+        raise ValueError(message(name, argument, f"is {int(value)}", "a whole number >= 1", fix))
+    return value
