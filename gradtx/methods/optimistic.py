@@ -70,7 +70,18 @@ def scale_by_optimistic_gradient(alpha: Finite = 1.0, beta: Finite = 1.0) -> Tra
 
     hyper = {"alpha": alpha, "beta": beta}
     names = ("previous_gradient",)
-    return leafwise(Rule("scale_by_optimistic_gradient", update, init, names, hyper, scalars=scalars, role="direction"))
+    return leafwise(
+        Rule(
+            "scale_by_optimistic_gradient",
+            update,
+            init,
+            names,
+            hyper,
+            scalars=scalars,
+            role="direction",
+            reads_old=True,
+        )
+    )
 
 
 @factory
