@@ -101,7 +101,7 @@ def scale_by_mars(
     Raises:
         ValueError: a hyperparameter is out of its range; a leaf that varies over a manual axis of `shard_map`.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+    Cost: 3 arrays per parameter; one pass for the norm and one more.
 
     References:
         Yuan et al. 2024, Algorithm 2 (MARS-AdamW) in its approximate form, https://arxiv.org/abs/2411.10438
@@ -195,7 +195,7 @@ def mars(
     Raises:
         ValueError: a hyperparameter is out of its range, or the mask does not fit the params.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+    Cost: 3 arrays per parameter; one pass for the norm and one more.
 
     References:
         Yuan et al. 2024, Algorithm 2, https://arxiv.org/abs/2411.10438

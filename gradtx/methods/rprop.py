@@ -86,7 +86,7 @@ def scale_by_rprop(
     Raises:
         ValueError: a hyperparameter is out of its range, or min_step_size > max_step_size.
 
-    Cost: 1.25 arrays per parameter; one pass; delayed, a copy of them besides.
+    Cost: 1.25 arrays per parameter; one pass.
 
     References:
         Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623
@@ -166,7 +166,7 @@ def rprop(
     Raises:
         ValueError: a hyperparameter is out of its range, or min_step_size > max_step_size.
 
-    Cost: 1.25 arrays per parameter; one pass; delayed, a copy of them besides.
+    Cost: 1.25 arrays per parameter; one pass.
 
     References:
         Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623; Igel & Huesken 2003, https://doi.org/10.1016/S0925-2312(01)00700-7
