@@ -7,6 +7,7 @@ out of the leaf before. The number is always 1, which XLA cannot know, and the p
 
 import contextlib
 import contextvars
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,11 @@ from jax import lax
 
 WAITING = contextvars.ContextVar("WAITING", default=True)
 LEAST = 64 * 1024  # elements of a leaf for which waiting costs less than memory does
+
+
+def shares_loops() -> bool:
+    """Return True if XLA:CPU is told to write several arrays in one loop, as far as the environment shows."""
+    return "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
 
 
 def on_one_device() -> bool:

@@ -4,7 +4,6 @@ The lift calls it once for each leaf; jit traces it once per distinct leaf shape
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import real, wider
 from gradtx._core.arrays.tree import shapes_of
-from gradtx._core.arrays.turns import in_turn, next_turn, no_turns
+from gradtx._core.arrays.turns import in_turn, next_turn, no_turns, shares_loops
 from gradtx._core.contract.errors import message
 from gradtx._core.engine.apply import add
 from gradtx._core.engine.rule import Rule, Slots
@@ -111,9 +110,8 @@ MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, nu
 
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
     """Return True if XLA:CPU may write these in one loop: its flag is set, they are few, and all are of one dtype."""
-    told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
     dtypes = [x.dtype for x in jax.tree.leaves(slots)]  # a masked leaf has none
-    return told and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
+    return shares_loops() and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
 
 
 def one_loop(run: Callable[..., Any], g: Any, slots: list[Slots], p: Any, *rest: Any) -> tuple[Any, list[Slots]]:
