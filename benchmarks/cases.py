@@ -21,12 +21,22 @@ class Case:
         make: `library -> transform`.
         torch: PyTorch's optimizer of the same method and its arguments, None where it has none.
         extra: extra arguments of `update`.
+        examples: how many gradients of single examples it takes in each leaf; 0 is one gradient of them all.
     """
 
     name: str
     make: Callable[[Any], Any]
     torch: tuple[str, dict[str, Any]] | None = None
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
+    examples: int = 0
+
+    def of_examples(self, grads: dict[str, Any]) -> dict[str, Any]:
+        """Return the gradients, or their shapes, as it takes them."""
+        if not self.examples:
+            return grads
+        if isinstance(next(iter(grads.values())), jax.ShapeDtypeStruct):
+            return {key: jax.ShapeDtypeStruct((self.examples, *g.shape), g.dtype) for key, g in grads.items()}
+        return {key: jnp.stack([g] * self.examples) for key, g in grads.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,13 @@
 A method that optax lacks runs alone; its time over the memory floor still says what it costs.
 """
 
+import inspect
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 import optax.contrib
 from cases import BIG, LAYERS, MATRICES, Case, Size
@@ -19,13 +22,20 @@ LIBS = {"gradtx": gradtx, "optax": optax}
 
 
 def find(lib: Any, name: str) -> Any:
-    """Return what a library calls by this name, at its top or in `contrib`; None where it has no such method."""
-    return getattr(lib, name, None) or getattr(lib.contrib, name, None)
+    """Return what a library calls by this name, at its top or in `contrib`.
+
+    Raises:
+        LookupError: it has no such method.
+    """
+    found = getattr(lib, name, None) or getattr(lib.contrib, name, None)
+    if found is None:
+        raise LookupError(name)
+    return found
 
 
-def method(name: str, *args: Any, shown: str = "", extra: dict[str, Any] | None = None, **settings: Any) -> Case:
+def method(name: str, *args: Any, extra: Mapping[str, Any] | None = None, examples: int = 0, **settings: Any) -> Case:
     """Return the case that calls a method by its name in either library."""
-    return Case(shown or name, lambda lib: find(lib, name)(*args, **settings), extra=extra or {})
+    return Case(name, lambda lib: find(lib, name)(*args, **settings), extra=dict(extra or {}), examples=examples)
 
 
 def wrapped(name: str, inner: str, *args: Any, **settings: Any) -> Case:
@@ -38,43 +48,49 @@ def limited(name: str, *args: Any) -> Case:
     return Case(f"{name} + sgd", lambda lib: lib.chain(find(lib, name)(*args), lib.sgd(1e-3)))
 
 
-KEY = {"key": jax.random.key(0)}
-LOSS = {"value": 1.0}
-RATED = [
-    *("adabelief", "adamax", "adamaxw", "adan", "lion", "sign_sgd", "signum", "yogi"),
-    *("optimistic_gradient_descent", "optimistic_adam_v2"),
-    *("ademamix", "simplified_ademamix", "acprop", "adopt", "madgrad", "adamc"),
-]
-ELEMENTWISE = [
-    *(method(name, 1e-3) for name in RATED),
-    method("adadelta", 1.0),
-    method("rprop", 1e-3),
-    method("noisy_sgd", 1e-3, **KEY),
-    method("schedule_free_sgd", 1e-3),
-    method("schedule_free_adamw", 1e-3),
-    method("cocob"),
-    wrapped("cautious", "adamw"),
-    *(limited(name, *args) for name, *args in (("clip", 1.0), ("zero_nans",), ("keep_params_nonnegative",))),
-]
-WHOLE_TREE = [
-    *(method(name, 1e-3) for name in ("mars", "fromage", "lars", "lamb", "novograd")),
-    *(method(name) for name in ("prodigy", "dadapt_adamw", "dog", "dowg")),
-    method("polyak_sgd", extra=LOSS),
-    method("momo", extra=LOSS),
-    method("momo_adam", extra=LOSS),
-    method("lbfgs", 1e-3, linesearch=None),
-    wrapped("mechanize", "sgd"),
-    *(limited(name, *args) for name, *args in (("clip_by_global_norm", 1.0), ("normalize_by_update_norm",))),
-]
-OF_MATRICES = [
-    *(method(name, 1e-3) for name in ("adafactor", "sm3")),
-    *(limited(name, *args) for name, *args in (("centralize",), ("adaptive_grad_clip", 0.01))),
-]
-OF_LAYERS = [method(name, 1e-3) for name in ("muon", "galore", "scion", "soap", "psgd_kron")]
+def optimizers() -> list[str]:
+    """Return the names of gradtx's public optimizers: what makes a transform from a rate, and wraps none."""
+    found = []
+    for name in gradtx.__all__:
+        signature = inspect.signature(getattr(gradtx, name)) if inspect.isfunction(getattr(gradtx, name)) else None
+        if signature is None or signature.return_annotation is not gradtx.Transform or name.startswith("scale_by_"):
+            continue
+        first = [p.annotation for p in signature.parameters.values()][:1]
+        if first != [optax.GradientTransformation] and any(p.endswith("learning_rate") for p in signature.parameters):
+            found.append(name)
+    return found
+
+
+def half_square(params: Any) -> Any:
+    """Return half the sum of squares, an objective for methods that ask for one."""
+    return sum(0.5 * jnp.vdot(p, p) for p in jax.tree.leaves(params))
+
+
+LOSS, OBJECTIVE = {"value": 1.0}, {"obj_fn": half_square}
+# an optimizer that is called with its rate alone needs no line here
+OTHERWISE = {
+    case.name: case
+    for case in [
+        method("adadelta", 1.0),
+        *(method(name) for name in ("cocob", "dadapt_adamw", "dog", "dowg", "prodigy")),
+        *(method(name, extra=LOSS) for name in ("polyak_sgd", "momo", "momo_adam")),
+        method("dpsgd", 1e-3, 1.0, 1.0, 0, examples=2),
+        method("lbfgs", 1e-3, linesearch=None),
+        method("noisy_sgd", 1e-3, key=0),
+        method("sophia", 1e-3, extra=OBJECTIVE),
+    ]
+}
+SIZES = {name: MATRICES for name in ("adafactor", "sm3")}
+SIZES |= {name: LAYERS for name in ("galore", "muon", "scion", "shampoo", "soap")}
+LIMITS = [("clip", 1.0), ("zero_nans",), ("keep_params_nonnegative",), ("clip_by_global_norm", 1.0)]
 PLAN: list[tuple[Case, Size]] = [
-    *((case, BIG) for case in [*ELEMENTWISE, *WHOLE_TREE]),
-    *((case, MATRICES) for case in OF_MATRICES),
-    *((case, LAYERS) for case in OF_LAYERS),
+    *((OTHERWISE.get(name) or method(name, 1e-3), SIZES.get(name, BIG)) for name in optimizers()),
+    *(
+        (wrapped(name, inner), BIG)
+        for name, inner in (("cautious", "adamw"), ("mechanize", "sgd"), ("mechanize", "adam"))
+    ),
+    *((limited(*limit), BIG) for limit in [*LIMITS, ("normalize_by_update_norm",)]),
+    *((limited(*limit), MATRICES) for limit in (("centralize",), ("adaptive_grad_clip", 0.01))),
 ]
 
 
@@ -84,19 +100,19 @@ def libraries(case: Case) -> dict[str, Any]:
     for name, lib in LIBS.items():
         try:
             case.make(lib)
-            found[name] = lib
-        except TypeError:  # None is called: it has no such method
+        except LookupError:
             continue
+        found[name] = lib
     return found
 
 
-def catalogue_row(case: Case, size: Size, rounds: int) -> Row:
+def catalogue_row(case: Case, size: Size, rounds: int, cap: float) -> Row:
     """Measure one method: a donated step, gradtx and optax in turn beside a pass over memory, and trace + lower."""
     libs = libraries(case)
     lowered = lower_seconds(libs, case, size, 1)
     steps = {name: JaxStep(lib, case, size) for name, lib in libs.items()}
     memory = Pass(BIG)
-    times = race({**steps, "memory": memory}, rounds, cap=6.0)
+    times = race({**steps, "memory": memory}, rounds, cap=cap)
     rate = memory.bytes / statistics.median(times["memory"])
     row: Row = {"section": "catalogue", "case": case.name, "size": size.name}
     for name, step in steps.items():
@@ -104,6 +120,7 @@ def catalogue_row(case: Case, size: Size, rounds: int) -> Row:
         row[name] = {
             "ms": 1e3 * seconds,
             "share_of_floor": step.floor_bytes / rate / seconds,
+            "bytes_over_floor": step.moved_bytes / step.floor_bytes,
             "temporary_bytes": step.temporary_bytes,
             "lower_s": statistics.median(lowered[name]),
         }
@@ -116,4 +133,4 @@ def catalogue_row(case: Case, size: Size, rounds: int) -> Row:
 def catalogue_rows(only: list[str], *, quick: bool) -> list[Row]:
     """Measure every method of the catalogue, or those named."""
     plan = [(case, size) for case, size in PLAN if not only or case.name in only]
-    return [catalogue_row(case, size, 5 if quick else 21) for case, size in plan]
+    return [catalogue_row(case, size, *((5, 2.0) if quick else (21, 6.0))) for case, size in plan]

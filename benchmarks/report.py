@@ -5,24 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from cases import BIG, HALF, MANY
+from catalogue_report import catalogue_table
+from grid import amount, grid
 
 Row = dict[str, Any]
 TWICE = ["adafactor", "adadelta", "lars", "lamb", "lion", "sm3", "noisy_sgd", "adabelief", "adan"]
 NOISE = 0.95  # "not slower" on a machine that is never quite quiet
-
-
-def amount(count: float) -> str:
-    """Write bytes in a few characters."""
-    return f"{count / 1e6:.1f}M" if count >= 1e6 else f"{count / 1e3:.1f}k" if count >= 1e3 else f"{count:.0f}"
-
-
-def grid(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Write a table as Markdown, its columns aligned."""
-    rows = [list(columns), *map(list, lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    ruled = [rows[0], ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])], *rows[1:]]
-    cells = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in ruled]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def step_table(rows: Sequence[Row]) -> str:
@@ -73,21 +61,6 @@ def watch_table(rows: Sequence[Row]) -> str:
             x = row[kind]
             line = [f"{row['case']}, {kind}", f"{x['mean_ms']:.2f}", f"{x['ratio']:.3f}", amount(x["temporary_bytes"])]
             lines.append([*line, amount(x["record_bytes"]), str(x["parameter_sized"])])
-    return grid(columns, lines)
-
-
-def catalogue_table(rows: Sequence[Row]) -> str:
-    """Write the rows of the catalogue; a method that optax lacks has empty cells."""
-    columns = ["method", "size", "gradtx ms", "optax ms", "times faster", "floor", "optax floor", "temp", "optax temp"]
-    columns += ["trace+lower s", "times faster"]
-    lines = []
-    for row in rows:
-        ours, theirs = row["gradtx"], row.get("optax")
-        line = [row["case"], row["size"], f"{ours['ms']:.2f}", f"{theirs['ms']:.2f}" if theirs else ""]
-        line += [f"{row['faster']:.2f}" if theirs else "", f"{ours['share_of_floor']:.2f}"]
-        line += [f"{theirs['share_of_floor']:.2f}" if theirs else "", amount(ours["temporary_bytes"])]
-        line += [amount(theirs["temporary_bytes"]) if theirs else "", f"{ours['lower_s']:.3f}"]
-        lines.append([*line, f"{row['lower_faster']:.1f}" if theirs else ""])
     return grid(columns, lines)
 
 

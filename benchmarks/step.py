@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cases import BIG, CASES, HALF, MANY, SOME, Case, Size
 from catalogue import PLAN, catalogue_rows
+from catalogue_report import draw_catalogue
 from peers import cores
 from report import draw, print_report
 from sections import Row, flag_rows, flagged_rows, scan_row, step_rows, warm_up, watch_row
@@ -77,10 +78,11 @@ def main() -> None:
     parser.add_argument(
         "--sections", nargs="+", choices=SECTIONS, help="all but the catalogue; --quick leaves watch out"
     )
-    parser.add_argument("--all", action="store_true", help=f"the catalogue too, {len(PLAN)} methods more")
+    parser.add_argument("--all", action="store_true", help=f"the catalogue too, {len(PLAN)} steps more")
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
     parser.add_argument("--json", type=Path, help="write all numbers here")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
+    parser.add_argument("--catalogue-chart", type=Path, help="draw the catalogue's bar chart here (needs matplotlib)")
     parser.add_argument("--flagged", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.flagged:
@@ -94,8 +96,10 @@ def main() -> None:
     print_report(rows)
     if args.json:
         args.json.write_text(json.dumps({"where": here, "rows": rows}, indent=1) + "\n")
-    if args.chart:
+    if args.chart and any(row["section"] != "catalogue" for row in rows):
         draw(rows, args.chart)
+    if args.catalogue_chart:
+        draw_catalogue([row for row in rows if row["section"] == "catalogue"], args.catalogue_chart)
 
 
 if __name__ == "__main__":

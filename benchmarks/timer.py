@@ -34,7 +34,7 @@ class JaxStep:
     def __init__(self, lib: Any, case: Case, size: Size) -> None:
         """Compile it, and note what XLA says of its memory."""
         tx = case.make(lib)
-        self.params, self.grads = size.tree(0), size.tree(1)
+        self.params, self.grads = size.tree(0), case.of_examples(size.tree(1))
         self.state = jax.tree.map(jnp.copy, tx.init(self.params))  # some of optax's states alias the params
         step = jax.jit(step_of(lib, tx, case.extra), donate_argnums=(0, 1))
         lowered = step.lower(self.params, self.state, self.grads)
@@ -42,6 +42,7 @@ class JaxStep:
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
         self.temporary_bytes = self.compiled.memory_analysis().temp_size_in_bytes
+        self.moved_bytes = self.compiled.cost_analysis()["bytes accessed"]
         # the floor: read g, read and write p and each slot, once
         self.floor_bytes = nbytes(self.grads) + 2 * nbytes(self.params) + 2 * nbytes(self.state)
 
@@ -130,10 +131,11 @@ def lower_seconds(libs: Mapping[str, Any], case: Case, size: Size, repeats: int)
     for _ in range(repeats):
         for name, lib in libs.items():
             tx, params = case.make(lib), size.like()
+            grads = case.of_examples(params)
             state = jax.eval_shape(tx.init, params)
             jax.clear_caches()
             start = time.perf_counter()
-            jax.jit(step_of(lib, tx, case.extra), donate_argnums=(0, 1)).lower(params, state, params)
+            jax.jit(step_of(lib, tx, case.extra), donate_argnums=(0, 1)).lower(params, state, grads)
             seconds[name].append(time.perf_counter() - start)
     return seconds
 

@@ -30,6 +30,7 @@ from gradtx._core.arrays.numerics import (
     unbias,
     zeros,
 )
+from gradtx._core.arrays.turns import behind, in_turn
 from gradtx._core.contract.errors import LeafError
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Transform
@@ -67,9 +68,11 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "LearningRate",
     # arithmetic on one array
     "abs_sq",
+    "behind",
     "divide",
     "full",
     "held",
+    "in_turn",
     "one_number",
     "own_copy",
     "root",

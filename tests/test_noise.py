@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx._core.arrays.random import normal_like
+from gradtx._core.arrays.random import normal_like, threefry_normal
 
 GRADS = {"w": jnp.ones((8, 3)), "b": jnp.zeros(4)}
 
@@ -92,3 +92,18 @@ def test_each_leaf_of_a_mask_gets_its_own_entry_of_a_list() -> None:
     grads = {name: jnp.full(2, 9.0) for name in "abc"}
     u, _ = tx.update(grads, tx.init(grads), grads)
     assert [float(u[name][0]) for name in "abc"] == [0.0, 9.0, 1.0]
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (3, 0), (300, 400)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_the_numbers_are_those_of_jax(shape: tuple[int, ...], dtype: str) -> None:
+    key, x = jax.random.key(5), jnp.ones(shape, dtype)
+    chex.assert_trees_all_equal(jax.jit(normal_like)(key, x), jax.random.normal(key, shape, dtype))
+    if dtype == "float32":
+        drawn = threefry_normal(jax.random.key_data(key), shape)
+        chex.assert_trees_all_equal(drawn, jax.random.normal(key, shape, dtype))
+
+
+def test_another_kind_of_key_draws_its_own_numbers() -> None:
+    key, x = jax.random.key(5, impl="rbg"), jnp.ones(9, jnp.float32)
+    chex.assert_trees_all_equal(jax.jit(normal_like)(key, x), jax.random.normal(key, (9,), jnp.float32))

@@ -57,7 +57,7 @@ def scale_by_trust_ratio(
             params missing.
 
     Cost: no array; one pass to sum each of g and p, and one to multiply. In a chain what comes before is written out
-        once, one array for each leaf.
+        once, on one CPU device one leaf after another in the same memory.
 
     References:
         You et al. 2017, equation 6, https://arxiv.org/abs/1708.03888

@@ -85,7 +85,7 @@ def scale_by_acprop(
         return root(slots["nu"] * k.unbias + k.one_at_first) + k.eps, {"mu": mu, "nu": nu}
 
     hyper = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
-    return divide_by(Rule("scale_by_acprop", update, init, ("mu", "nu"), hyper, scalars=scalars))
+    return divide_by(Rule("scale_by_acprop", update, init, ("mu", "nu"), hyper, scalars=scalars, reads_old=True))
 
 
 @factory

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arrays.mean_squares import mean, mean_squares
 from gradtx.factors.ema import ema
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
@@ -29,6 +30,7 @@ from gradtx.rules import (
     divide_by,
     factory,
     held,
+    in_turn,
     root,
     steps,
     zeros,
@@ -46,11 +48,6 @@ def two_largest(shape: tuple[int, ...], smallest: int) -> tuple[int, int] | None
     """Return the axes of the second largest and of the largest dimension, None where one is below `smallest`."""
     axes = sorted(range(len(shape)), key=shape.__getitem__)
     return (axes[-2], axes[-1]) if len(axes) > 1 and shape[axes[-2]] >= smallest else None
-
-
-def mean(x: jax.Array, axis: int, *, keepdims: bool = False) -> jax.Array:
-    """Return the mean along an axis, 0 of nothing; divided before it is summed, since a sum of squares may overflow."""
-    return jnp.sum(x * (1.0 / max(x.shape[axis], 1)), axis, keepdims=keepdims)
 
 
 def whole_number(value: Any) -> int:
@@ -150,16 +147,18 @@ def scale_by_factored_rms(
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        squared, axes = held(abs_sq(g)) + k.epsilon, axes_of(g)
+        axes = axes_of(g)
         if axes is None:
-            v = k.keep * slots["v"] + k.add * squared
+            keep = in_turn(jnp.asarray(k.keep, slots["v"].dtype), k.turn)
+            v = keep * slots["v"] + k.add * (held(abs_sq(g)) + k.epsilon)
             return root(v), {**slots, "v": v}
         second, largest = axes
-        v_row = k.keep * slots["v_row"] + k.add * mean(squared, largest)
-        v_col = k.keep * slots["v_col"] + k.add * mean(squared, second)
+        rows, columns = mean_squares(g, (largest, second))
+        v_row = k.keep * slots["v_row"] + k.add * (rows + k.epsilon)
+        v_col = k.keep * slots["v_col"] + k.add * (columns + k.epsilon)
         whole = mean(v_row, second - (second > largest), keepdims=True)
         # roots before they are multiplied: the squares may leave float32's range
-        by_row = jnp.expand_dims(divide(root(v_row), root(whole)), largest)
+        by_row = jnp.expand_dims(divide(root(in_turn(v_row, k.turn)), root(whole)), largest)
         return by_row * jnp.expand_dims(root(v_col), second), {**slots, "v_row": v_row, "v_col": v_col}
 
     hyper: dict[str, Any] = {"epsilon": epsilon}
@@ -169,7 +168,9 @@ def scale_by_factored_rms(
         if decay_rate_fn is power_decay
         else {"decay_rate_fn": decay}
     )
-    return divide_by(Rule("scale_by_factored_rms", update, init, names, hyper, scalars=scalars, elementwise=False))
+    return divide_by(
+        Rule("scale_by_factored_rms", update, init, names, hyper, scalars=scalars, elementwise=False, writes=True)
+    )
 
 
 @factory

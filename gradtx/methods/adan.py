@@ -17,6 +17,7 @@ from gradtx.rules import (
     Slots,
     Transform,
     abs_sq,
+    behind,
     chain,
     factory,
     held,
@@ -93,7 +94,7 @@ def scale_by_adan(
         mu_diff = k.b2 * slots["mu_diff"] + (1 - k.b2) * diff
         nu = k.b3 * slots["nu"] + (1 - k.b3) * held(abs_sq(g + k.b2 * diff))
         m = k.unbias_mu * mu + k.ahead * mu_diff
-        new = {"mu": mu, "mu_diff": mu_diff, "nu": nu, "last": g}
+        new = {"mu": mu, "mu_diff": mu_diff, "nu": nu, "last": behind(g, mu_diff, nu)}
         return (m, root(nu * k.unbias_nu + k.eps_root) + k.eps), new
 
     hyper = {"b1": b1, "b2": b2, "b3": b3, "eps": eps, "eps_root": eps_root}

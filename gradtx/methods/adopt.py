@@ -17,6 +17,7 @@ from gradtx.rules import (
     Slots,
     Transform,
     abs_sq,
+    behind,
     chain,
     divide,
     factory,
@@ -110,11 +111,13 @@ def scale_by_adopt(
         ready = clipped(ready, k.clip_value_fn) if use_clipping else ready
         ready = lax.select(jnp.broadcast_to(k.first, g.shape), jnp.zeros_like(g), ready)
         mu = k.b1 * slots["mu"] + (1 - k.b1) * ready
-        nu = k.b2 * slots["nu"] + k.share * held(abs_sq(g))
-        return (k.b1 * mu + (1 - k.b1) * ready if nesterov else mu), {"mu": mu, "nu": nu}
+        nu = k.b2 * slots["nu"] + k.share * held(abs_sq(behind(g, mu)))
+        # b1 mu + (1-b1) h, with h in one place: XLA:CPU writes out a quotient that is read twice
+        ahead = k.b1 * k.b1 * slots["mu"] + (1 - k.b1) * (1 + k.b1) * ready
+        return (ahead if nesterov else mu), {"mu": mu, "nu": nu}
 
     hyper = {"b1": b1, "b2": b2, "eps": eps, **({"clip_value_fn": clip_value_fn} if use_clipping else {})}
-    return leafwise(Rule("scale_by_adopt", update, init, ("mu", "nu"), hyper, scalars=scalars))
+    return leafwise(Rule("scale_by_adopt", update, init, ("mu", "nu"), hyper, scalars=scalars, reads_old=nesterov))
 
 
 @factory

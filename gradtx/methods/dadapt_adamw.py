@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import after, check_whole, product, size, summed, times, total
+from gradtx._core.arrays.sums import after, check_whole, product, quotients, size, times, total
 from gradtx.rules import (
     Decay,
     Finite,
@@ -109,12 +109,10 @@ def dadapt_adamw(
         d, sums = tree.memory["estim_lr"], tree.slots["grad_sum"]
         gamma = d * k.of_step
         grads = [lax.convert_element_type(g, s.dtype) for g, s in zip(tree.grads, sums, strict=True)]
-        scaled = [
-            divide(product(g, s), root(nu) + lax.convert_element_type(k.eps, nu.dtype))
-            for g, s, nu in zip(grads, sums, tree.slots["exp_avg_sq"], strict=True)
-        ]
+        along = [product(g, s) for g, s in zip(grads, sums, strict=True)]
         b2, share = jnp.asarray(k.b2, d.dtype), 1 - jnp.asarray(k.b3, d.dtype)
-        slope, known = after(total([summed(x) for x in scaled]), {"gamma": gamma, "b2": b2, "into_sum": share * gamma})
+        slope = quotients(along, tree.slots["exp_avg_sq"], k.eps)
+        slope, known = after(slope, {"gamma": gamma, "b2": b2, "into_sum": share * gamma})
         # as the rule writes it, so that XLA computes it once
         new = [times(k.b3, s) + times(known["into_sum"], g) for s, g in zip(sums, grads, strict=True)]
         numerator = k.b3 * tree.memory["numerator_weighted"] + known["into_sum"] * slope

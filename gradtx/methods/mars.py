@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.norm import AVERAGE, check_axes, shrunk_norm
+from gradtx._core.arrays.norm import AVERAGE, SHRINK, check_axes, shrunk_square, total
 from gradtx._core.arrays.numerics import wider
+from gradtx._core.arrays.turns import first_turn, next_turn, takes_turns
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import (
@@ -25,9 +26,11 @@ from gradtx.rules import (
     Transform,
     Tree,
     abs_sq,
+    behind,
     chain,
     factory,
     held,
+    in_turn,
     quotient,
     root,
     scalar_dtype,
@@ -47,12 +50,16 @@ def corrected(g: jax.Array, last: jax.Array, weight: jax.Array) -> jax.Array:
     return g + lax.convert_element_type(lax.convert_element_type(weight, g.real.dtype), dtype) * (g - last)
 
 
-def share_of(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
-    """Return what bounds the norm of all leaves, NaN where it is not finite.
-
-    For leaves that are computed on the way: XLA:CPU writes those out for a sum anyway, one at a time.
-    """
-    excess = shrunk_norm(leaves, bound)
+def share_of(grads: list[jax.Array], lasts: list[jax.Array], weight: jax.Array, bound: jax.Array) -> jax.Array:
+    """Return what bounds the norm of all corrected gradients, NaN where it is not finite."""
+    squares, turn = [], first_turn()
+    for g, last in zip(grads, lasts, strict=True):
+        # with scalars of its own, for XLA:CPU would make one array of a scalar that many leaves are multiplied by
+        own = turn if takes_turns(g) else None
+        c = corrected(g, last, in_turn(weight, own))
+        squares.append(shrunk_square(c, in_turn(SHRINK / bound, own)))
+        turn = turn if own is None else next_turn(squares[-1])
+    excess = root(total(squares, bound.dtype)) * (1.0 / SHRINK)
     return jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)
 
 
@@ -94,7 +101,7 @@ def scale_by_mars(
     Raises:
         ValueError: a hyperparameter is out of its range; a leaf that varies over a manual axis of `shard_map`.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+    Cost: 3 arrays per parameter; one pass for the norm and one more.
 
     References:
         Yuan et al. 2024, Algorithm 2 (MARS-AdamW) in its approximate form, https://arxiv.org/abs/2411.10438
@@ -121,16 +128,16 @@ def scale_by_mars(
         bound = jnp.asarray(k.max_norm, scalar_dtype())
         if per_array:
             return {"bound": bound}, {}
-        leaves = [corrected(g, last, k.weight) for g, last in zip(tree.grads, tree.slots["last"], strict=True)]
-        return {"share": share_of(leaves, bound)}, {}
+        return {"share": share_of(tree.grads, tree.slots["last"], k.weight, bound)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[Any, Slots]:
         del p
-        c = corrected(g, slots["last"], k.weight)
+        # computed anew once the norm is known, or XLA would keep what was summed up for it
+        c = corrected(in_turn(g, k.turn) if per_array else behind(g, k.share), slots["last"], k.weight)
         d = c * (clip_factor([c], k.bound) if per_array else k.share)
         mu = k.b1 * slots["mu"] + (1 - k.b1) * d
         nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(d))
-        return (k.unbias_mu * mu, root(nu * k.unbias_nu) + k.eps), {"mu": mu, "nu": nu, "last": g}
+        return (k.unbias_mu * mu, root(nu * k.unbias_nu) + k.eps), {"mu": mu, "nu": nu, "last": behind(g, mu, nu)}
 
     rule = Rule(
         "scale_by_mars",
@@ -142,6 +149,7 @@ def scale_by_mars(
         scalars=scalars,
         whole_tree=whole_tree,
         elementwise=not per_array,
+        writes=per_array,
     )
     return quotient(rule)
 
@@ -187,7 +195,7 @@ def mars(
     Raises:
         ValueError: a hyperparameter is out of its range, or the mask does not fit the params.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass for the norm and one more.
+    Cost: 3 arrays per parameter; one pass for the norm and one more.
 
     References:
         Yuan et al. 2024, Algorithm 2, https://arxiv.org/abs/2411.10438

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, products, summed, times, total
+from gradtx._core.arrays.sums import check_whole, products, quotients
 from gradtx.methods.momo import averages, loss, mean, step_of
 from gradtx.rules import (
     Decay,
@@ -22,6 +22,7 @@ from gradtx.rules import (
     Transform,
     Tree,
     abs_sq,
+    behind,
     divide,
     factory,
     held,
@@ -107,9 +108,8 @@ def momo_adam(
         m = mean(k.b1, tree.slots["exp_avg"], tree.grads)
         squares = [held(abs_sq(lax.convert_element_type(g, x.dtype))) for g, x in zip(tree.grads, m, strict=True)]
         v = mean(k.b2, tree.slots["exp_avg_sq"], squares)
-        sigma = [root(times(k.unbias_v, x)) + lax.convert_element_type(k.eps, x.dtype) for x in v]
-        scaled = [summed(divide(abs_sq(x), s)) for x, s in zip(m, sigma, strict=True)]
-        sums = {"slope": products(m, tree.params), "square": total(scaled)}
+        scaled = quotients([abs_sq(x) for x in m], v, k.eps, k.unbias_v)
+        sums = {"slope": products(m, tree.params), "square": scaled}
         model = SimpleNamespace(**sums, weight=1.0 / k.unbias_m)
         tau, bound = step_of(k, tree.memory, new, model)
         return {"tau": tau}, {**new, **bound}
@@ -117,7 +117,8 @@ def momo_adam(
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         m = k.b1 * slots["exp_avg"] + (1 - k.b1) * g
         v = k.b2 * slots["exp_avg_sq"] + (1 - k.b2) * held(abs_sq(g))
-        u = -k.tau * divide(m, root(v * k.unbias_v) + k.eps) - k.shrink * p
+        # the root anew once tau is known, or XLA would keep what was summed up for it
+        u = -k.tau * divide(m, root(behind(v, k.tau) * k.unbias_v) + k.eps) - k.shrink * p
         return u, {"exp_avg": m, "exp_avg_sq": v}
 
     start = {"lb": read(lower_bound, jnp.zeros((), jnp.int32))} if adapt_lower_bound else {}

@@ -44,7 +44,7 @@ def scale_by_optimistic_gradient(alpha: Finite = 1.0, beta: Finite = 1.0) -> Tra
     Raises:
         ValueError: alpha or beta is not finite.
 
-    Cost: 1 array per parameter, and a copy of it; one pass.
+    Cost: 1 array per parameter; one pass.
 
     References:
         Mokhtari, Ozdaglar & Pattathil 2020, equation 6, https://arxiv.org/abs/1901.08511
@@ -70,7 +70,18 @@ def scale_by_optimistic_gradient(alpha: Finite = 1.0, beta: Finite = 1.0) -> Tra
 
     hyper = {"alpha": alpha, "beta": beta}
     names = ("previous_gradient",)
-    return leafwise(Rule("scale_by_optimistic_gradient", update, init, names, hyper, scalars=scalars, role="direction"))
+    return leafwise(
+        Rule(
+            "scale_by_optimistic_gradient",
+            update,
+            init,
+            names,
+            hyper,
+            scalars=scalars,
+            role="direction",
+            reads_old=True,
+        )
+    )
 
 
 @factory
@@ -94,7 +105,7 @@ def optimistic_gradient_descent(learning_rate: LearningRate, alpha: Finite = 1.0
     Raises:
         ValueError: a hyperparameter is out of its range.
 
-    Cost: 1 array per parameter, and a copy of it; one pass.
+    Cost: 1 array per parameter; one pass.
 
     References:
         Mokhtari, Ozdaglar & Pattathil 2020, equation 6, https://arxiv.org/abs/1901.08511
@@ -150,7 +161,7 @@ def optimistic_adam(
         ValueError: a hyperparameter is out of its range.
         TypeError: learning_rate is an event schedule beside an optimism.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass.
+    Cost: 3 arrays per parameter; one pass.
 
     References:
         Daskalakis et al. 2018, Algorithm 1, https://arxiv.org/abs/1711.00141
@@ -206,7 +217,7 @@ def optimistic_adam_v2(
     Raises:
         ValueError: a hyperparameter is out of its range.
 
-    Cost: 3 arrays per parameter, and a copy of one; one pass.
+    Cost: 3 arrays per parameter; one pass.
 
     References:
         Daskalakis et al. 2018, Algorithm 1, https://arxiv.org/abs/1711.00141

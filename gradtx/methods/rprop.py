@@ -8,7 +8,20 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.contract.errors import message
-from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, chain, factory, full, leafwise, zeros
+from gradtx.rules import (
+    Hyper,
+    NonNegative,
+    Range,
+    Rule,
+    Slots,
+    Transform,
+    behind,
+    chain,
+    factory,
+    full,
+    leafwise,
+    zeros,
+)
 from gradtx.schedules.apply import scale
 
 Shrink = Annotated[Hyper, Range("(0, 1]")]
@@ -23,13 +36,17 @@ def check_order(least: Any, most: Any) -> None:
         raise ValueError(message("scale_by_rprop", "min_step_size", got, f"at most max_step_size = {most!r}", fix))
 
 
-def turned(g: jax.Array, size: jax.Array, last: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, ...]:
-    """Return where the gradient turned, the next step size, and the sign to remember; NaN stays in the size."""
-    sign = jnp.sign(g)
-    agree = sign * lax.convert_element_type(last, g.dtype)
+def next_size(size: jax.Array, agree: jax.Array, k: SimpleNamespace) -> jax.Array:
+    """Return the next step size where the product of the signs is `agree`; NaN stays in it."""
     factor = jnp.where(agree > 0, k.eta_plus, jnp.where(agree < 0, k.eta_minus, agree))
     bounded = jnp.minimum(jnp.maximum(size * factor, k.min_step_size), k.max_step_size)
-    return agree < 0, jnp.where(agree == 0, size, bounded), jnp.where(agree < 0, jnp.zeros_like(sign), sign)
+    return jnp.where(agree == 0, size, bounded)
+
+
+def next_sign(g: jax.Array, last: jax.Array) -> jax.Array:
+    """Return the sign to remember: 0 where the gradient has turned."""
+    sign = jnp.sign(g)
+    return jnp.where(sign * last < 0, jnp.zeros_like(sign), sign)
 
 
 @factory
@@ -69,7 +86,7 @@ def scale_by_rprop(
     Raises:
         ValueError: a hyperparameter is out of its range, or min_step_size > max_step_size.
 
-    Cost: 1.25 arrays per parameter; one pass; delayed, a copy of them besides.
+    Cost: 1.25 arrays per parameter; one pass.
 
     References:
         Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623
@@ -97,10 +114,13 @@ def scale_by_rprop(
             parts = [({key: part(x) for key, x in slots.items()}, part(g)) for part in (jnp.real, jnp.imag)]
             (u, new), (v, other) = (update(x, own, p, k) for own, x in parts)
             return lax.complex(u, v), {key: lax.complex(new[key], other[key]) for key in new}
-        turn, size, sign = turned(g, slots["step_sizes"], slots["signs"], k)
-        step = slots["step_sizes"] * lax.convert_element_type(slots["signs"], g.dtype) if delayed else size * sign
+        last = lax.convert_element_type(slots["signs"], g.dtype)
+        agree = jnp.sign(g) * last
+        size = next_size(slots["step_sizes"], agree, k)
+        sign = next_sign(behind(g, size), last)
+        step = slots["step_sizes"] * last if delayed else size * sign
         signs = lax.convert_element_type(sign, slots["signs"].dtype)
-        return jnp.where(turn, jnp.zeros_like(step), step), {"step_sizes": size, "signs": signs}
+        return jnp.where(agree < 0, jnp.zeros_like(step), step), {"step_sizes": size, "signs": signs}
 
     hyper = {
         "eta_minus": eta_minus,
@@ -109,7 +129,9 @@ def scale_by_rprop(
         "max_step_size": max_step_size,
     }
     ranges = {"max_step_size": Range("(0, inf]")}
-    return leafwise(Rule("scale_by_rprop", update, init, ("step_sizes", "signs"), hyper, ranges, role="direction"))
+    return leafwise(
+        Rule("scale_by_rprop", update, init, ("step_sizes", "signs"), hyper, ranges, role="direction", reads_old=True)
+    )
 
 
 @factory
@@ -144,7 +166,7 @@ def rprop(
     Raises:
         ValueError: a hyperparameter is out of its range, or min_step_size > max_step_size.
 
-    Cost: 1.25 arrays per parameter; one pass; delayed, a copy of them besides.
+    Cost: 1.25 arrays per parameter; one pass.
 
     References:
         Riedmiller & Braun 1993, https://doi.org/10.1109/ICNN.1993.298623; Igel & Huesken 2003, https://doi.org/10.1016/S0925-2312(01)00700-7

@@ -22,6 +22,7 @@ from gradtx.rules import (
     divide,
     factory,
     held,
+    in_turn,
     leafwise,
     root,
     zeros,
@@ -105,7 +106,9 @@ def scale_by_sm3(b1: Decay | None = 0.9, b2: Momentum = 1.0, eps: NonNegative = 
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        v = k.b2 * held(bound(slots["nu"], g)) + k.add * held(abs_sq(g))
+        # v is written out for its maxima, of which a vector has none
+        covers = slots["nu"] if g.ndim < 2 else tuple(in_turn(n, k.turn) for n in slots["nu"])
+        v = k.b2 * held(bound(covers, g)) + k.add * held(abs_sq(g))
         scaled, nu = divide(g, root(v + k.eps)), largest(v)
         if b1 is None:
             return scaled, {"nu": nu}
@@ -114,7 +117,9 @@ def scale_by_sm3(b1: Decay | None = 0.9, b2: Momentum = 1.0, eps: NonNegative = 
 
     hyper = {"b2": b2, "eps": eps} if b1 is None else {"b1": b1, "b2": b2, "eps": eps}
     names = ("nu",) if b1 is None else ("mu", "nu")
-    rule = Rule("scale_by_sm3", update, init, names, hyper, scalars=scalars, elementwise=False, role="direction")
+    rule = Rule(
+        "scale_by_sm3", update, init, names, hyper, scalars=scalars, elementwise=False, role="direction", writes=True
+    )
     return leafwise(rule)
 
 

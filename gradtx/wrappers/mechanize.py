@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.sums import check_whole, moved, products, square
@@ -25,6 +26,7 @@ from gradtx.rules import (
     Slots,
     Transform,
     Tree,
+    behind,
     divide,
     factory,
     leafwise,
@@ -46,8 +48,11 @@ def tuner(weight_decay: Any, eps: Any, s_init: Any, num_betas: int) -> Transform
         m, v, r, s = (tree.memory[name] for name in "mvrs")
         b = jnp.asarray(betas, scalar_dtype())
         before = jnp.sum(s) + k.eps
-        pull = k.weight_decay * jnp.sum(s) * root(square(grads)) / (root(square(tree.params)) + k.eps)
-        h = (products(back, grads) + pull * products(back, tree.params)) / before
+        # apart from the squares that the base optimizer takes, as `again` from `back`: XLA would store them for both
+        apart = [lax.optimization_barrier(g) for g in grads]
+        pull = k.weight_decay * jnp.sum(s) * root(square(apart)) / (root(square(tree.params)) + k.eps)
+        again = moved([lax.optimization_barrier(x) for x in tree.slots["x0"]], tree.params)
+        h = (products(back, grads) + pull * products(again, tree.params)) / before
         won = b * r + s * jnp.clip(h, -m, m)
         largest = jnp.maximum(b * m, jnp.abs(h) + k.eps)
         squares = b**2 * v + h**2
@@ -57,7 +62,7 @@ def tuner(weight_decay: Any, eps: Any, s_init: Any, num_betas: int) -> Transform
         return {"total": total, "back": 1.0 - total / before}, {"m": largest, "v": squares, "r": won, "s": scale}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        return k.back * (slots["x0"] - p) + k.total * g, slots
+        return k.back * (behind(slots["x0"], k.back) - p) + k.total * g, slots
 
     nothing, first = np.zeros(num_betas), read(s_init, jnp.zeros((), jnp.int32))
     start = np.full(num_betas, first) if isinstance(first, float) else jnp.full(num_betas, first)

@@ -46,11 +46,16 @@ RANGES = {
 }
 
 
-def average_iterates(learning_rate: Any, b1: Any, weight_lr_power: Any, state_dtype: Any) -> Transform:
+def average_iterates(
+    learning_rate: Any, b1: Any, weight_lr_power: Any, state_dtype: Any, *, reads_old: bool = False
+) -> Transform:
     """Return the transform that turns an update of z into one of y, and keeps z.
 
     y' = b1 x' + (1-b1) z', x' = (1-c) x + c z' and z' = z + d give y' - y = (1 - q) (z' - y) + q (1-B) d, with B the b1
     of the last step and q = (1-c) b1 / B: no x is needed, nor the old z.
+
+    With `reads_old` it is (1 - q) (z - y) + (1 - q B) d, where d stands once: a quotient that is read twice is written
+    out by XLA:CPU. z then waits for y, and d must not read y, which z would find overwritten.
     """
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -60,11 +65,13 @@ def average_iterates(learning_rate: Any, b1: Any, weight_lr_power: Any, state_dt
         total = tree.memory["weight_sum"] + weight
         before = jnp.where(tree.count == 0, share, tree.memory["b1"])  # x, y and z are one at the start
         kept = (1.0 - divide(weight, total)) * share / before
-        scalars = {"to_z": 1.0 - kept, "along": kept * (1.0 - before)}
+        scalars = {"to_z": 1.0 - kept, "along": kept * (1.0 - before), "of_step": 1.0 - kept * before}
         return scalars, {"b1": share, "max_lr": largest, "weight_sum": total}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         z = slots["z"] + g
+        if reads_old:
+            return k.to_z * (slots["z"] - p) + k.of_step * g, {"z": z}
         return k.to_z * (z - p) + k.along * g, {"z": z}
 
     rule = Rule(
@@ -79,6 +86,7 @@ def average_iterates(learning_rate: Any, b1: Any, weight_lr_power: Any, state_dt
         whole_tree=whole_tree,
         memory={"b1": 1.0, "max_lr": 0.0, "weight_sum": 0.0},
         looks=False,
+        reads_old=reads_old,
     )
     return leafwise(rule)
 
@@ -134,14 +142,16 @@ def schedule_free(
         (2.5, 3.0)
     """
     check_member("schedule_free", "base_optimizer", base_optimizer)
-    settings = {
-        "base_optimizer": base_optimizer,
-        "learning_rate": learning_rate,
-        "b1": b1,
-        "weight_lr_power": weight_lr_power,
-    }
-    both = chain(base_optimizer, average_iterates(learning_rate, b1, weight_lr_power, state_dtype))
-    return Transform.of(both.body, Info(settings, wrapped("schedule_free", settings)))
+    return averaged(base_optimizer, learning_rate, b1, weight_lr_power, state_dtype)
+
+
+def averaged(
+    base: Any, learning_rate: Any, b1: Any, weight_lr_power: Any, state_dtype: Any, *, reads_old: bool = False
+) -> Transform:
+    """Return `schedule_free` of a base optimizer; `reads_old` as in `average_iterates`."""
+    settings = {"base_optimizer": base, "learning_rate": learning_rate, "b1": b1, "weight_lr_power": weight_lr_power}
+    average = average_iterates(learning_rate, b1, weight_lr_power, state_dtype, reads_old=reads_old)
+    return Transform.of(chain(base, average).body, Info(settings, wrapped("schedule_free", settings)))
 
 
 def average_at(y: jax.Array, z: jax.Array, b1: jax.Array) -> jax.Array:

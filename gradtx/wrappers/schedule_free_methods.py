@@ -10,7 +10,7 @@ from gradtx.methods.sgd import sgd
 from gradtx.rules import Decay, Finite, LearningRate, NonNegative, Transform, chain, factory
 from gradtx.schedules.apply import scale_by_learning_rate
 from gradtx.schedules.optax_names import warmup_constant_schedule
-from gradtx.wrappers.schedule_free import Share, schedule_free
+from gradtx.wrappers.schedule_free import Share, averaged, schedule_free
 
 
 def after_warmup(learning_rate: Any, warmup_steps: int | None) -> Any:
@@ -118,4 +118,5 @@ def schedule_free_adamw(
     rate = after_warmup(learning_rate, warmup_steps)
     scaled = scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True)
     base = chain(scaled, add_decayed_weights(weight_decay), scale_by_learning_rate(rate))
-    return schedule_free(base, rate, b1, weight_lr_power, state_dtype)
+    decays = not (isinstance(weight_decay, (int, float)) and weight_decay == 0)  # then its update reads the parameters
+    return averaged(base, rate, b1, weight_lr_power, state_dtype, reads_old=not decays)

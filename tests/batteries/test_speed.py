@@ -27,9 +27,9 @@ STEPS = {row.name: row for row in [*ROWS, *CASES] if row.speed is not None}
 SCALARS = 2 * KIB  # room for scalars when XLA changes; far below a leaf
 
 
-def shapes(tx: gradtx.Transform, leaves: int, leaf: int) -> tuple[Any, Any]:
+def shapes(tx: gradtx.Transform, leaves: int, leaf: tuple[int, ...]) -> tuple[Any, Any]:
     """Return the params and the state of a step as shapes."""
-    params = {f"w{i:03d}": jax.ShapeDtypeStruct((leaf,), jnp.float32) for i in range(leaves)}
+    params = {f"w{i:03d}": jax.ShapeDtypeStruct(leaf, jnp.float32) for i in range(leaves)}
     return params, jax.eval_shape(tx.init, params)
 
 
@@ -48,7 +48,7 @@ def measured() -> dict[str, dict[str, float]]:
     out = {}
     for name, row in STEPS.items():
         tx = row.make()
-        params, state = shapes(tx, LEAVES, LEAF)
+        params, state = shapes(tx, LEAVES, row.speed.shape)
         compiled = jax.jit(step(tx), donate_argnums=(0, 1)).lower(params, state, params).compile()
         slots = sum(x.size for x in jax.tree.leaves(state)) / (LEAVES * LEAF)
         floor = 4 * LEAVES * LEAF * (3 + 2 * slots)

@@ -17,6 +17,56 @@ def watch(file: str, *names: str) -> tuple[str, ...]:
 MUTANTS: list[Mutant] = [
     *OF_METHODS,
     *OF_MIGRATION,
+    # leaves and slots that wait for each other
+    Mutant(
+        "turns: a number that is not 1",
+        "_core/arrays/turns.py",
+        "jnp.abs(x) < -1.0",
+        "jnp.abs(x) < 1.0",
+        ("test_turns.py::test_the_number_is_always_1",),
+    ),
+    Mutant(
+        "turns: infinite complex numbers times 1",
+        "_core/arrays/turns.py",
+        "is_real = not jnp.iscomplexobj(x)",
+        "is_real = True",
+        ("test_turns.py::test_a_leaf_waits_only_where_it_helps",),
+    ),
+    Mutant(
+        "turns: on every platform",
+        "_core/arrays/turns.py",
+        "cpu=one, default=jnp.ones_like",
+        "cpu=one, default=one",
+        ("test_turns.py::test_nothing_waits_on_another_platform",),
+    ),
+    Mutant(
+        "turns: the update of slots that wait",
+        KERNEL,
+        "return u, run(g, slots, *arguments[2:])[1], turn",
+        "return run(g, slots, *arguments[2:])",
+        speed("a_step_writes_no_temporary_array[acprop]"),
+    ),
+    Mutant(
+        "turns: all leaves at once",
+        KERNEL,
+        "next_turn(u) if waits else turn",
+        "turn",
+        speed("a_step_writes_no_temporary_array[lamb]"),
+    ),
+    Mutant(
+        "means of squares: rows for columns",
+        "_core/arrays/mean_squares.py",
+        "if axes[0] == lead else",
+        "if axes[0] != lead else",
+        ("test_turns.py::test_means_of_squares_by_slices",),
+    ),
+    Mutant(
+        "means of squares: never by slices",
+        "_core/arrays/mean_squares.py",
+        "fits = most < float(jnp.finfo(most.dtype).max) / 4",
+        "fits = most < jnp.inf",
+        ("test_turns.py::test_means_of_squares_by_slices", "test_adafactor.py::test_updates_stay_finite"),
+    ),
     # functions of gradients and parameters
     Mutant(
         "average: the steps the other way round",

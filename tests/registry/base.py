@@ -27,11 +27,13 @@ class Speed(NamedTuple):
             XLA's CPU loops write one array each, so g is read again for each slot, and each slot again for p.
         fused: the same with XLA's multi-output fusion, which writes p and all slots in one loop; None where it cannot,
             because the loop has more than 14 operands, numbers among them.
+        shape: how a leaf's numbers are laid out.
     """
 
     temporary: int
     moved: float
     fused: float | None = 1.0
+    shape: tuple[int, ...] = (1_000_000,)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

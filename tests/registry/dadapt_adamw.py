@@ -2,7 +2,7 @@
 
 import math
 
-from tests.registry.base import ELEMENTS, Mutant, reference_of, row
+from tests.registry.base import ELEMENTS, Mutant, Speed, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at, copy, elements, halving, like, ratio, rising
 
 
@@ -51,7 +51,7 @@ OPTIMIZER = {
 ROWS = [
     row(
         "dadapt_adamw",
-        traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True},
+        traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True, "speed": Speed(4_002_000, 17.4 / 9, fused=None)},
         learning_rate=0.5,
         betas=(0.5, 0.9),
         eps=0.1,

@@ -51,7 +51,7 @@ MASKS = {
 ROWS = [
     row(
         "lars",
-        traits={**LARS, "hyper": "learning_rate", "optax": True, "speed": Speed(24_006_000, 3.0, fused=3.0)},
+        traits={**LARS, "hyper": "learning_rate", "optax": True, "speed": Speed(4_006_000, 3.0, fused=3.0)},
         learning_rate=0.1,
         weight_decay=0.01,
         trust_coefficient=0.5,

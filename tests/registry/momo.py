@@ -171,16 +171,16 @@ MUTANTS = [
     ),
     Mutant(
         "momo_adam: the norm without sigma",
-        SECOND,
-        "divide(abs_sq(x), s)",
-        "abs_sq(x)",
+        "_core/arrays/sums.py",
+        "m * jnp.sign(sigma) / jnp.maximum(sigma, least)",
+        "m",
         optax_of("momo_adam[optax, adapted]"),
     ),
     Mutant(
         "momo_adam: v not corrected in the norm",
         SECOND,
-        "root(times(k.unbias_v, x))",
-        "root(x)",
+        "v, k.eps, k.unbias_v)",
+        "v, k.eps)",
         falls("momo_adam", adapts=True),
     ),
 ]

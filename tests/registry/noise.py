@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tests.registry.base import Mutant, case_of, reference_of, row
+from tests.registry.base import Mutant, Speed, case_of, reference_of, row
 from tests.registry.numbers import Hyper, Store, Tree, at, halving, rising
 from tests.registry.scale import scale_by_learning_rate
 from tests.registry.threefry import key_of, normal, split
@@ -43,9 +43,15 @@ def noisy_sgd(
 # the noise of a leaf depends on its place in the tree, that of an element on its place in the leaf
 RANDOM = {"laws": (), "random": True, "numbers_only": ("key", "seed")}
 OPTIMIZER = {**RANDOM, "reference": noisy_sgd, "kind": "optimizer"}
+DRAWN = Speed(1_500, 1.0, fused=None)  # keys and scalars: the noise is drawn in the loop that adds it
 ROWS = [
     row("add_noise", traits={**RANDOM, "reference": add_noise, "hyper": "eta"}, eta=0.5, gamma=0.55, seed=5),
-    row("noisy_sgd", traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True}, learning_rate=0.1, key=0),
+    row(
+        "noisy_sgd",
+        traits={**OPTIMIZER, "hyper": "learning_rate", "optax": True, "speed": DRAWN},
+        learning_rate=0.1,
+        key=0,
+    ),
 ]
 CASES = [
     row("add_noise", "as optax", traits={**RANDOM, "optax": True}, eta=2.0, gamma=1.5, key=11),
@@ -55,6 +61,13 @@ CASES = [
 
 FILE = "factors/noise.py"
 MUTANTS = [
+    Mutant(
+        "noise: a rotation too far",
+        "_core/arrays/random.py",
+        "(13, 15, 26, 6)",
+        "(13, 15, 26, 7)",
+        ("test_noise.py::test_the_numbers_are_those_of_jax",),
+    ),
     Mutant("noise: the same at every step", FILE, "stays, now =", "now, stays =", reference_of("add_noise")),
     Mutant(
         "noise: one key for all leaves",

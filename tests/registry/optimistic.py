@@ -59,14 +59,13 @@ ROWS = [
     row("scale_by_optimistic_gradient", traits={**PLAIN, "hyper": "beta", "optax": True}, alpha=0.5, beta=2.0),
     row(
         "optimistic_gradient_descent",
-        # XLA copies the old gradient, which is read for p after the slot is written
-        traits={**DESCENT, "hyper": "learning_rate", "optax": True, "speed": Speed(24_100_000, 8 / 5)},
+        traits={**DESCENT, "hyper": "learning_rate", "optax": True, "speed": Speed(500, 6 / 5)},
         learning_rate=0.1,
     ),
     row("optimistic_adam", traits={**FIRST, "hyper": "learning_rate", "optax": True}, learning_rate=0.1),
     row(
         "optimistic_adam_v2",
-        traits={**SECOND, "hyper": "alpha", "optax": True},
+        traits={**SECOND, "hyper": "alpha", "optax": True, "speed": Speed(500, 16 / 9, fused=None)},
         learning_rate=0.1,
     ),
 ]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tests.registry.base import Mutant, case_of, reference_of, row
+from tests.registry.base import Mutant, Speed, case_of, reference_of, row
 from tests.registry.numbers import Hyper, Tree, at, elements, halving, like, rising
 
 
@@ -63,7 +63,7 @@ ROWS = [
     ),
     row(
         "rprop",
-        traits={**OPTIMIZER, "hyper": "eta_minus", "optax": True},
+        traits={**OPTIMIZER, "hyper": "eta_minus", "optax": True, "speed": Speed(0, 9 / 7, fused=None)},
         learning_rate=0.1,
     ),
 ]
@@ -97,14 +97,14 @@ MUTANTS = [
     Mutant(
         "rprop: shrinks twice for one turn",
         FILE,
-        "jnp.where(agree < 0, jnp.zeros_like(sign), sign)",
+        "jnp.where(sign * last < 0, jnp.zeros_like(sign), sign)",
         "sign",
         reference_of("rprop"),
     ),
     Mutant(
         "rprop: moves where it has turned",
         FILE,
-        "jnp.where(turn, jnp.zeros_like(step), step)",
+        "jnp.where(agree < 0, jnp.zeros_like(step), step)",
         "step",
         reference_of("rprop"),
     ),

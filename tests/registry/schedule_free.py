@@ -98,8 +98,8 @@ def round_sgd(library: Any, *, learning_rate: Any, **settings: Any) -> Any:
 WRAPPER = {"reference": schedule_free, "maker": round_sgd, "kind": "wrapper", "position": True, "fused": FUSED}
 SGD = {"reference": schedule_free_sgd, "kind": "optimizer", "position": True, "fused": FUSED}
 ADAMW = {"reference": schedule_free_adamw, "kind": "optimizer", "position": True, "fused": FUSED}
-# z and y both read AdamW's quotient, which XLA:CPU writes out without its flag
-WRITTEN = Speed(24_000_196, 2.0)
+# with decay z and y both read AdamW's quotient, which XLA:CPU writes out without its flag
+WRITTEN, WAITS = Speed(24_000_196, 2.0), Speed(500, 12 / 7)
 ROUND = {"around": lambda library, tx: library.schedule_free(tx, 0.1), "idle": False}
 ROWS = [
     row("schedule_free", traits={**WRAPPER, **ROUND, "hyper": "b1", "optax": True}, learning_rate=0.1, b1=0.5),
@@ -119,6 +119,7 @@ ROWS = [
     ),
 ]
 CASES = [
+    row("schedule_free_adamw", "plain", traits={**ADAMW, "optax": True, "speed": WAITS}, learning_rate=0.1, b1=0.5),
     row("schedule_free", "schedules", traits=WRAPPER, learning_rate=halving, b1=rising, weight_lr_power=halving),
     row("schedule_free", "from 0", traits=WRAPPER, learning_rate=from_zero),
     row("schedule_free_sgd", "warm-up", traits=SGD, learning_rate=0.1, warmup_steps=3, weight_decay=halving),
@@ -155,5 +156,12 @@ MUTANTS = [
         "k.to_z * (z - p)",
         'k.to_z * (slots["z"] - p)',
         reference_of("schedule_free"),
+    ),
+    Mutant(
+        "schedule_free: the share of the step where z is new",
+        FILE,
+        "k.of_step * g",
+        "k.along * g",
+        case_of("schedule_free_adamw[plain]"),
     ),
 ]

@@ -62,6 +62,12 @@ ROWS = [
     ),
 ]
 CASES = [
+    row(
+        "sm3",
+        "matrices",  # v is written out for its maxima, one leaf after another
+        traits={**OPTIMIZER, "speed": Speed(4_002_000, 12 / 5, fused=None, shape=(1000, 1000))},
+        learning_rate=0.1,
+    ),
     row("sm3", "no momentum", traits=OPTIMIZER, learning_rate=0.1, momentum=None),
     row("sm3", "as optax", traits=OF_OPTAX, learning_rate=0.1),
     row("scale_by_sm3", "optax, a mean", traits=OF_OPTAX, b1=0.5, b2=0.9, eps=1e-3),

@@ -12,6 +12,7 @@ from jax import lax
 
 from gradtx._core.arrays.compat import manual_axes
 from gradtx._core.arrays.numerics import abs_sq, root, scalar_dtype
+from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, takes_turns
 from gradtx._core.contract.errors import LeafError
 
 
@@ -31,6 +32,23 @@ def size(x: jax.Array) -> jax.Array:
 def summed(x: jax.Array) -> jax.Array:
     """Return the sum of a real array."""
     return jnp.sum(lax.convert_element_type(x, scalar_dtype()))
+
+
+def quotients(ms: Sequence[jax.Array], squares: Sequence[jax.Array], eps: Any, unbias: Any = 1.0) -> jax.Array:
+    """Return the sum over all leaves of m / (sqrt(unbias v) + eps), all of them real, 0 where that is divided by 0.
+
+    XLA:CPU sums up arithmetic as it goes, but stores what a choice gives, and a scalar that many leaves share, as large
+    as a leaf. So no choice is made, and each leaf has scalars of its own.
+    """
+    sums, turn = [], first_turn()
+    for m, v in zip(ms, squares, strict=True):
+        own = turn if takes_turns(m) else None
+        scalars = (unbias, eps, float(jnp.finfo(v.dtype).tiny))
+        scale, shift, least = (in_turn(lax.convert_element_type(x, v.dtype), own) for x in scalars)
+        sigma = root(scale * v) + shift
+        sums.append(summed(m * jnp.sign(sigma) / jnp.maximum(sigma, least)))
+        turn = turn if own is None else next_turn(sums[-1])
+    return total(sums)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -58,14 +76,15 @@ def times(factor: Any, x: jax.Array) -> jax.Array:
     return lax.convert_element_type(lax.convert_element_type(factor, x.real.dtype), x.dtype) * x
 
 
-def after(sums: Any, scalars: Any) -> tuple[Any, Any]:
-    """Return sums of old slots, and scalars that are known only once those are.
+def after(sums: jax.Array, scalars: Any) -> tuple[jax.Array, Any]:
+    """Return a sum of old slots, and scalars that are known only once it is.
 
-    Slots that are computed with such a scalar are written when the sums have read the old ones, which XLA would
+    Slots that are computed with such a scalar are written when the sum has read the old ones, which XLA would
     otherwise copy.
     """
-    known: tuple[Any, Any] = lax.optimization_barrier((sums, scalars))
-    return known
+    sums, scalars = lax.optimization_barrier((sums, scalars))  # XLA:CPU may leave a barrier out, but no product
+    turn = next_turn(sums)
+    return sums, jax.tree.map(lambda x: in_turn(x, turn), scalars)
 
 
 def moved(start: Sequence[jax.Array], params: Sequence[jax.Array]) -> list[jax.Array]:

@@ -4,7 +4,6 @@ The lift calls it once for each leaf; jit traces it once per distinct leaf shape
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -16,7 +15,9 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import real, wider
 from gradtx._core.arrays.tree import shapes_of
+from gradtx._core.arrays.turns import in_turn, next_turn, no_turns, shares_loops
 from gradtx._core.contract.errors import message
+from gradtx._core.engine.apply import add
 from gradtx._core.engine.rule import Rule, Slots
 
 
@@ -109,9 +110,8 @@ MOST_SLOTS = 3  # that one loop may write; of one with more than 14 operands, nu
 
 def may_share_a_loop(g: jax.Array, slots: Sequence[Slots]) -> bool:
     """Return True if XLA:CPU may write these in one loop: its flag is set, they are few, and all are of one dtype."""
-    told = "xla_cpu_use_multi_output_fusion" in os.environ.get("XLA_FLAGS", "")
     dtypes = [x.dtype for x in jax.tree.leaves(slots)]  # a masked leaf has none
-    return told and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
+    return shares_loops() and len(dtypes) <= MOST_SLOTS and set(dtypes) == {g.dtype}
 
 
 def one_loop(run: Callable[..., Any], g: Any, slots: list[Slots], p: Any, *rest: Any) -> tuple[Any, list[Slots]]:
@@ -154,27 +154,52 @@ class Plan:
     joins: tuple[bool, bool] = (False, False)
 
 
-def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots]]]:
-    """Return the function `(g, slots, p, ks, plan) -> (update, new slots)` of a row of rules, to be compiled."""
-    elementwise = all(rule.elementwise for rule in rules)  # else computing each result for itself repeats whole sums
+def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots], Any]]:
+    """Return the function `(g, slots, p, ks, plan, turn) -> (update, new slots, next turn)` of a row of rules.
 
-    def run(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
-        out, (joined, joins) = [], plan.value.joins
+    It is to be compiled; a turn that is None waits for no other leaf.
+    """
+    elementwise = all(rule.elementwise for rule in rules)  # else computing each result for itself repeats whole sums
+    reads_old = elementwise and any(rule.reads_old for rule in rules)
+    # a rule that sums the leaf up has XLA write what those before it make of it, and the leaf waits in the first of
+    # them: of their value times a number XLA would write both
+    summed = [a.elementwise and not all(b.elementwise for b in rules[i:]) for i, a in enumerate(rules)]
+
+    def run(
+        g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static, turn: Any = None
+    ) -> tuple[Any, list[Slots], Any]:
+        out, (joined, joins), waits = [], plan.value.joins, False
         g = lax.squeeze(g, (0,)) if joined else g
-        fixed = zip(plan.value.active, plan.value.flags, plan.value.layouts, strict=True)
-        for rule, old, k, (on, flags, layout) in zip(rules, slots, ks, fixed, strict=True):
+        fixed = zip(summed, plan.value.active, plan.value.flags, plan.value.layouts, strict=True)
+        for rule, old, k, (is_summed, on, flags, layout) in zip(rules, slots, ks, fixed, strict=True):
             new = old
             if on:
-                own = {**k, **freeze(dict(flags))}
+                own = {**k, **freeze({**dict(flags), **({"turn": turn} if rule.writes else {})})}
+                arguments = (old, p if rule.needs_params else None, own, layout)
                 with jax.named_scope(rule.name):
-                    g, new = apply(rule, g, old, p if rule.needs_params else None, own, layout)
+                    value, new = apply(rule, g, *arguments)
+                    if turn is not None and not waits and is_summed and value is not g:
+                        value, new = apply(rule, in_turn(g, turn), *arguments)
+                        waits = True
+                g, waits = value, waits or (rule.writes and turn is not None)
             out.append(new)
         u = lax.convert_element_type(g, plan.value.dtype)
-        return lax.expand_dims(u, (0,)) if joins else u, out
+        return lax.expand_dims(u, (0,)) if joins else u, out, next_turn(u) if waits else turn
 
-    def kernel(g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static) -> tuple[Any, list[Slots]]:
+    def kernel(
+        g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static, turn: Any
+    ) -> tuple[Any, list[Slots], Any]:
         arguments = (g, slots, p, ks, plan)
-        return one_loop(run, *arguments) if elementwise and may_share_a_loop(g, slots) else run(*arguments)
+        if elementwise and may_share_a_loop(g, slots):
+            with no_turns():
+                return *one_loop(lambda *args: run(*args)[:2], *arguments), turn
+        if not (reads_old and turn is not None and p is not None):
+            return run(*arguments, turn)
+        u = run(*arguments)[0]
+        # the sum is the one of `apply_updates`, of which XLA makes one; the slots wait until the parameter is written
+        own = next_turn(add(p, u))
+        g, slots = jax.tree.map(lambda x: in_turn(x, own) if is_inexact(x) else x, (g, slots))
+        return u, run(g, slots, *arguments[2:])[1], turn
 
     kernel.__name__ = "_".join(rule.name for rule in rules)
     return kernel

@@ -171,6 +171,7 @@ def side_by_side(m: Rule, sigma: Rule) -> Rule:
         return {"m": own("m", m), "sigma": own("sigma", sigma)}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[Any, Slots]:
+        k.m.turn = k.sigma.turn = getattr(k, "turn", None)
         above, m_slots = m.update(g, {key: slots[key] for key in m.slots}, p, k.m)
         under, new = sigma.update(g, {key: slots[name] for key, name in below.items()}, p, k.sigma)
         return (above, under), {**m_slots, **{below[key]: slot for key, slot in new.items()}}
@@ -189,5 +190,7 @@ def side_by_side(m: Rule, sigma: Rule) -> Rule:
         needs_params=m.needs_params or sigma.needs_params,
         check=check,
         elementwise=m.elementwise and sigma.elementwise,
+        writes=m.writes or sigma.writes,
+        reads_old=m.reads_old or sigma.reads_old,
         made_of=(m, sigma),
     )

@@ -78,6 +78,10 @@ class Rule:
         ndims: the numbers of dimensions of the leaves it takes; None is all.
         check: raises a `LeafError` for a gradient or a parameter that it cannot take; the lift adds the path.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
+        writes: whether `update` makes an array as large as g that XLA writes out, since it is read more than once. It
+            then computes it from something times `k.turn`, by `in_turn`, so that the leaves write one after another.
+        reads_old: whether the value reads an old slot, since it cannot be written from the new ones. The slots then
+            wait for the parameter where they can, so that none is copied.
         layout: `(tree, root) -> list`: for each leaf of a tree of params or gradients, None leaves among them, what the
             rule must know of it beside its array, such as which axes are rows; hashable, None where the rule does not
             apply. It is `k.layout` in `update` and the second argument of `init`. `root` names the tree in errors.
@@ -106,6 +110,8 @@ class Rule:
     ndims: tuple[int, ...] | None = None
     check: Callable[[jax.Array], None] = no_check
     elementwise: bool = True
+    writes: bool = False
+    reads_old: bool = False
     layout: Callable[[Any, str], Sequence[Any]] | None = None
     together: Callable[[list[jax.Array], list[Any], SimpleNamespace], list[jax.Array]] | None = None
     where: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -23,6 +23,7 @@ from gradtx._core.arrays.tree import (
     shape_of,
     shapes_of,
 )
+from gradtx._core.arrays.turns import first_turn
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
 from gradtx._core.engine.clock import Clock
@@ -123,9 +124,11 @@ class Segment:
         places, order = self.places(leaves, None), {i: n for n, i in enumerate(self.places(leaves, masks[0]))}
         final = [dtypes[i] if dtypes else promoted(leaves[i], p_leaves[i]) for i in places]
         for stage in stages:
+            turn = first_turn()
             for i, dtype in zip(places, final, strict=True):
                 own = [of_leaf(ks[0], order[i]) if i in order else {}, *ks[1:]]  # none is read where the mask says no
-                out[i] = stage.on_leaf(i, out[i], slots, new_slots, p_leaves[i], own, masks, flags, layouts, dtype)
+                arguments = (i, out[i], slots, new_slots, p_leaves[i], own, masks, flags, layouts, dtype)
+                out[i], turn = stage.on_leaf(*arguments, turn)
             stage.join(out, layouts[stage.stop - 1], ks[stage.stop - 1], self.places(leaves, masks[stage.stop - 1]))
         if not stages[-1].is_last:
             for i, dtype in zip(places, final, strict=True):

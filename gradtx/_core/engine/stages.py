@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from gradtx._core.arrays.numerics import accumulator, scalar_dtype
+from gradtx._core.arrays.turns import takes_turns
 from gradtx._core.engine.kernel import Plan, Static, make_kernel, thaw
 from gradtx._core.engine.rule import Rule
 
@@ -21,6 +22,7 @@ class Stage:
         is_last: whether its kernel gives the update itself.
         joins: whether the stage before and this one join the leaves.
         needs_params: whether one of its rules reads the parameters.
+        waits: whether one of its rules may write an array as large as the leaf; see `turns.py`.
         kernel: runs them on one leaf.
         together: `(values, layouts, k) -> values` of its last rule, None where the leaves stay apart.
     """
@@ -30,6 +32,7 @@ class Stage:
     is_last: bool
     joins: tuple[bool, bool]
     needs_params: bool
+    waits: bool
     kernel: Callable[..., Any]
     together: Callable[..., list[jax.Array]] | None
 
@@ -49,19 +52,22 @@ class Stage:
         flags: Sequence[Any],
         layouts: Sequence[Any],
         dtype: Any,
-    ) -> Any:
-        """Return the value for leaf i of the tree, and put its slots of after into `new_slots`."""
+        turn: Any,
+    ) -> tuple[Any, Any]:
+        """Return the value for leaf i of the tree and the next turn, and put its slots of after into `new_slots`."""
         active = tuple(mask is None or mask[i] for mask in self.own(masks))
         known = tuple(layout and layout[i] for layout in self.own(layouts))
         here = tuple(tuple((key, bools[i]) for key, bools in member) for member in self.own(flags))
         plan = Static(Plan(active, here, dtype if self.is_last else accumulator(dtype), known, self.joins))
         old = [{key: xs[i] for key, xs in member.items()} for member in self.own(slots)]
         used = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
-        value, new = self.kernel(g, old, p if self.needs_params else None, used, plan)
+        own_turn = turn if self.waits and takes_turns(g) else None
+        p = p if self.needs_params or own_turn is not None else None
+        value, new, next_turn = self.kernel(g, old, p, used, plan, own_turn)
         for kept, leaf in zip(self.own(new_slots), new, strict=True):
             for key, slot in leaf.items():
                 kept[key][i] = slot
-        return value
+        return value, turn if own_turn is None else next_turn
 
     def join(self, values: list[Any], layouts: Sequence[Any] | None, k: Any, among: Sequence[int]) -> None:
         """Replace the values at these places by what its last rule makes of them together, each with a first axis more.
@@ -116,6 +122,7 @@ def stages_of(rules: Sequence[Rule]) -> list[Stage]:
     for start, stop in zip([0, *ends], [*ends, len(rules)], strict=True):
         own = rules[start:stop]
         kernel, together, reads = make_kernel(own), values_together(own[-1]), any(rule.needs_params for rule in own)
+        waits = any(rule.writes or rule.reads_old or not rule.elementwise for rule in own)
         is_last, joins = stop == len(rules) and together is None, (start > 0, together is not None)
-        found.append(Stage(start, stop, is_last, joins, reads, kernel, together))
+        found.append(Stage(start, stop, is_last, joins, reads, waits, kernel, together))
     return found
