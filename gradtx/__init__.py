@@ -116,8 +116,12 @@ from gradtx.searches.backtracking import scale_by_backtracking_linesearch
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
+from gradtx.wrappers.by_path import assigned, by_path
 from gradtx.wrappers.cautious import cautious
+from gradtx.wrappers.freeze import freeze, selective_transform
+from gradtx.wrappers.masked import masked
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.partition import multi_transform, partition
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
@@ -294,13 +298,20 @@ __all__ = [
     "split_real_and_imaginary",
     "yogi",
     # round other transforms
+    "assigned",
+    "by_path",
     "cautious",
+    "freeze",
+    "masked",
     "mechanize",
+    "multi_transform",
+    "partition",
     "sam",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    "selective_transform",
     # watch
     "Probe",
     "Report",
