@@ -124,15 +124,19 @@ from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
 from gradtx.wrappers.accumulate import accumulate
 from gradtx.wrappers.apply_if_finite import apply_if_finite
+from gradtx.wrappers.by_path import assigned, by_path
 from gradtx.wrappers.cautious import cautious
 from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
 from gradtx.wrappers.eval_params import eval_params
+from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.guard import guard
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
 from gradtx.wrappers.loss_scale import loss_scale, scale_loss
+from gradtx.wrappers.masked import masked
 from gradtx.wrappers.mechanize import mechanize
 from gradtx.wrappers.multi_steps import MultiSteps, skip_large_updates, skip_not_finite
 from gradtx.wrappers.params_ema import params_ema
+from gradtx.wrappers.partition import multi_transform, partition
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
@@ -322,21 +326,28 @@ __all__ = [
     "accumulate",
     "apply_every",
     "apply_if_finite",
+    "assigned",
+    "by_path",
     "cautious",
     "conditionally_mask",
     "conditionally_transform",
     "eval_params",
+    "freeze",
     "guard",
     "lookahead",
     "loss_scale",
+    "masked",
     "mechanize",
+    "multi_transform",
     "params_ema",
+    "partition",
     "sam",
     "scale_loss",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    "selective_transform",
     "skip_large_updates",
     "skip_not_finite",
     "skipped",

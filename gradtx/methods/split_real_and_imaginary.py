@@ -71,11 +71,6 @@ class SplitRealAndImaginary:
         """What it does to an update: it holds a transform."""
         return "container"
 
-    @property
-    def view(self) -> View:
-        """How the transform inside sees trees: complex leaves in two parts."""
-        return View(split, join)
-
     def init(self, params: Any) -> SplitState:
         """Return the state of the transform inside."""
         return SplitState(self.inner.init(split(params)))
@@ -92,7 +87,9 @@ class SplitRealAndImaginary:
 
     def parts(self, state: Any) -> list[Part]:
         """Return the transform inside with its state."""
-        return [Part(None, self.inner, getattr(state, "inner_state", None))]
+        return [
+            Part(None, self.inner, getattr(state, "inner_state", None), View(split, lambda made, given: join(made)))
+        ]
 
     def renamed(self, name: str) -> "SplitRealAndImaginary":
         """Return the same body under another name."""

@@ -54,8 +54,8 @@ MUTANTS = [
     Mutant(
         "split: a watch sees whole numbers",
         FILE,
-        "return View(split, join)",
-        "return View(join, join)",
+        "View(split, lambda",
+        "View(join, lambda",
         of_complex("a_watch_reads_the_rates_of_both_parts"),
     ),
 ]

@@ -193,6 +193,33 @@ def match_by_keys(mask: Any, tree: Any) -> tuple[list[Any], list[Any]] | None:
     return [masks[end] for end in ends if end is not None], [leaf for _, leaf in leaves]
 
 
+def at_each_leaf(
+    transform: str, what: str, given: Any, tree: Any, root: str, fix: str
+) -> tuple[Any, list[tuple[Any, int, Any]]]:
+    """Return a tree of settings, and for each leaf of `tree` its setting, the place of that, and the leaf.
+
+    The tree may be a prefix of `tree`, or a function of it that returns one.
+
+    Raises:
+        ValueError: it lacks a key of `tree` or has one too many; the error names the path.
+    """
+    if not flatten(tree)[0]:  # nothing to choose from, such as the placeholder of optax.tree_map_params
+        return given, []
+    # A callable that is itself a container (an equinox module) is a tree, not a function.
+    is_function = callable(given) and jax.tree.leaves(given) == [given]
+    given = given(tree) if is_function else given
+    settings, treedef = flatten(given)
+    try:
+        below = treedef.flatten_up_to(tree)
+    except (ValueError, TypeError, KeyError):
+        by_keys = match_by_keys(given, tree)
+        if by_keys is None:
+            raise tree_mismatch(transform, what, given, root, tree, fix, prefix=True) from None
+        settings, below = by_keys
+    pairs = enumerate(zip(settings, below, strict=True))
+    return given, [(setting, i, leaf) for i, (setting, subtree) in pairs for leaf in flatten(subtree)[0]]
+
+
 def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, root: str) -> Sequence[bool]:
     """Return one bool per leaf of `tree`, from a mask that may be a prefix of it or a function of it.
 
@@ -202,27 +229,14 @@ def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, r
     """
     if mask is None:
         return [True] * len(flatten(tree)[0])
-    # A callable that is itself a container (an equinox module) is a mask, not a function.
-    is_function = callable(mask) and jax.tree.leaves(mask) == [mask]
-    mask = mask(tree) if is_function else mask
-    if not flatten(tree)[0]:  # nothing to choose from, such as the placeholder of optax.tree_map_params
-        return []
-    mask_leaves, mask_def = flatten(mask)
     fix = "give the mask the keys of the params, True where the transform applies"
-    try:
-        below = mask_def.flatten_up_to(tree)
-    except (ValueError, TypeError, KeyError):
-        by_keys = match_by_keys(mask, tree)
-        if by_keys is None:
-            raise tree_mismatch(transform, "mask", mask, root, tree, fix, prefix=True) from None
-        mask_leaves, below = by_keys
+    mask, found = at_each_leaf(transform, "mask", mask, tree, root, fix)
     out: list[bool] = []
-    for index, (active, subtree) in enumerate(zip(mask_leaves, below, strict=True)):
-        leaves, _ = flatten(subtree)
+    for active, index, leaf in found:
         concrete = isinstance(active, (np.ndarray, jax.Array)) and not isinstance(active, jax.core.Tracer)
         is_bool = isinstance(active, (bool, np.bool_)) or (concrete and active.dtype == bool and active.shape == ())
-        if not is_bool and any(leaf is not None for leaf in leaves):
+        if not is_bool and leaf is not None:
             what = f"is {describe(active)}"
             raise TypeError(leaf_error(transform, "mask", mask, index, what, "True or False", fix))
-        out += [bool(active)] * len(leaves)
+        out.append(is_bool and bool(active))
     return out

@@ -20,23 +20,25 @@ class Part(NamedTuple):
         label: the key of its state in a container with labels, else None.
         tx: the transform.
         state: its own state.
+        view: how the container shows it trees of another form, None where it sees them as they are.
     """
 
     label: str | None
     tx: Any
     state: Any
+    view: "View | None" = None
 
 
 class View(NamedTuple):
-    """How a container shows gradients and params to its parts, which see trees of another form.
+    """How a container shows gradients and params to a part that sees trees of another form.
 
     Attributes:
-        into: returns the form that the parts see.
-        out: returns what they made of it in the form that the container was given.
+        into: returns the form that the part sees.
+        out: `(made, given)`: returns what the part made of `given` in the form that the container was given.
     """
 
     into: Callable[[Any], Any]
-    out: Callable[[Any], Any]
+    out: Callable[[Any, Any], Any]
 
 
 @runtime_checkable
@@ -44,7 +46,8 @@ class Body(Protocol):
     """What a transform is made of: its pair of functions, and how others look inside.
 
     A container whose parts do not run one after another, each on what the last gave, says so by `in_row = False`; one
-    whose parts see trees of another form has a `view` too.
+    that passes some leaves on round its part says so by `passes_some = True`. A part that sees trees of another form
+    has a `view`.
 
     Attributes:
         name: name in errors.

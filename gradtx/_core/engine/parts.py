@@ -9,6 +9,7 @@ import optax
 from gradtx._core.contract.transform import Part, Transform, View, body_of
 
 EMPTY = types.CellType()  # a cell that holds nothing yet has no contents to look at
+LEAVE_THE_RATE = ("direction", "scale", "decay", "identity")  # on some leaves alone they leave eta one number for all
 MOST_NESTED = 8  # functions within functions that are looked into
 
 
@@ -19,7 +20,8 @@ class Link(NamedTuple):
         tx: the transform.
         state: its own state, None where it could not be found.
         labels: the keys of the containers round it.
-        in_row: whether all that the walk meets run one after another, each on what the last gave.
+        in_row: whether all that the walk meets run one after another, each on what the last gave, and none of them
+            multiplies some leaves alone.
         views: how the containers round it show trees to their parts, the outermost first.
     """
 
@@ -32,28 +34,37 @@ class Link(NamedTuple):
     def into(self, tree: Any) -> Any:
         """Return a tree of the outermost transform in the form that this one sees."""
         for view in self.views:
-            tree = view.into(tree)
+            tree = None if tree is None else view.into(tree)
         return tree
 
-    def out(self, tree: Any) -> Any:
-        """Return a tree of this transform in the form of the outermost one."""
-        for view in reversed(self.views):
-            tree = view.out(tree)
-        return tree
+    def out(self, made: Any, given: Any) -> Any:
+        """Return what this transform made of `given`, both in the form of the outermost one."""
+        forms = [given]
+        for view in self.views:
+            forms.append(view.into(forms[-1]))
+        for view, form in zip(reversed(self.views), reversed(forms[:-1]), strict=True):
+            made = view.out(made, form)
+        return made
 
 
 def walk(
-    tx: Any, state: Any, labels: tuple[str, ...] = (), in_row: bool = True, views: tuple[View, ...] = ()
+    tx: Any,
+    state: Any,
+    labels: tuple[str, ...] = (),
+    in_row: bool = True,
+    views: tuple[View, ...] = (),
+    everywhere: bool = True,
 ) -> Iterator[Link]:
     """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
-    in_row = in_row and getattr(getattr(tx, "body", None), "in_row", True)
+    body = getattr(tx, "body", None)
+    in_row = in_row and getattr(body, "in_row", True)
     if not found:
-        yield Link(tx, state, labels, in_row, views)
-    view = getattr(getattr(tx, "body", None), "view", None)
-    inner = views if view is None else (*views, view)
-    for label, part, own in found:
-        yield from walk(part, own, labels if label is None else (*labels, label), in_row, inner)
+        yield Link(tx, state, labels, in_row and (everywhere or getattr(tx, "role", "") in LEAVE_THE_RATE), views)
+    everywhere = everywhere and not getattr(body, "passes_some", False)
+    for label, part, own, view in found:
+        inner = views if view is None else (*views, view)
+        yield from walk(part, own, labels if label is None else (*labels, label), in_row, inner, everywhere)
 
 
 def parts(tx: Any, state: Any) -> list[Part]:

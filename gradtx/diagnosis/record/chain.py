@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read as read_hyper
+from gradtx._core.engine.parts import walk
 from gradtx.diagnosis.record import axes, rates
 from gradtx.diagnosis.record.record import BLANK, MOST
 
@@ -31,11 +32,13 @@ def learning_rate(tx: Any, state: Any, override: Any = None, step: Any = 0) -> j
 
 def clip_bound(tx: Any, state: Any) -> jax.Array | None:
     """Return the bound of a `clip_by_global_norm` that stands first in the chain, None where none does."""
-    first, first_state = next(iter(rates.links(tx, state)), (None, None))
-    if first is None or not (rates.has_role(first, "limit") and "max_norm" in first.settings):
+    first = next(walk(tx, state), None)
+    if first is None or not first.in_row or first.views:  # it sees some leaves alone, whose norm is not that of all
         return None
-    count = first_state.count if first_state is not None else jnp.zeros((), jnp.int32)
-    return jnp.asarray(read_hyper(first.settings["max_norm"], count), jnp.float32)
+    if not (rates.has_role(first.tx, "limit") and "max_norm" in first.tx.settings):
+        return None
+    count = first.state.count if first.state is not None else jnp.zeros((), jnp.int32)
+    return jnp.asarray(read_hyper(first.tx.settings["max_norm"], count), jnp.float32)
 
 
 def rate_range(rate: Any, names: axes.Names = ()) -> list[jax.Array]:

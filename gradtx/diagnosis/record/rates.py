@@ -106,7 +106,7 @@ def effective_rate(
                 grads = jax.tree.map(lambda g: g * lax.convert_element_type(clip, g.dtype), grads)
             else:
                 made, _ = place.tx.update(place.into(grads), place.state, place.into(params), **extra)
-                grads = place.out(made)
+                grads = place.out(made, grads)
             if limits and has_role(place.tx, "limit"):
                 eta = (shrunk(before, grads) if clip is None else clip) * eta
     return eta if rate is None else jax.tree.map(lambda x: x * jnp.asarray(eta, x.dtype), rate)
