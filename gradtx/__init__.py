@@ -117,7 +117,10 @@ from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
 from gradtx.wrappers.cautious import cautious
+from gradtx.wrappers.eval_params import eval_params
+from gradtx.wrappers.lookahead import LookaheadParams, lookahead
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.params_ema import params_ema
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
@@ -294,8 +297,12 @@ __all__ = [
     "split_real_and_imaginary",
     "yogi",
     # round other transforms
+    "LookaheadParams",
     "cautious",
+    "eval_params",
+    "lookahead",
     "mechanize",
+    "params_ema",
     "sam",
     "schedule_free",
     "schedule_free_adamw",

@@ -654,6 +654,10 @@ REQUIRED: dict[str, Any] = {
     "base_optimizer": gradtx.sgd(0.1),
     "optimizer": gradtx.sgd(0.1),
     "adv_optimizer": gradtx.sgd(0.1),
+    "tx": gradtx.sgd(0.1),
+    "fast_optimizer": gradtx.sgd(0.1),
+    "sync_period": 5,
+    "slow_step_size": 0.5,
 }
 NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {

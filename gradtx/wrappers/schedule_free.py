@@ -144,10 +144,26 @@ def schedule_free(
     return Transform.of(both.body, Info(settings, wrapped("schedule_free", settings)))
 
 
+def average_at(y: jax.Array, z: jax.Array, b1: jax.Array) -> jax.Array:
+    """Return x of one parameter, in the wider dtype."""
+    dtype = wider(y.dtype, z.dtype)
+    y, z, b1 = (lax.convert_element_type(x, dtype) for x in (y, z, b1))
+    return z + (y - z) / b1
+
+
+def averages_iterates(state: Any) -> bool:
+    """Return True for the state of an average of iterates."""
+    return (
+        isinstance(state, LeafState)
+        and set(state.memory) == {"b1", "max_lr", "weight_sum"}
+        and set(state.slots) == {"z"}
+    )
+
+
 def averages_in(state: Any) -> list[LeafState]:
     """Return the states of averages of iterates inside any state."""
     if isinstance(state, LeafState):
-        return [state] if set(state.memory) == {"b1", "max_lr", "weight_sum"} and set(state.slots) == {"z"} else []
+        return [state] if averages_iterates(state) else []
     children = state.values() if isinstance(state, dict) else state if isinstance(state, (tuple, list)) else ()
     return [found for child in children for found in averages_in(child)]
 
@@ -185,9 +201,7 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
         if z is None or p is None or not is_trainable(p):
             return p
         p = jnp.asarray(p)
-        dtype = wider(p.dtype, z.dtype)
-        y, z, b1 = (lax.convert_element_type(x, dtype) for x in (p, z, average.memory["b1"]))
-        return lax.convert_element_type(z + (y - z) / b1, p.dtype)
+        return lax.convert_element_type(average_at(p, z, average.memory["b1"]), p.dtype)
 
     slots = align(name, "params", params, treedef, "state.slots['z']", average.slots["z"])
     return treedef.unflatten([evaluated(p, z) for p, z in zip(leaves, slots, strict=True)])
