@@ -119,11 +119,14 @@ from gradtx.searches.zoom_linesearch import zoom_linesearch
 from gradtx.wrappers.cautious import cautious
 from gradtx.wrappers.eval_params import eval_params
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
+from gradtx.wrappers.measure_with_ema import measure_with_ema
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.monitor import monitor
 from gradtx.wrappers.params_ema import params_ema
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
+from gradtx.wrappers.snapshot import snapshot
 
 __version__ = "0.1.0"
 
@@ -308,6 +311,10 @@ __all__ = [
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    # measure inside a chain
+    "measure_with_ema",
+    "monitor",
+    "snapshot",
     # watch
     "Probe",
     "Report",

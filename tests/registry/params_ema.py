@@ -51,7 +51,7 @@ MUTANTS = [
         "params_ema: of what the params never are",
         FILE,
         "add(p_leaves[i], jnp.asarray(steps[i]))",
-        "p_leaves[i] + jnp.asarray(steps[i], p_leaves[i].dtype)",
+        "jnp.asarray(p_leaves[i], jnp.float32) + jnp.asarray(steps[i], jnp.float32)",
         average("half_precision_is_averaged_as_it_is_stored"),
     ),
 ]
