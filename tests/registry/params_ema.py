@@ -54,4 +54,25 @@ MUTANTS = [
         "jnp.asarray(p_leaves[i], jnp.float32) + jnp.asarray(steps[i], jnp.float32)",
         average("half_precision_is_averaged_as_it_is_stored"),
     ),
+    Mutant(
+        "eval_params: the first of two",
+        "wrappers/eval_params.py",
+        "if len(others) > 1:",
+        "if len(others) > 2:",
+        average("eval_params_says_what_it_cannot_find"),
+    ),
+    Mutant(
+        "eval_params: the parts of a number exchanged",
+        "wrappers/eval_params.py",
+        "(p.imag, own.imaginary)",
+        "(p.imag, own.real)",
+        average("the_parts_of_complex_parameters_are_found"),
+    ),
+    Mutant(
+        "eval_params: schedule-free iterates",
+        "wrappers/eval_params.py",
+        "lambda p, z: average_at(p, z, state.b1)",
+        "kept",
+        average("schedule_free_learning_is_evaluated_as_ever"),
+    ),
 ]
