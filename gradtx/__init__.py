@@ -133,7 +133,9 @@ from gradtx.wrappers.guard import guard
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
 from gradtx.wrappers.loss_scale import loss_scale, scale_loss
 from gradtx.wrappers.masked import masked
+from gradtx.wrappers.measure_with_ema import measure_with_ema
 from gradtx.wrappers.mechanize import mechanize
+from gradtx.wrappers.monitor import monitor
 from gradtx.wrappers.multi_steps import MultiSteps, skip_large_updates, skip_not_finite
 from gradtx.wrappers.params_ema import params_ema
 from gradtx.wrappers.partition import multi_transform, partition
@@ -141,6 +143,7 @@ from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 from gradtx.wrappers.skips import Skipped, skipped
+from gradtx.wrappers.snapshot import snapshot
 
 if TYPE_CHECKING:
     from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
@@ -351,6 +354,10 @@ __all__ = [
     "skip_large_updates",
     "skip_not_finite",
     "skipped",
+    # measure inside a chain
+    "measure_with_ema",
+    "monitor",
+    "snapshot",
     # watch
     "Probe",
     "Report",

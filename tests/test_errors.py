@@ -658,6 +658,9 @@ REQUIRED: dict[str, Any] = {
     "fast_optimizer": gradtx.sgd(0.1),
     "sync_period": 5,
     "slow_step_size": 0.5,
+    "measure_name": "norm",
+    "measure": gradtx.global_norm,
+    "measures": {"norm": gradtx.global_norm},
 }
 NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {

@@ -172,7 +172,8 @@ def lookahead(
             transform.
         TypeError: fast_optimizer is no transform.
 
-    Cost: 1 array per parameter; no pass beside the fast optimizer's last.
+    Cost: 1 array per parameter; no pass beside the fast optimizer's last, where XLA gives one loop two results. On a
+    CPU it writes an update such as Adam's out first. With reset_state, a copy of the fast optimizer's state too.
 
     References:
         Zhang et al. 2019, Algorithm 1, https://arxiv.org/abs/1907.08610

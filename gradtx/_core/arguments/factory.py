@@ -81,7 +81,7 @@ def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
             if "dtype" in argument.split("_"):
                 check_dtype(name, argument, value)
         tx = make(*args, **kwargs)
-        text = tx.text if tx.role == "container" else call(name, bound.arguments, defaults)
+        text = tx.text if tx.role in ("container", "measure") else call(name, bound.arguments, defaults)
         return Transform.of(tx.body.renamed(name), Info(dict(bound.arguments), text, frozenset(ranges)))
 
     made.__doc__ = fill_in(make.__doc__)

@@ -52,7 +52,7 @@ class Body(Protocol):
     Attributes:
         name: name in errors.
         role: what it does to an update: "direction", "scale" (it has a sigma), "rate", "limit", "decay", "identity",
-            "container" (it holds other transforms), or "" where that is not known.
+            "measure" (it looks on), "container" (it holds other transforms), or "" where that is not known.
     """
 
     name: str

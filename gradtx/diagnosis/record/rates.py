@@ -123,7 +123,7 @@ def is_read(body: Any, state: Any) -> bool:
     A rule that looks at the whole tree, or at more than one element at a time, is not read from a sample, unless it is
     a limit or multiplies by one number.
     """
-    if has_role(body, "identity"):
+    if has_role(body, "identity", "measure"):
         return True
     if state is None or not isinstance(body, Leafwise) or body.role == "":
         return False
