@@ -47,3 +47,12 @@ def explicit_sharding(x: jax.Array) -> tuple[bool, Any]:
     sharding = getattr(jax.typeof(x), "sharding", None)
     types = getattr(getattr(sharding, "mesh", None), "axis_types", None) or ()
     return any(str(kind).endswith("Explicit") for kind in types), sharding
+
+
+def apply_equation(equation: Any, values: list[Any]) -> list[Any]:
+    """Return what one equation of a jaxpr gives for these values of its variables."""
+    found = equation.primitive.get_bind_params(equation.params)
+    functions, params = found if isinstance(found, tuple) else ((), found)  # jax before 0.10 gives both
+    with equation.ctx.manager:
+        out = equation.primitive.bind(*functions, *values, **params)
+    return list(out) if equation.primitive.multiple_results else [out]

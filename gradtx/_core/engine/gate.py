@@ -1,0 +1,100 @@
+"""Run an update whose new state is kept or dropped by one scalar, without a second copy of the state.
+
+The scalar is known before the update. A `lax.cond` round the update would write the updates out, since what leaves a
+branch is an array of its own, and a choice behind the update would keep the old and the new state beside each other,
+because the updates are computed from the new state that is not yet chosen. So the choice is made where each array of
+the new state is computed, and all that follows reads the array that was chosen: the choice then is part of the loop
+that writes the slot in place of the old one. Where the step is kept, the numbers are those of the update itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Literal
+
+from gradtx._core.arrays.compat import apply_equation
+from gradtx._core.arrays.tree import is_float0
+
+CALLS = ("jit", "pjit")  # what a jitted function is called in a jaxpr; its name has changed
+
+
+def take_out(tree: Any) -> tuple[list[jax.Array], Callable[[Any], Any]]:
+    """Return the arrays of a tree, and what puts others in their place; the float0 of an integer is no array of jax."""
+    leaves, treedef = jax.tree.flatten(tree)
+    fixed = [x if is_float0(x) else None for x in leaves]
+
+    def put_back(arrays: Any) -> Any:
+        found = iter(arrays)
+        return treedef.unflatten([next(found) if x is None else x for x in fixed])
+
+    return [jnp.asarray(x) for x in leaves if not is_float0(x)], put_back
+
+
+def gated(update: Callable[[], tuple[Any, Any]], keep: jax.Array, state: Any) -> tuple[Any, Any]:
+    """Return what an update gives where `keep` is True, and elsewhere zeros and the state as it was.
+
+    Args:
+        update: returns updates and the new state, which has the structure and dtypes of `state`.
+        keep: a scalar.
+        state: the state before.
+    """
+    kept: list[Any] = []  # what the trace leaves behind: the structures
+
+    def traced() -> tuple[list[jax.Array], list[Any]]:
+        updates, new = update()
+        arrays, put_back = take_out(updates)
+        kept[:] = [put_back, jax.tree.structure(new)]
+        return arrays, jax.tree.leaves(new)
+
+    closed = jax.make_jaxpr(traced)()
+    put_back, state_def = kept
+    old, results = jax.tree.leaves(state), closed.jaxpr.outvars
+    first = len(results) - len(old)
+    before: dict[Any, Any] = {}
+    for var, was in zip(results[first:], old, strict=True):
+        if not isinstance(var, Literal):
+            before.setdefault(var, was)
+    values = evaluate(closed, [], before, keep)
+    computed = {var for equation in closed.jaxpr.eqns for var in equation.outvars}
+    new = [
+        # an array that no equation makes, or that stands in the state twice, has not been chosen for this place yet
+        x if not isinstance(var, Literal) and var in computed and before[var] is was else choose(keep, x, was)
+        for var, x, was in zip(results[first:], values[first:], old, strict=True)
+    ]
+    return put_back([choose(keep, x, jnp.zeros_like(x)) for x in values[:first]]), state_def.unflatten(new)
+
+
+def choose(keep: jax.Array, new: Any, old: Any) -> Any:
+    """Return `new` where `keep` is True, `old` elsewhere."""
+    return jnp.where(keep, new, old)
+
+
+def evaluate(closed: Any, values: list[Any], before: dict[Any, Any], keep: jax.Array) -> list[Any]:
+    """Return what a jaxpr gives where each variable of `before` is chosen as soon as it is computed.
+
+    Args:
+        closed: the jaxpr with its constants.
+        values: those of its arguments.
+        before: for a variable, what it is where `keep` is False.
+        keep: a scalar.
+    """
+    known = dict(zip([*closed.jaxpr.constvars, *closed.jaxpr.invars], [*closed.consts, *values], strict=True))
+
+    def value(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else known[atom]
+
+    for equation in closed.jaxpr.eqns:
+        given, outputs = [value(atom) for atom in equation.invars], equation.outvars
+        inner = equation.params.get("jaxpr")
+        if equation.primitive.name in CALLS and any(var in before for var in outputs):
+            inside = {own: before[var] for own, var in zip(inner.jaxpr.outvars, outputs, strict=True) if var in before}
+            made = {var for deeper in inner.jaxpr.eqns for var in deeper.outvars}
+            found = evaluate(inner, given, {var: was for var, was in inside.items() if var in made}, keep)
+            chosen = [not isinstance(own, Literal) and own in made for own in inner.jaxpr.outvars]
+        else:
+            found, chosen = apply_equation(equation, given), [False] * len(outputs)
+        for var, x, done in zip(outputs, found, chosen, strict=True):
+            known[var] = x if done or var not in before else choose(keep, x, before[var])
+    return [value(atom) for atom in closed.jaxpr.outvars]
