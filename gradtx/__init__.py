@@ -116,11 +116,15 @@ from gradtx.searches.backtracking import scale_by_backtracking_linesearch
 from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
 from gradtx.searches.state import value_and_grad_from_state
 from gradtx.searches.zoom_linesearch import zoom_linesearch
+from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.cautious import cautious
+from gradtx.wrappers.guard import guard
+from gradtx.wrappers.loss_scale import loss_scale, scale_loss
 from gradtx.wrappers.mechanize import mechanize
 from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
+from gradtx.wrappers.skips import Skipped, skipped
 
 __version__ = "0.1.0"
 
@@ -294,13 +298,19 @@ __all__ = [
     "split_real_and_imaginary",
     "yogi",
     # round other transforms
+    "apply_if_finite",
     "cautious",
+    "guard",
+    "loss_scale",
     "mechanize",
     "sam",
     "schedule_free",
     "schedule_free_adamw",
     "schedule_free_eval_params",
     "schedule_free_sgd",
+    "scale_loss",
+    "Skipped",
+    "skipped",
     # watch
     "Probe",
     "Report",

@@ -209,6 +209,7 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "rprop": ["delayed"],
     "scale_by_rprop": ["delayed"],
     "adaptive_grad_clip": ["axis_name"],
+    "apply_if_finite": ["axis_name"],
     "centralize": ["axis_name"],
     "clip_by_global_norm": ["axis_name"],
     "ema": ["nesterov"],

@@ -66,7 +66,7 @@ def gathered(level: Level, x: jax.Array, factor: float, window: int, loss: bool)
     off = jnp.where(level.seen < min(WARM_UP, window), off, jnp.minimum(off, margin(level, factor, loss)))
     away = jnp.where(level.seen == 0, 0.0, jnp.abs(off))
     new = Level(level.mean + weight * off, level.deviation + weight * (away - level.deviation), seen)
-    return jax.tree.map(lambda a, b: jnp.where(jnp.isfinite(x), a, b), new, level)
+    return Level(*(jnp.where(jnp.isfinite(x), a, b) for a, b in zip(new, level, strict=True)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,13 +143,14 @@ def guard(
 
     Raises:
         TypeError: tx is no transform; spikes is no number.
-        ValueError: spikes <= 1, window < 1; at update, a state of another transform, or a leaf that varies over a manual
-            axis that axis_name does not name.
+        ValueError: spikes <= 1, window < 1; at update, a state of another transform, or a leaf that varies over a
+            manual axis that axis_name does not name.
 
-    Cost: no array; one pass over the gradient, and no other where tx is a method of gradtx that works on each number by
-    itself (adamw, lion, sgd and their kind), whose results are then finite; its params and its state are taken to be so.
-    Others are looked at in full: such methods in float16, or with a `Rule` of one's own, are computed twice; methods that
-    take a whole array at once (Muon) and optax's are computed once beside the old state.
+    Cost: no array; one pass over the gradient, which a `clip_by_global_norm` inside shares. Nothing else is read where
+    tx is made of methods of gradtx that work on each number by itself (adamw, lion, sgd and their kind), because finite
+    gradients make their results finite; under jit the params are taken to be finite there. The results of all others
+    are looked at: those of light computations (optax's, float16, a `Rule` of one's own) by computing them twice, those
+    of matrix products and loops beside a copy of the old state.
 
     References:
         none.

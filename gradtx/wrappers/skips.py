@@ -45,8 +45,8 @@ def skipped(state: Any, params: Any = None) -> Skipped:
     the one outside has skipped.
 
     Args:
-        state: a state of `guard`, `apply_if_finite` or `loss_scale`, or any tree that holds one: the state of a chain, of
-            `watch` or of a wrapper, a whole training state.
+        state: a state of `guard`, `apply_if_finite` or `loss_scale`, or any tree that holds one: the state of a chain,
+            of `watch` or of a wrapper, a whole training state.
         params: the params, or a tree of that structure, to name the group by its path.
 
     Returns:
@@ -73,10 +73,9 @@ def skipped(state: Any, params: Any = None) -> Skipped:
     counts = combined([jax.tree.map(lambda x: x.item() if x.ndim == 0 else x, one) for one in found])
     if not isinstance(counts.group, int):  # a batch of states: the places stay as they are
         return counts
-    named = None if counts.group < 0 else counts.group
-    if named is not None and params is not None:
-        named = paths("", params)[named]
-    return counts._replace(group=named)
+    if counts.group < 0:
+        return counts._replace(group=None)
+    return counts if params is None else counts._replace(group=paths("", params)[counts.group])
 
 
 def combined(found: list[Skips]) -> Skipped:

@@ -78,25 +78,26 @@ def links_of(tx: Any, state: Any = None) -> list[tuple[Any, Any]]:
     return [(getattr(link, "body", None), own) for link, own in pairs if getattr(link, "role", "") != "identity"]
 
 
-def is_elementwise(tx: Any) -> bool:
-    """Return True if an update is one loop over each leaf, which may be computed twice without harm."""
-    bodies = [body for body, _ in links_of(tx)]
-    return all(isinstance(b, Leafwise) and b.rule.elementwise and b.rule.together is None for b in bodies)
-
-
 def stays_finite(tx: Any, grads: Any, params: Any) -> bool:
     """Return True if finite squares of the gradients make the update and the new state finite; see `ordinary` too.
 
     That is so for the methods of gradtx that work on each number by itself, where the params and the state are finite
     and nothing is in float16; a test holds each of them to it. For all others the results must be looked at.
     """
-    if not is_elementwise(tx) or any(x.dtype == jnp.float16 for tree in (grads, params) for _, x in inexact(tree)):
+    bodies = [body for body, _ in links_of(tx)]
+    half = any(x.dtype == jnp.float16 for tree in (grads, params) for _, x in inexact(tree))
+    if half or not all(isinstance(body, Leafwise) for body in bodies):
         return False
-    rules = [body.rule for body, _ in links_of(tx)]
+    rules = [body.rule for body in bodies]
     bounded = all(rule.whole_tree is None or rule.role == "limit" for rule in rules)
-    plain = all(rule.is_ours and not (rule.extra or rule.memory or rule.where or rule.layout) for rule in rules)
+    simple = all(
+        rule.is_ours
+        and rule.elementwise
+        and not (rule.extra or rule.memory or rule.where or rule.layout or rule.together)
+        for rule in rules
+    )
     numbers = [value for rule in rules for value in rule.hyper.values() if is_number(value)]
-    return bounded and plain and all(abs(value) <= LARGEST for value in numbers)
+    return bounded and simple and all(abs(value) <= LARGEST for value in numbers)
 
 
 def ordinary(tx: Any, state: Any) -> jax.Array:

@@ -8,16 +8,17 @@ that writes the slot in place of the old one. Where the step is kept, the number
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Literal
+from jax.extend.core import Jaxpr, Literal
 
 from gradtx._core.arrays.compat import apply_equation
 from gradtx._core.arrays.tree import is_float0
 
 CALLS = ("jit", "pjit")  # what a jitted function is called in a jaxpr; its name has changed
+HEAVY = {"dot_general", "conv_general_dilated", "while", "scan", "eigh", "svd", "qr", "householder_product", "cholesky"}
 
 
 def take_out(tree: Any) -> tuple[list[jax.Array], Callable[[Any], Any]]:
@@ -27,43 +28,82 @@ def take_out(tree: Any) -> tuple[list[jax.Array], Callable[[Any], Any]]:
 
     def put_back(arrays: Any) -> Any:
         found = iter(arrays)
-        return treedef.unflatten([next(found) if x is None else x for x in fixed])
+        return jax.tree.unflatten(treedef, [next(found) if x is None else x for x in fixed])
 
     return [jnp.asarray(x) for x in leaves if not is_float0(x)], put_back
 
 
-def gated(update: Callable[[], tuple[Any, Any]], keep: jax.Array, state: Any) -> tuple[Any, Any]:
-    """Return what an update gives where `keep` is True, and elsewhere zeros and the state as it was.
+class Traced(NamedTuple):
+    """An update as a jaxpr without arguments.
 
-    Args:
-        update: returns updates and the new state, which has the structure and dtypes of `state`.
-        keep: a scalar.
-        state: the state before.
+    Attributes:
+        closed: the jaxpr with its constants, among them what the update reads.
+        put_back: see `take_out`, for its updates.
+        state_def: the structure of its new state.
     """
-    kept: list[Any] = []  # what the trace leaves behind: the structures
 
-    def traced() -> tuple[list[jax.Array], list[Any]]:
+    closed: Any
+    put_back: Callable[[Any], Any]
+    state_def: Any
+
+
+def traced(update: Callable[[], tuple[Any, Any]]) -> Traced:
+    """Return an update, which gives updates and a new state, as a jaxpr."""
+    kept: list[Any] = []  # what the trace leaves behind
+
+    def run() -> tuple[list[jax.Array], list[Any]]:
         updates, new = update()
         arrays, put_back = take_out(updates)
         kept[:] = [put_back, jax.tree.structure(new)]
         return arrays, jax.tree.leaves(new)
 
-    closed = jax.make_jaxpr(traced)()
-    put_back, state_def = kept
-    old, results = jax.tree.leaves(state), closed.jaxpr.outvars
-    first = len(results) - len(old)
+    return Traced(jax.make_jaxpr(run)(), *kept)
+
+
+def is_light(jaxpr: Any) -> bool:
+    """Return True if a jaxpr has no product of matrices, no loop and no effect, so that it may well be run twice."""
+    if jaxpr.effects:
+        return False
+    inner = [x for equation in jaxpr.eqns for x in jax.tree.leaves(list(equation.params.values())) if is_jaxpr(x)]
+    heavy = any(equation.primitive.name in HEAVY for equation in jaxpr.eqns)
+    return not heavy and all(is_light(getattr(x, "jaxpr", x)) for x in inner)
+
+
+def is_jaxpr(x: Any) -> bool:
+    """Return True for a jaxpr, with or without constants."""
+    return isinstance(getattr(x, "jaxpr", x), Jaxpr)
+
+
+def plain(update: Traced) -> tuple[Any, Any]:
+    """Return what an update gives."""
+    values = evaluate(update.closed, [], {}, None)
+    first = len(values) - update.state_def.num_leaves
+    return update.put_back(values[:first]), update.state_def.unflatten(values[first:])
+
+
+def gated(update: Traced, keep: jax.Array, state: Any) -> tuple[Any, Any]:
+    """Return what an update gives where `keep` is True, and elsewhere zeros and the state as it was.
+
+    Args:
+        update: the update; its new state has the structure and dtypes of `state`.
+        keep: a scalar.
+        state: the state before.
+    """
+    jaxpr, old = update.closed.jaxpr, jax.tree.leaves(state)
+    first = len(jaxpr.outvars) - len(old)
     before: dict[Any, Any] = {}
-    for var, was in zip(results[first:], old, strict=True):
+    for var, was in zip(jaxpr.outvars[first:], old, strict=True):
         if not isinstance(var, Literal):
             before.setdefault(var, was)
-    values = evaluate(closed, [], before, keep)
-    computed = {var for equation in closed.jaxpr.eqns for var in equation.outvars}
+    values = evaluate(update.closed, [], before, keep)
+    computed = {var for equation in jaxpr.eqns for var in equation.outvars}
     new = [
         # an array that no equation makes, or that stands in the state twice, has not been chosen for this place yet
         x if not isinstance(var, Literal) and var in computed and before[var] is was else choose(keep, x, was)
-        for var, x, was in zip(results[first:], values[first:], old, strict=True)
+        for var, x, was in zip(jaxpr.outvars[first:], values[first:], old, strict=True)
     ]
-    return put_back([choose(keep, x, jnp.zeros_like(x)) for x in values[:first]]), state_def.unflatten(new)
+    updates = update.put_back([choose(keep, x, jnp.zeros_like(x)) for x in values[:first]])
+    return updates, update.state_def.unflatten(new)
 
 
 def choose(keep: jax.Array, new: Any, old: Any) -> Any:
@@ -71,7 +111,7 @@ def choose(keep: jax.Array, new: Any, old: Any) -> Any:
     return jnp.where(keep, new, old)
 
 
-def evaluate(closed: Any, values: list[Any], before: dict[Any, Any], keep: jax.Array) -> list[Any]:
+def evaluate(closed: Any, values: list[Any], before: dict[Any, Any], keep: Any) -> list[Any]:
     """Return what a jaxpr gives where each variable of `before` is chosen as soon as it is computed.
 
     Args:

@@ -1,6 +1,7 @@
 """An update that is made whole or not at all: what all guards share."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,12 +16,11 @@ from gradtx._core.engine.around import Around
 from gradtx._core.engine.finite import (
     first_of,
     found_bad,
-    is_elementwise,
     ordinary,
     squares_of,
     stays_finite,
 )
-from gradtx._core.engine.gate import gated, take_out
+from gradtx._core.engine.gate import gated, is_light, plain, take_out, traced
 
 
 class Skips(NamedTuple):
@@ -97,7 +97,7 @@ class Guarded(Around):
         params: Any,
         extra: Mapping[str, Any],
         admits: Callable[[jax.Array], jax.Array] | None = None,
-        given: Any = None,
+        update: Callable[[], tuple[Any, Any]] | None = None,
     ) -> tuple[Any, Any, Outcome, jax.Array]:
         """Return the updates, the new state of the transform inside, what became of the step, and the gradient's norm.
 
@@ -107,7 +107,7 @@ class Guarded(Around):
             params: the parameters, or None.
             extra: extra arguments of `update`.
             admits: `norm -> bool`: whether a step with a gradient of this norm may be made; None is every step.
-            given: returns what the transform inside is given for the gradients; None is the gradients.
+            update: gives the updates and the new state; None is the update of the transform inside.
         """
         places, squares = squares_of(self.name, "grads", grads, self.axis_name)
         leaf = first_of(places, [~jnp.isfinite(s) for s in squares])
@@ -115,38 +115,35 @@ class Guarded(Around):
         finite, norm = jnp.isfinite(squared), root(squared)
         keep = finite if admits is None else finite & admits(norm)
 
-        def update() -> tuple[Any, Any]:
-            out: tuple[Any, Any] = self.inner.update(grads if given is None else given(), state, params, **extra)
-            return out
+        if update is None:
+            update = functools.partial(self.inner.update, grads, state, params, **extra)
+        make: Callable[[], tuple[Any, Any]] = update
 
         def nothing() -> tuple[Any, Any]:
             kept: list[Any] = []
 
             def arrays() -> list[jax.Array]:
-                kept[:] = [take_out(update()[0])]
+                kept[:] = [take_out(make()[0])]
                 return list(kept[0][0])
 
             shapes = jax.eval_shape(arrays)
             return kept[0][1]([jnp.zeros(x.shape, x.dtype) for x in shapes]), state
 
         if not is_traced((grads, state, params, extra, keep)):
-            updates, new, bad, where = eagerly(update, nothing, bool(keep), self.axis_name)
-        elif is_elementwise(self.inner):
-            if stays_finite(self.inner, grads, params):
-                bad, where = keep & ~ordinary(self.inner, state), jnp.full((), -1, jnp.int32)
-            else:
-                bad, where = lax.cond(
-                    keep,
-                    lambda: found_bad_of(update(), self.axis_name),
-                    lambda: (jnp.zeros((), bool), jnp.full((), -1, jnp.int32)),
-                )
-            updates, new = gated(update, keep & ~bad, state)
+            updates, new, bad, where = eagerly(make, nothing, bool(keep), self.axis_name)
+        elif stays_finite(self.inner, grads, params):
+            bad, where = keep & ~ordinary(self.inner, state), jnp.full((), -1, jnp.int32)
+            updates, new = gated(traced(make), keep & ~bad, state)
+        elif is_light((steps := traced(make)).closed.jaxpr):
+            none = jnp.zeros((), bool), jnp.full((), -1, jnp.int32)
+            bad, where = lax.cond(keep, lambda: found_bad_of(plain(steps), self.axis_name), lambda: none)
+            updates, new = gated(steps, keep & ~bad, state)
         else:
-            made = update()
+            made = make()
             bad, where = found_bad_of(made, self.axis_name)
             bad &= keep
             arrays, put_back = take_out(made[0])
-            zeros = [jnp.zeros(x.shape, x.dtype) for x in arrays]
+            zeros = [jnp.zeros_like(x) for x in arrays]
             arrays, new = lax.cond(keep & ~bad, lambda: (arrays, made[1]), lambda: (zeros, state))
             updates = put_back(arrays)
         leaf = jnp.where(finite, where, leaf)
