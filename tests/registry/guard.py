@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from tests.registry.adam import adam, adamw
-from tests.registry.base import FUSED, Mutant, Row, case_of, reference_of
+from tests.registry.base import FUSED, Row
 from tests.registry.numbers import Tree
 from tests.registry.sgd import sgd
 
 RATE, DECAY = 0.1, 0.3
+FACTOR, WINDOW = 1.01, 2
 
 
 def norm(g: Tree) -> float:
@@ -18,18 +19,14 @@ def norm(g: Tree) -> float:
     return math.sqrt(sum(float(np.sum(np.square(x, dtype=np.float64))) for x in g.values()))
 
 
-def is_far(x: float, mean: float, spread: float, seen: int, factor: float) -> bool:
-    """Return True for a spike after the warm-up."""
-    return seen >= 20 and x - mean > math.log(factor) + 2 * spread
-
-
 def spikes_of(sizes: list[float], factor: float, window: int) -> list[bool]:
     """Return for each norm whether it is far above m, the mean of the logarithms, given s, their mean deviation."""
     mean, spread, out = 0.0, 0.0, []
     for t, n in enumerate(sizes, start=1):
-        x = math.log(n)
-        out.append(is_far(x, mean, spread, t - 1, factor))
-        off = x - mean if t <= 20 else min(x - mean, math.log(factor) + 2 * spread)
+        off, far = math.log(n) - mean, math.log(factor) + 2 * spread
+        ready = t > min(20, window)
+        out.append(ready and off > far)
+        off = min(off, far) if ready else off
         weight = 1 / min(t, window)
         mean, spread = mean + weight * off, spread + weight * ((0.0 if t == 1 else abs(off)) - spread)
     return out
@@ -53,8 +50,8 @@ def guarded_adam(grads: list[Tree], params: Tree) -> list[Tree]:
 
 
 def guarded_momentum(grads: list[Tree], params: Tree) -> list[Tree]:
-    """Momentum without the spikes, which the eight steps of the reference are too few to have."""
-    left_out = spikes_of([norm(g) for g in grads], 1.5, 4)
+    """Momentum without the spikes."""
+    left_out = spikes_of([norm(g) for g in grads], FACTOR, WINDOW)
     return without(grads, params, sgd, left_out, learning_rate=RATE, momentum=0.9)
 
 
@@ -71,7 +68,7 @@ def around_adamw(library: Any) -> Any:
 
 def around_momentum(library: Any) -> Any:
     """Return momentum whose spikes are left out."""
-    return library.guard(library.sgd(RATE, 0.9), spikes=1.5, window=4)
+    return library.guard(library.sgd(RATE, 0.9), spikes=FACTOR, window=WINDOW)
 
 
 def around_adam(library: Any) -> Any:
