@@ -87,32 +87,30 @@ def test_a_bad_gradient_leaves_no_trace(inside: str, way: str) -> None:
 def bad_state() -> Any:
     """Return a transform of a user's whose state overflows while its update is finite."""
     return optax.GradientTransformation(
-        lambda p: jax.tree.map(jnp.zeros_like, p), lambda g, s, p=None: (g, jax.tree.map(lambda a, b: a * a + b, g, s))
+        lambda p: jax.tree.map(jnp.zeros_like, p),
+        lambda g, s, p=None: (g, jax.tree.map(lambda a, b: 4 * a * a + b, g, s)),
     )
 
 
 LOST: dict[str, tuple[Callable[[], Any], float]] = {
     "the update, of a function": (lambda: gradtx.stateless(lambda u, p: jax.tree.map(lambda x: x / 0.0, u)), 1.0),
     "the update, of a schedule": (lambda: gradtx.sgd(lambda count: NAN), 1.0),
-    "the update, of an array": (
-        lambda: gradtx.adamw(jnp.array(INF)) if False else gradtx.scale(jnp.float32(3e38)),
-        9.0,
-    ),
+    "the update, of an array": (lambda: gradtx.scale(jnp.float32(3e38)), 9.0),
     "the update, of optax": (lambda: optax.scale(NAN), 1.0),
-    "the state": (lambda: optax.scale_by_adam(), 1e19 * 0.9),
-    "the state, of a user's": (bad_state, 1.5e19),
+    "the state": (bad_state, 1e19),
     "the square of the gradient": (lambda: gradtx.adam(0.1), 2e19),
     "the square of the gradient, of optax": (lambda: optax.adam(0.1), 1e25),
 }
 
 
 @pytest.mark.parametrize("way", ["eager", "jit"])
-@pytest.mark.parametrize("lost", [name for name in LOST if name != "the state"])
+@pytest.mark.parametrize("lost", LOST)
 def test_a_result_that_is_not_finite_is_no_step(lost: str, way: str) -> None:
     make, size = LOST[lost]
     tx, params = gradtx.guard(make()), jnp.ones(3, jnp.float32)
     state = tx.init(params)
-    u, new = ways(tx)[way](jnp.full(3, size, jnp.float32), state, params)
+    with jax.numpy_dtype_promotion("standard"):  # optax relies on implicit promotion
+        u, new = ways(tx)[way](jnp.full(3, size, jnp.float32), state, params)
     assert not np.any(u)
     chex.assert_trees_all_equal(new.inner, state.inner)
     assert gradtx.skipped(new)[:2] == (1, 1)
@@ -124,7 +122,7 @@ def test_the_leaf_is_that_of_the_update_where_the_gradient_is_finite() -> None:
     for run in ways(tx).values():
         assert gradtx.skipped(run(params, tx.init(params), params)[1], params).group == "['b']"
     alone = gradtx.guard(bad_state())
-    big = jnp.full(2, 1.5e19, jnp.float32)
+    big = jnp.full(2, 1e19, jnp.float32)
     assert gradtx.skipped(alone.update(big, alone.init(big), big)[1], big).group is None
 
 
@@ -248,7 +246,7 @@ def test_skipped_is_read_at_any_depth() -> None:
     inside = gradtx.guard(gradtx.guard(optax.scale(NAN)))
     _, state = inside.update(bad, inside.init(START), START)
     _, state = inside.update(grads(), state, START)
-    assert gradtx.skipped(state)[:5] == (2, 2, 0, 0, 1)
+    assert gradtx.skipped(state)[:5] == (2, 2, 0, 0, 0)  # the first step that the one inside sees is its step 0
     with pytest.raises(ValueError, match="skipped: state holds no guard, expected the state of a guard inside; give"):
         gradtx.skipped(gradtx.adam(0.1).init(START))
 
@@ -263,9 +261,7 @@ def test_watch_goes_on_through_a_skipped_step() -> None:
     assert report.verdict != "non_finite"
     assert "2 steps were skipped, the first 10, the last 20" in str(report)
     assert gradtx.hyperparams(tx, state)["scale_by_learning_rate.learning_rate"] == 0.1
-    assert str(gradtx.guard(gradtx.sgd(0.1), spikes=3.0)).endswith(
-        "scale_by_learning_rate(0.1)), spikes=3.0, window=100)"
-    )
+    assert str(gradtx.guard(gradtx.scale(0.5), spikes=3.0)) == "guard(scale(0.5), spikes=3.0, window=100)"
 
 
 def test_the_fields_of_optax_and_no_nan_after_many_errors() -> None:
@@ -368,7 +364,7 @@ def test_float16_gradients_that_vanish_without_a_scale_and_overflow_with_one() -
 
     tx = gradtx.loss_scale(gradtx.sgd(1e6), init_scale=2.0**30, max_scale=2.0**30)
     state, updates = tx.init(params), []
-    for _ in range(16):
+    for _ in range(20):
         g = jax.grad(lambda p, s=state: gradtx.scale_loss(loss(p), s))(params)
         u, state = jax.jit(tx.update)(g, state, params)
         updates.append(float(u[0]))
