@@ -19,6 +19,7 @@ from tests.batteries.test_speed import KIB, shapes, step
 from tests.batteries.traced import same_state
 from tests.registry import ROWS, Row
 from tests.registry.base import SHAPES
+from tests.registry.guard import spikes_of
 
 NAN, INF = jnp.nan, jnp.inf
 START = {"b": jnp.array([0.5, 1.0], jnp.float32), "n": None, "w": jnp.array([[1.0, -2.0]], jnp.bfloat16)}
@@ -82,6 +83,17 @@ def test_a_bad_gradient_leaves_no_trace(inside: str, way: str) -> None:
             assert [x.dtype for x in jax.tree.leaves(u)] == [jnp.float32, jnp.bfloat16]
         chex.assert_trees_all_close(state.inner, kept, rtol=1e-5)
         assert gradtx.skipped(state, START) == (4, 4, 0, 2, 6, 0, "['w']")
+
+
+def test_an_array_that_stands_in_the_state_twice_keeps_both_its_pasts() -> None:
+    start = {"one": jnp.zeros(2), "two": jnp.ones(2)}
+    twice = optax.GradientTransformation(
+        lambda params: start, lambda g, state, params=None: (g, dict.fromkeys(state, state["one"] + g))
+    )
+    tx = gradtx.guard(twice)
+    state = tx.init(jnp.ones(2))
+    for g, wanted in ((jnp.full(2, NAN), start), (jnp.ones(2), {"one": jnp.ones(2), "two": jnp.ones(2)})):
+        chex.assert_trees_all_equal(jax.jit(tx.update)(g, state)[1].inner, wanted)
 
 
 def bad_state() -> Any:
@@ -195,6 +207,15 @@ def test_a_spike_is_left_out_and_the_rest_is_not() -> None:
     state, out = sized(gradtx.guard(gradtx.sgd(0.1), spikes=4.0), sizes)
     assert list(np.flatnonzero(out)) == [150, 300]
     assert gradtx.skipped(state) == (2, 0, 2, 150, 300, 0, None)
+
+
+def test_spikes_are_those_of_the_recurrence() -> None:
+    sizes = noise(400, 0.5)
+    sizes[150:] *= 20.0
+    _, out = sized(gradtx.guard(gradtx.sgd(0.1), spikes=1.5, window=40), sizes)
+    wanted = spikes_of([float(n) for n in sizes], 1.5, 40)
+    assert 10 < sum(wanted) < 100
+    assert out.tolist() == wanted
 
 
 @pytest.mark.parametrize("factor", [2.0, 10.0])
