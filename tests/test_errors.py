@@ -440,6 +440,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("'nu'", "['trace']")),
     ("a clip inside shard_map", lambda: sharded(lambda g: clip().update(g, clip().init(g))[0]), ValueError,
      "clip_by_global_norm", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("a guard inside shard_map", lambda: sharded_update(gradtx.guard(gradtx.sgd(0.1))), ValueError, "guard",
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("a norm inside shard_map", lambda: sharded(lambda g: g * gradtx.global_norm(g)), ValueError, "global_norm",
      ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("centralize inside shard_map", lambda: sharded_update(gradtx.centralize()), ValueError, "centralize",
@@ -661,6 +663,7 @@ REQUIRED: dict[str, Any] = {
     "measure_name": "norm",
     "measure": gradtx.global_norm,
     "measures": {"norm": gradtx.global_norm},
+    "max_consecutive_errors": 3,
 }
 NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {

@@ -1,7 +1,8 @@
 """Dynamic loss scaling: keep float16 gradients inside their range by a factor that follows them."""
 
 import dataclasses
-from typing import Annotated, Any, ClassVar, NamedTuple
+import math
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.around import member
 from gradtx._core.engine.guarded import Guarded, Skips, counted, no_skips
-from gradtx.rules import Range, Transform, factory
+from gradtx.rules import Transform, factory
 from gradtx.wrappers.guard import check_whole
 
 FACTOR = 2.0  # a power of two multiplies exactly
@@ -97,10 +98,10 @@ def as_without_scale(grads: Any, updates: Any, params: Any) -> Any:
 @factory
 def loss_scale(
     tx: optax.GradientTransformation,
-    init_scale: Annotated[float, Range("(0, inf)")] = 2.0**16,
+    init_scale: float = 2**16,
     growth_interval: int = 2000,
-    min_scale: Annotated[float, Range("(0, inf)")] = 1.0,
-    max_scale: Annotated[float, Range("(0, inf)")] = 2.0**24,
+    min_scale: float = 1,
+    max_scale: float = 2**24,
     *,
     axis_name: AxisName = None,
 ) -> Transform:
@@ -157,8 +158,10 @@ def loss_scale(
     scales = {"init_scale": init_scale, "min_scale": min_scale, "max_scale": max_scale}
     for name, value in scales.items():
         if not is_number(value):
-            got, fix = f"is a {type(value).__name__}", f"write {name}=2.0**16"
+            got, fix = f"is a {type(value).__name__}", f"write {name}=2**16"
             raise TypeError(message("loss_scale", name, got, "a number > 0", fix))
+        if not 0.0 < value < math.inf:
+            raise ValueError(f"loss_scale: {name} = {value!r}, expected a number in (0, inf); write {name}=2**16")
     if not min_scale <= init_scale <= max_scale:
         got = f"init_scale = {init_scale!r}"
         expected = f"a number in [min_scale, max_scale] = [{min_scale!r}, {max_scale!r}]"

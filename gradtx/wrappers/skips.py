@@ -41,8 +41,8 @@ def skipped(state: Any, params: Any = None) -> Skipped:
     """Read what the guards inside a state have skipped.
 
     A state that holds several guards gives the sum of their counts, the first and the last step of any of them, and the
-    group that the outermost of them found. A step is skipped by one guard only: the one inside does not see a step that
-    the one outside has skipped.
+    group that the outermost of them found. A guard inside another does not see, and does not count, the steps that the
+    one outside has skipped.
 
     Args:
         state: a state of `guard`, `apply_if_finite` or `loss_scale`, or any tree that holds one: the state of a chain,
