@@ -3,7 +3,9 @@
 A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
 """
 
-from gradtx import contrib, rules, schedules
+from typing import TYPE_CHECKING
+
+from gradtx import contrib, optax_names, rules, schedules, transforms
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
@@ -122,6 +124,11 @@ from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
+if TYPE_CHECKING:
+    from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
+else:
+    __getattr__ = optax_names.finder("")
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -143,6 +150,7 @@ __all__ = [
     "quotient",
     "ratio",
     "rules",
+    "transforms",
     # direction m
     "add_cautious_weight_decay",
     "add_decayed_weights",
@@ -310,3 +318,9 @@ __all__ = [
     "probe",
     "watch",
 ]
+__all__ += optax_names.__all__
+
+
+def __dir__() -> list[str]:
+    """Return the public names, optax's own among them, for whoever completes a name."""
+    return sorted({*globals(), *__all__})

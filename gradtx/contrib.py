@@ -1,5 +1,8 @@
 """optax.contrib's names, so that one changed import is enough; all of them stand at the top of gradtx too."""
 
+from typing import TYPE_CHECKING
+
+from gradtx import optax_names
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.limits.normalize import normalize
@@ -26,9 +29,53 @@ from gradtx.wrappers.sam import sam
 from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_params
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 
+if TYPE_CHECKING:
+    from gradtx.optax_names import (
+        COCOBState,
+        DAdaptAdamWState,
+        DifferentiallyPrivateAggregateState,
+        DoGState,
+        DoWGState,
+        HutchinsonState,
+        MechanicState,
+        MomoAdamState,
+        MomoState,
+        MuonState,
+        NormalizeState,
+        ProdigyState,
+        ReduceLROnPlateauState,
+        SAMState,
+        ScaleByAdemamixState,
+        ScaleBySimplifiedAdEMAMixState,
+        ScheduleFreeState,
+        SophiaState,
+        SplitRealAndImaginaryState,
+    )
+else:
+    __getattr__ = optax_names.finder("contrib")
+
 __all__ = [
+    "COCOBState",
+    "DAdaptAdamWState",
+    "DifferentiallyPrivateAggregateState",
+    "DoGState",
+    "DoWGState",
     "GaLoreDimensionNumbers",
+    "HutchinsonState",
+    "MechanicState",
+    "MomoAdamState",
+    "MomoState",
     "MuonDimensionNumbers",
+    "MuonState",
+    "NormalizeState",
+    "ProdigyState",
+    "ReduceLROnPlateauState",
+    "SAMState",
+    "ScaleByAdemamixState",
+    "ScaleBySimplifiedAdEMAMixState",
+    "ScheduleFreeState",
+    "SophiaState",
+    "SplitRealAndImaginaryState",
     "acprop",
     "ademamix",
     "adopt",

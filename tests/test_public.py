@@ -33,8 +33,9 @@ NO_REFERENCE = "none."  # what nobody had to invent, such as multiplying by a nu
 
 
 def public(module: Any) -> dict[str, Any]:
-    """Return the public objects of a module by name."""
-    return {name: getattr(module, name) for name in module.__all__ if not inspect.ismodule(getattr(module, name))}
+    """Return the public objects of a module by name, but for those that are optax's own."""
+    ours = [name for name in module.__all__ if name not in gradtx.optax_names.__all__]
+    return {name: getattr(module, name) for name in ours if not inspect.ismodule(getattr(module, name))}
 
 
 NAMES = {**public(gradtx), **{f"schedules.{name}": x for name, x in public(gradtx.schedules).items()}}

@@ -30,10 +30,11 @@ def test_a_users_script_is_typed(tmp_path: Path) -> None:
     script.write_text(SCRIPT.read_text())
     assert checked(script) == "Success: no issues found in 1 source file\n"
     # and the types are seen: a wrong argument and a wrong name are found
-    wrong = script.read_text() + '\ngradtx.sgd("fast")\ngradtx.adamw(0.1, weight_decays=0.1)\n'
+    wrong = script.read_text() + '\ngradtx.sgd("fast")\ngradtx.adamw(0.1, weight_decays=0.1)\ngradtx.adamm(0.1)\n'
     script.write_text(wrong)
     said = checked(script)
     assert 'Argument 1 to "sgd" has incompatible type "str"' in said
+    assert 'Module has no attribute "adamm"' in said  # however many names of optax are looked up when asked for
     assert 'Unexpected keyword argument "weight_decays" for "adamw"' in said
 
 

@@ -15,7 +15,8 @@ Params = dict[str, jax.Array]
 
 def loss(params: Params, x: jax.Array, y: jax.Array) -> jax.Array:
     """Return the mean squared error of a linear model."""
-    return jnp.mean((x @ params["w"] + params["b"] - y) ** 2)
+    errors: jax.Array = gradtx.losses.l2_loss(x @ params["w"] + params["b"], y)  # optax's own
+    return 2 * jnp.mean(errors)
 
 
 def halving(count: jax.Array) -> jax.Array:

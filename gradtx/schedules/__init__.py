@@ -1,5 +1,8 @@
 """Schedules eta: functions of the count of updates made, and of what happens in training."""
 
+from typing import TYPE_CHECKING
+
+from gradtx.optax_names import finder
 from gradtx.schedules.cycle import cosine_restarts, linear_one_cycle, one_cycle
 from gradtx.schedules.decay import constant, cosine, exponential, linear, polynomial
 from gradtx.schedules.event import hold_until, resnet110
@@ -28,6 +31,17 @@ from gradtx.schedules.warmup import (
     warmup_linear,
     warmup_stable_decay,
 )
+
+if TYPE_CHECKING:
+    from gradtx.optax_names import (
+        InjectHyperparamsState,
+        InjectStatefulHyperparamsState,
+        Schedule,
+        StatefulSchedule,
+        WrappedSchedule,
+    )
+else:
+    __getattr__ = finder("schedules")
 
 __all__ = [  # noqa: RUF022  # grouped by what they are
     # from one value to another
@@ -68,6 +82,12 @@ __all__ = [  # noqa: RUF022  # grouped by what they are
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
+    # optax's own, for `inject_hyperparams`
+    "InjectHyperparamsState",
+    "InjectStatefulHyperparamsState",
+    "Schedule",
+    "StatefulSchedule",
+    "WrappedSchedule",
     # drawing
     "plot",
 ]

@@ -1,0 +1,71 @@
+"""optax.transforms' names, so that one changed import is enough; all of them stand at the top of gradtx too."""
+
+from typing import TYPE_CHECKING
+
+from gradtx import optax_names
+from gradtx._core.engine.chain import chain, named_chain
+from gradtx.factors.ema import ema
+from gradtx.factors.momentum import trace
+from gradtx.factors.noise import add_noise
+from gradtx.factors.weight_decay import add_decayed_weights
+from gradtx.limits.adaptive_clip import adaptive_grad_clip, unitwise_clip, unitwise_norm
+from gradtx.limits.block_rms import clip_by_block_rms
+from gradtx.limits.clip import clip, clip_by_global_norm
+from gradtx.limits.nonfinite import zero_nans
+from gradtx.limits.nonnegative import keep_params_nonnegative
+from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+
+if TYPE_CHECKING:
+    from gradtx.optax_names import (
+        AddNoiseState,
+        ApplyIfFiniteState,
+        ConditionallyMaskState,
+        ConditionallyTransformState,
+        ConditionFn,
+        EmaState,
+        MaskedNode,
+        MaskedState,
+        MultiStepsState,
+        NonNegativeParamsState,
+        PartitionState,
+        ShouldSkipUpdateFunction,
+        SnapshotState,
+        TraceState,
+        ZeroNansState,
+    )
+else:
+    __getattr__ = optax_names.finder("transforms")
+
+__all__ = [
+    "AddNoiseState",
+    "ApplyIfFiniteState",
+    "ConditionFn",
+    "ConditionallyMaskState",
+    "ConditionallyTransformState",
+    "EmaState",
+    "MaskedNode",
+    "MaskedState",
+    "MultiStepsState",
+    "NonNegativeParamsState",
+    "PartitionState",
+    "ShouldSkipUpdateFunction",
+    "SnapshotState",
+    "TraceState",
+    "ZeroNansState",
+    "adaptive_grad_clip",
+    "add_decayed_weights",
+    "add_noise",
+    "chain",
+    "clip",
+    "clip_by_block_rms",
+    "clip_by_global_norm",
+    "ema",
+    "keep_params_nonnegative",
+    "named_chain",
+    "per_example_global_norm_clip",
+    "per_example_layer_norm_clip",
+    "trace",
+    "unitwise_clip",
+    "unitwise_norm",
+    "zero_nans",
+]
