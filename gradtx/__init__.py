@@ -96,6 +96,9 @@ from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.methods.sophia import scale_by_sophia, sophia
 from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.methods.yogi import scale_by_yogi, yogi
+from gradtx.migration.flat import ImportReport, export_state, import_state
+from gradtx.migration.from_optax import import_optax_state
+from gradtx.migration.from_torch import import_torch_state
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -317,6 +320,12 @@ __all__ = [
     "metrics",
     "probe",
     "watch",
+    # a state taken along
+    "ImportReport",
+    "export_state",
+    "import_optax_state",
+    "import_state",
+    "import_torch_state",
 ]
 __all__ += optax_names.__all__
 
