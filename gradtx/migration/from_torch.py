@@ -97,7 +97,7 @@ def import_torch_state(
         raise ValueError(message(NAME, "state_dict", got, expected, "pass count="))
     flat |= fresh.counted(steps.pop() if steps else None)
     allowed = (*may_add, *fresh.unneeded(flat))
-    fix = "let place return (path, function of the array), such as (path, numpy.transpose)"
+    fix = "let place return (path, function of the array) that transposes or casts it"
     return restore(NAME, tx, fresh.state, flat, strict=strict, may_add=allowed, may_drop=behind, fix=fix)
 
 
