@@ -141,7 +141,9 @@ def restore(
     if strict and (lacks or left):
         got = [f"lacks {shown(lacks)}"] if lacks else []
         got += [f"holds what no transform keeps: {shown(left)}"] if left else []
-        raise ValueError(message(caller, "the state", ", and ".join(got), f"the keys of {tx}"[:200], CHANGED))
+        raise ValueError(
+            message(caller, "the state", ", and ".join(got), f"the keys of {getattr(tx, 'name', 'tx')}", CHANGED)
+        )
     return jax.tree.unflatten(treedef, new), ImportReport(kept, added, dropped)
 
 

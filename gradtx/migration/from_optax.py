@@ -51,20 +51,33 @@ KINDS: Mapping[str, Kind] = {
     "ScaleByRssState": Kind(renamed(sum_of_squares="sum_of_squares"), ("scale_by_rss", "scale_by_adagrad")),
     "TraceState": Kind(renamed(trace="trace"), ("trace",)),
 }
-COUNTED = ("ScaleByScheduleState",)  # they keep the count only, which all of gradtx's transforms have
-INSIDE = {"MaskedState": "inner_state", "PartitionState": "inner_states"}
+INJECTED = ("InjectHyperparamsState/count", "InjectStatefulHyperparamsState/count")
+COUNTED = ("ScaleByScheduleState", *INJECTED)  # a count alone, which every transform of gradtx keeps
+INSIDE = ("inner_state", "inner_states", "inner_opt_state")  # where optax's wrappers keep what is in them
 
 
-def nodes(state: Any) -> Iterator[Any]:
-    """Yield the states of the transforms in a state of optax, in the order in which they run."""
-    name = type(state).__name__
-    if name in INSIDE:
-        yield from nodes(getattr(state, INSIDE[name]))
+def nodes(state: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the states of the transforms in a state of optax by their types, in the order in which they run."""
+    name, fields = type(state).__name__, getattr(state, "_fields", ())
+    inside = next((field for field in fields if field in INSIDE), None)
+    if inside is not None:
+        for field in fields:  # what the wrapper keeps for itself, such as a count or gradients that it has gathered
+            if field != inside and jax.tree.leaves(getattr(state, field)):
+                yield f"{name}/{field}", getattr(state, field)
+        yield from nodes(getattr(state, inside))
     elif isinstance(state, (dict, list)) or type(state) is tuple:
-        for inside in state.values() if isinstance(state, dict) else state:
-            yield from nodes(inside)
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from nodes(part)
     elif jax.tree.leaves(state):
-        yield state
+        yield name, state
+
+
+def count_of(name: str, node: Any) -> set[int]:
+    """Return the number of updates that a node of optax's state says, if it says one."""
+    if name in INJECTED:
+        return {int(jax.device_get(node))}
+    counted = (name in KINDS or name in COUNTED) and "count" in node._fields
+    return {int(jax.device_get(node.count))} if counted else set()
 
 
 def import_optax_state(
@@ -81,7 +94,7 @@ def import_optax_state(
 
     The states of both chains are matched in the order in which they run; an array may become wider, never narrower.
     Known are adam and its kin, adabelief, amsgrad, lion, adadelta, rmsprop, adagrad, adafactor, momentum (`trace`),
-    `ema` and schedules, also inside `masked` and `partition`.
+    `ema` and schedules, also inside optax's wrappers; what a wrapper keeps for itself is dropped.
 
     Args:
         tx: the transform of gradtx that goes on.
@@ -113,8 +126,7 @@ def import_optax_state(
     flat: dict[str, Any] = {}
     free = list(fresh.transforms)
     counts = set() if count is None else {count}
-    for node in nodes(state):
-        name = type(node).__name__
+    for name, node in nodes(state):
         kind = KINDS.get(name)
         target = next((t for t in free if kind and t.split("/")[-1].split("#")[0] in kind.transforms), None)
         if kind is not None and target is not None:
@@ -123,8 +135,7 @@ def import_optax_state(
                 flat |= fresh.filled(target, slot, tree)
         elif name not in COUNTED:
             flat[name] = node
-        if count is None and (kind is not None or name in COUNTED) and "count" in getattr(node, "_fields", ()):
-            counts.add(int(jax.device_get(node.count)))
+        counts |= count_of(name, node) if count is None else set()
     if len(counts) > 1:
         got, expected = f"holds the counts {sorted(counts)}", "one number of updates"
         raise ValueError(message("import_optax_state", "state", got, expected, "pass count="))

@@ -103,10 +103,12 @@ def steps_of(state: Any, path: list[str]) -> list[str]:
 
 
 def title_of(tx: Any, state: Any) -> str:
-    """Return how a transform is called in keys, empty where it adds nothing: optax's have the name of their state."""
+    """Return how a transform is called in keys, empty where it adds nothing; optax's go by the type of their state."""
     if isinstance(tx, Transform):
         return "" if is_chain(tx) and tx.name in UNNAMED else tx.name
-    return "" if type(state) is tuple else type(state).__name__
+    if type(state) is tuple:
+        return ""
+    return "transform" if isinstance(state, (Mark, dict, list)) else type(state).__name__
 
 
 def check(caller: str, tx: Any, state: Any, *, has_parts: bool) -> None:

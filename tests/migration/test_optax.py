@@ -28,6 +28,8 @@ CHAINS = {
     "amsgrad": lambda lib: lib.amsgrad(0.1),
     "adabelief": lambda lib: lib.adabelief(0.1),
     "radam": lambda lib: lib.radam(0.1),
+    "adamax": lambda lib: lib.adamax(0.1),
+    "yogi": lambda lib: lib.yogi(0.1),
     "clip and schedule": lambda lib: lib.chain(
         lib.clip_by_global_norm(0.5), lib.adamw(lib.cosine_decay_schedule(**RATE)), lib.ema(0.9)
     ),
@@ -82,6 +84,24 @@ def test_what_optax_leaves_out_is_left_out() -> None:
     _, report = gradtx.import_optax_state(gradtx.scale_by_adam(), start(), state, may_add=["scale_by_adam"])
     paths = {key.split("/", 2)[2] for key in report.added}
     assert paths == {"mlp/0/b", "scale"}
+
+
+def test_what_optax_wrappers_hold_is_found() -> None:
+    """What the wrapper keeps for itself is dropped, by its name."""
+    theirs = optax.inject_hyperparams(optax.adamw)(learning_rate=0.1)
+    params, state = go(theirs, start(), theirs.init(start()), 0)
+    tx = gradtx.adamw(0.1)
+    with pytest.raises(ValueError, match=r"holds what no transform keeps: InjectStatefulHyperparamsState/hyperparams"):
+        gradtx.import_optax_state(tx, params, state)
+    new, report = gradtx.import_optax_state(tx, params, state, may_drop=["InjectStatefulHyperparamsState"])
+    assert report.dropped == ("InjectStatefulHyperparamsState/hyperparams",)
+    assert "adamw/scale_by_learning_rate/count" in report.kept
+    assert_close(go(tx, params, new, 5)[0], go(theirs, params, state, 5)[0])
+    theirs = optax.apply_if_finite(optax.sgd(0.1, momentum=0.9), 3)
+    state = go(theirs, start(), theirs.init(start()), 0)[1]
+    _, report = gradtx.import_optax_state(gradtx.sgd(0.1, 0.9), params, state, may_drop=["ApplyIfFiniteState"])
+    assert "ApplyIfFiniteState/total_notfinite" in report.dropped
+    assert "sgd/trace/trace/mlp/0/w" in report.kept
 
 
 def test_what_has_no_counterpart_is_named() -> None:
