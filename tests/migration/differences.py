@@ -1,6 +1,6 @@
 """The table of docs/migrate.md: what docstrings say under "Differs from" of a function that optax has too.
 
-    python -m tests.migration.differences      # writes it into the page
+python -m tests.migration.differences      # writes it into the page
 """
 
 import inspect

@@ -28,6 +28,7 @@ CHAINS = {
     "amsgrad": lambda lib: lib.amsgrad(0.1),
     "adabelief": lambda lib: lib.adabelief(0.1),
     "radam": lambda lib: lib.radam(0.1),
+    "two of a kind": lambda lib: lib.chain(lib.trace(0.5), lib.trace(0.9), lib.scale(-0.1)),
     "adamax": lambda lib: lib.adamax(0.1),
     "yogi": lambda lib: lib.yogi(0.1),
     "clip and schedule": lambda lib: lib.chain(
