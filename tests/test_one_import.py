@@ -74,6 +74,12 @@ def test_every_name_of_optax_is_here(module: str) -> None:
     assert missing == COMING.get(module, set()) & theirs(module), "a name that has come leaves the list COMING"
 
 
+@pytest.mark.parametrize("module", [".schedules", ".transforms"])
+def test_a_name_that_has_come_stands_in_its_module_too(module: str) -> None:
+    late = {name for name in theirs(module) if hasattr(gradtx, name) and not has(module, name)}
+    assert late == set(), f"import it in gradtx{module} too, put it into __all__ there, and take it off COMING"
+
+
 def is_made_by_optax(x: Any) -> bool:
     """Return True if an object was defined in optax."""
     return str(getattr(x, "__module__", "")).startswith("optax")
