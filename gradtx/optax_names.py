@@ -181,8 +181,8 @@ if not TYPE_CHECKING:  # what `from gradtx import *` gives: no name that this re
 def finder(module: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module of gradtx that stands for one of optax, such as "contrib"; "" is the top.
 
-    It finds the names above in optax, and what stands at the top of gradtx if optax has it in that module too, such as a
-    wrapper in optax.schedules. Anything else is an AttributeError.
+    It finds the names above in optax, and what stands at the top of gradtx if optax has it in that module too, such as
+    a wrapper in optax.schedules. Anything else is an AttributeError.
     """
     theirs = getattr(optax, module) if module else optax
     dotted = f".{module}" if module else ""
