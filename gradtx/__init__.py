@@ -150,6 +150,11 @@ if TYPE_CHECKING:
 else:
     __getattr__ = optax_names.finder("")
 
+if TYPE_CHECKING:
+    from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
+else:
+    __getattr__ = optax_names.finder("")
+
 __version__ = "0.1.0"
 
 __all__ = [

@@ -5,6 +5,7 @@ elsewhere. A name is looked up in optax when it is asked for: importing gradtx c
 warns as in optax, and one that this release of optax does not have stops nobody who does not use it.
 """
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,8 @@ if not TYPE_CHECKING:  # what `from gradtx import *` gives: no name that this re
 def finder(module: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module of gradtx that stands for one of optax, such as "contrib"; "" is the top.
 
-    It finds the names above in optax, and raises AttributeError where they have none of that name.
+    It finds the names above in optax, and what stands at the top of gradtx if optax has it in that module too, such as
+    a wrapper in optax.schedules. Anything else is an AttributeError.
     """
     theirs = getattr(optax, module) if module else optax
     dotted = f".{module}" if module else ""
@@ -191,6 +193,9 @@ def finder(module: str) -> Callable[[str], Any]:
         home = next((home for home in homes if name in NAMES and name in dir(home)), None)
         if home is not None or (name in NAMES and not module):
             return getattr(home or optax, name)  # optax says what became of a name that is gone
+        top = vars(sys.modules["gradtx"])
+        if name in top and name in dir(theirs) and not name.startswith("_"):
+            return top[name]
         known = not name.startswith("_") and name in dir(theirs)
         hint = f"; optax has it: import optax, and use optax{dotted}.{name}" if known else ""
         raise AttributeError(f"module 'gradtx{dotted}' has no attribute {name!r}{hint}")

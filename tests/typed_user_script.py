@@ -74,6 +74,11 @@ def train(steps: int) -> tuple[float, dict[str, Any], str]:
     state, value = tx.init(params), jnp.zeros(())
     for _ in range(steps):
         params, state, value = step(params, state, x, x @ jnp.array([1.0, -1.0, 2.0]))
+    flat: dict[str, jax.Array] = gradtx.export_state(tx, state)
+    state, taken = gradtx.import_state(tx, params, flat)
+    dropped: tuple[str, ...] = taken.dropped
+    if dropped:
+        raise ValueError(str(taken))
     report: gradtx.Report = gradtx.diagnose(state)
     return float(value), gradtx.hyperparams(tx, state), report.verdict
 

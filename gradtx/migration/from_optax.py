@@ -69,7 +69,7 @@ def nodes(state: Any) -> Iterator[tuple[str, Any]]:
         for part in state.values() if isinstance(state, dict) else state:
             yield from nodes(part)
     elif jax.tree.leaves(state):
-        yield name, state
+        yield name if fields else "an array outside any state of optax's", state
 
 
 def count_of(name: str, node: Any) -> set[int]:

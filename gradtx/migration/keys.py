@@ -1,6 +1,7 @@
 """A readable name for every array of a state: the transform that keeps it, what it is, the path of its parameter.
 
-Names do not depend on where a transform stands in a chain, so that a state finds its way into a chain that has changed.
+Names depend neither on where a transform stands in a chain nor on a wrapper round it, so that a state finds its way
+into a chain that has changed.
 """
 
 import dataclasses
@@ -71,14 +72,17 @@ def add(caller: str, tx: Any, state: Any, prefix: str, found: dict[int, Entry], 
     """Add the entries of a transform's state, whose arrays are marks; `seen` counts the transforms by their name."""
     held = parts(tx, state)
     check(caller, tx, state, has_parts=bool(held))
-    title = title_of(tx, state)
+    title, outer = title_of(tx, state), prefix
     if title:
         seen[prefix + title] = seen.get(prefix + title, 0) + 1
         times = seen[prefix + title]
         prefix += title + (f"#{times}/" if times > 1 else "/")
-    for label, part, own in held:
+    # what stands round ONE transform leaves its names alone: `watch` or a guard may come or go in the middle of a run
+    around_one = len(held) == 1 and held[0].label is None and not is_chain(tx)
+    for label, part, own, _ in held:
         if is_new(own, found):
-            add(caller, part, own, prefix if label is None else f"{prefix}{label}/", found, seen)
+            within = outer if around_one else prefix
+            add(caller, part, own, within if label is None else f"{within}{label}/", found, seen)
     if not isinstance(tx, Transform) and type(state) is tuple:  # optax's chains
         for own in state:
             if is_new(own, found):

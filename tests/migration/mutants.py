@@ -30,6 +30,13 @@ MUTANTS = [
         flat("a_chain_that_changed_takes_its_state_along"),
     ),
     Mutant(
+        "keys: a wrapper has a name",
+        KEYS,
+        "outer if around_one else prefix",
+        "prefix",
+        flat("a_wrapper_may_come_and_go"),
+    ),
+    Mutant(
         "keys: twice",
         KEYS,
         "if twice is not None",

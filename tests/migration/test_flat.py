@@ -52,9 +52,9 @@ def test_keys_are_readable() -> None:
         (gradtx.chain(optax.trace(0.9), optax.trace(0.8)), {"TraceState/trace", "TraceState#2/trace"}),
         (optax.chain(optax.trace(0.9), optax.scale(0.1)), {"TraceState/trace"}),
         (optax.chain(gradtx.trace(0.9), optax.trace(0.8)), {"trace/trace", "TraceState/trace"}),
-        (optax.apply_if_finite(gradtx.trace(0.9), 3), {"ApplyIfFiniteState/trace/trace"}),
-        (gradtx.watch(gradtx.trace(0.9)), {"watch/trace/trace"}),
-        (gradtx.cautious(gradtx.trace(0.9)), {"cautious/trace/trace"}),
+        (optax.apply_if_finite(gradtx.trace(0.9), 3), {"trace/trace"}),
+        (gradtx.watch(gradtx.trace(0.9)), {"trace/trace"}),
+        (gradtx.cautious(gradtx.trace(0.9)), {"trace/trace"}),
         (optax.GradientTransformation(jnp.zeros_like, lambda g, s, p=None: (g, s)), {"transform/state"}),
     ],
     ids=str,
@@ -80,6 +80,18 @@ def test_a_chain_that_changed_takes_its_state_along() -> None:
     )
     assert report.dropped == ("clip_by_global_norm/count",)
     assert_close(back, state)
+
+
+@pytest.mark.parametrize("around", [gradtx.watch, gradtx.cautious, lambda tx: optax.apply_if_finite(tx, 3)], ids=str)
+def test_a_wrapper_may_come_and_go(around: Any) -> None:
+    params, state = go(ADAMW, start(), ADAMW.init(start()), 0)
+    flat, wrapped = gradtx.export_state(ADAMW, state), around(ADAMW)
+    new, report = gradtx.import_state(wrapped, params, flat, may_add=["watch", "ApplyIfFiniteState"])
+    assert set(report.kept) == set(flat)
+    both = gradtx.export_state(wrapped, new)
+    assert all(both[key] is flat[key] for key in flat)
+    back, _ = gradtx.import_state(ADAMW, params, both, may_drop=["watch", "ApplyIfFiniteState"])
+    assert_close(go(ADAMW, params, back, 5)[0], go(ADAMW, params, state, 5)[0])
 
 
 def test_members_may_change_places() -> None:

@@ -111,6 +111,11 @@ def test_what_has_no_counterpart_is_named() -> None:
         gradtx.import_optax_state(gradtx.adam(0.1), start(), theirs.init(start()))
     with pytest.raises(ValueError, match=r"holds what no transform keeps: ScaleByAdamState, expected"):
         gradtx.import_optax_state(gradtx.sgd(0.1), start(), optax.adam(0.1).init(start()))
+    restored = (
+        {"count": jnp.int32(1), "mu": start(), "nu": start()},
+    )  # as a checkpoint library gives it without a target
+    with pytest.raises(ValueError, match=r"holds what no transform keeps: an array outside any state of optax's"):
+        gradtx.import_optax_state(gradtx.adam(0.1), start(), restored)
     with pytest.raises(TypeError, match=r"^import_optax_state: tx is"):
         gradtx.import_optax_state(3, start(), ())
 

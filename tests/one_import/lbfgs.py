@@ -16,19 +16,20 @@ value_and_grad = optax.value_and_grad_from_state(f)
 
 def step(carry):
     """Take one step."""
-    params, state, count = carry
+    params, state = carry
     value, grad = value_and_grad(params, state=state)
     updates, state = solver.update(grad, state, params, value=value, grad=grad, value_fn=f)
-    return optax.apply_updates(params, updates), state, count + 1
+    return optax.apply_updates(params, updates), state
 
 
 def goes_on(carry):
     """Return True while the gradient is large."""
-    _, state, count = carry
+    _, state = carry
+    count = state[0].count
     grad = optax.tree_utils.tree_get(state, "grad")
     return (count == 0) | ((count < 30) & (optax.tree_utils.tree_norm(grad) >= 1e-3))
 
 
 params = jnp.ones(6)
-params, state, _ = jax.lax.while_loop(goes_on, step, (params, solver.init(params), 0))
+params, state = jax.lax.while_loop(goes_on, step, (params, solver.init(params)))
 print("value", float(f(params)), "minimiser", [round(float(x), 3) for x in params])
