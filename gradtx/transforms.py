@@ -14,6 +14,15 @@ from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+from gradtx.wrappers.apply_if_finite import apply_if_finite
+from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
+from gradtx.wrappers.freeze import freeze, selective_transform
+from gradtx.wrappers.masked import masked
+from gradtx.wrappers.measure_with_ema import measure_with_ema
+from gradtx.wrappers.monitor import monitor
+from gradtx.wrappers.multi_steps import MultiSteps, skip_large_updates, skip_not_finite
+from gradtx.wrappers.partition import partition
+from gradtx.wrappers.snapshot import snapshot
 
 if TYPE_CHECKING:
     from gradtx.optax_names import (
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
         EmaState,
         MaskedNode,
         MaskedState,
+        MonitorState,
         MultiStepsState,
         NonNegativeParamsState,
         PartitionState,
@@ -45,6 +55,8 @@ __all__ = [
     "EmaState",
     "MaskedNode",
     "MaskedState",
+    "MonitorState",
+    "MultiSteps",
     "MultiStepsState",
     "NonNegativeParamsState",
     "PartitionState",
@@ -55,15 +67,27 @@ __all__ = [
     "adaptive_grad_clip",
     "add_decayed_weights",
     "add_noise",
+    "apply_if_finite",
     "chain",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
+    "conditionally_mask",
+    "conditionally_transform",
     "ema",
+    "freeze",
     "keep_params_nonnegative",
+    "masked",
+    "measure_with_ema",
+    "monitor",
     "named_chain",
+    "partition",
     "per_example_global_norm_clip",
     "per_example_layer_norm_clip",
+    "selective_transform",
+    "skip_large_updates",
+    "skip_not_finite",
+    "snapshot",
     "trace",
     "unitwise_clip",
     "unitwise_norm",

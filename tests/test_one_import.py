@@ -22,19 +22,11 @@ NUMBER = re.compile(r"(?<![A-Za-z_0-9.])-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|-
 
 # Names that gradtx does not have yet; a name that has come must leave the list.
 COMING = {
-    *("MultiSteps", "LookaheadParams", "apply_every", "apply_if_finite", "conditionally_mask", "flatten", "freeze"),
-    *("conditionally_transform", "inject_hyperparams", "inject_stateful_hyperparams", "lookahead", "masked"),
-    *("measure_with_ema", "monitor", "multi_transform", "partition", "selective_transform", "skip_large_updates"),
-    *("skip_not_finite", "snapshot", "tree", "tree_map_params", "with_extra_args_support"),
+    *("flatten", "inject_hyperparams", "inject_stateful_hyperparams", "tree", "tree_map_params"),
+    "with_extra_args_support",
 }
 # Scripts that wait for such names.
-WAITING = {
-    "frozen": {"partition", "multi_transform", "freeze", "masked"},
-    "guarded": {"apply_if_finite", "apply_every", "tree", "tree_map_params"},
-    "inject": {"inject_hyperparams"},
-    "lookahead": {"lookahead", "LookaheadParams"},
-    "multi_steps": {"MultiSteps"},
-}
+WAITING = {"guarded": {"tree", "tree_map_params"}, "inject": {"inject_hyperparams"}}
 
 # What optax 0.2.6, the oldest release that gradtx takes, has and later ones no longer list.
 OLDER = {"": {"monte_carlo"}}

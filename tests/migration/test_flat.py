@@ -57,7 +57,6 @@ def test_keys_are_readable() -> None:
         (gradtx.cautious(gradtx.trace(0.9)), {"trace/trace"}),
         (optax.GradientTransformation(jnp.zeros_like, lambda g, s, p=None: (g, s)), {"transform/state"}),
     ],
-    ids=str,
 )
 def test_names(tx: Any, keys: set[str]) -> None:
     flat = gradtx.export_state(tx, tx.init(jnp.zeros(2)))
@@ -82,7 +81,11 @@ def test_a_chain_that_changed_takes_its_state_along() -> None:
     assert_close(back, state)
 
 
-@pytest.mark.parametrize("around", [gradtx.watch, gradtx.cautious, lambda tx: optax.apply_if_finite(tx, 3)], ids=str)
+@pytest.mark.parametrize(
+    "around",
+    [gradtx.watch, gradtx.cautious, lambda tx: optax.apply_if_finite(tx, 3)],
+    ids=["watch", "cautious", "optax"],
+)
 def test_a_wrapper_may_come_and_go(around: Any) -> None:
     params, state = go(ADAMW, start(), ADAMW.init(start()), 0)
     flat, wrapped = gradtx.export_state(ADAMW, state), around(ADAMW)
