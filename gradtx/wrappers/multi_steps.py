@@ -115,6 +115,9 @@ def skip_not_finite(updates: Any, gradient_step: Any, params: Any) -> tuple[jax.
     Returns:
         Whether to skip, and `should_skip` and `num_not_finite`, the number of such entries, to store.
 
+    Raises:
+        TypeError: a leaf is no array.
+
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> skip, info = gradtx.skip_not_finite({"w": jnp.array([1.0, jnp.nan, jnp.inf])}, 0, None)
@@ -142,6 +145,9 @@ def skip_large_updates(
     Returns:
         Whether to skip, and `should_skip` and `norm_squared`, the square of the norm, to store. A norm that is not
         finite is skipped.
+
+    Raises:
+        TypeError: a leaf is no array.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
