@@ -654,6 +654,11 @@ REQUIRED: dict[str, Any] = {
     "base_optimizer": gradtx.sgd(0.1),
     "optimizer": gradtx.sgd(0.1),
     "adv_optimizer": gradtx.sgd(0.1),
+    "mask": True,
+    "freeze_mask": True,
+    "transforms": {"all": gradtx.sgd(0.1)},
+    "param_labels": "all",
+    "rules": [("", gradtx.sgd(0.1))],
 }
 NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {
