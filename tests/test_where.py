@@ -352,3 +352,16 @@ def test_a_placeholder_of_optax_passes() -> None:
     for tx in (MADE["masked"](gradtx), MADE["partition"](gradtx), gradtx.by_path([("", gradtx.adam(0.1))])):
         state = optax.tree_map_params(tx, lambda x: x + 1, tx.init(PARAMS))
         assert jax.tree.structure(state) == jax.tree.structure(tx.init(PARAMS))
+
+
+@pytest.mark.parametrize("library", [gradtx, optax])
+def test_a_lone_array_may_be_left_out(library: Any) -> None:
+    """What is inside is not told that there are no params."""
+    g = jnp.ones(2)
+    for tx, wanted in (
+        (gradtx.masked(library.adamw(0.1), False), 1.0),
+        (gradtx.selective_transform(library.adamw(0.1), freeze_mask=True), 0.0),
+        (gradtx.partition({"a": library.adamw(0.1), "b": library.scale(2.0)}, "b"), 2.0),
+    ):
+        with jax.numpy_dtype_promotion("standard"):  # optax adds a float to an integer
+            assert tx.update(g, tx.init(g), g)[0].tolist() == [wanted, wanted]
