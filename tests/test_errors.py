@@ -134,6 +134,14 @@ def one(tx: gradtx.Transform, g: Any) -> Any:
     return tx.update(g, tx.init(g))[0]
 
 
+def multi_steps() -> gradtx.Transform:
+    return gradtx.MultiSteps(gradtx.sgd(0.1), 2, should_skip_update_fn=lambda *_: (0, ())).gradient_transformation()
+
+
+def at_times() -> gradtx.Transform:
+    return gradtx.conditionally_mask(gradtx.sgd(0.1), lambda step: 1)
+
+
 def sharded_update(tx: gradtx.Transform) -> Any:
     """Return the first update inside `shard_map`, of a state that was made outside it."""
     state = tx.init(VECTOR)
@@ -597,6 +605,12 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("shampoo of a stack", lambda: gradtx.shampoo(0.1).init(STACK), ValueError, "scale_by_shampoo",
      ("params['c'] has shape (2, 3, 3)", "give weight_dimension_numbers", "leave it to Adagrad")),
     ("cautious of a number", lambda: gradtx.cautious(0.1), TypeError, "cautious", ("inner is float", "a transform")),
+    ("micro-batches of 2.5", lambda: gradtx.accumulate(gradtx.sgd(0.1), 2.5), TypeError, "accumulate", ("k is",)),
+    ("no micro-batch", lambda: gradtx.accumulate(gradtx.sgd(0.1), 0), ValueError, "accumulate", ("k is 0",)),
+    ("micro-batches", lambda: gradtx.apply_every(VECTOR.astype(int)), ValueError, "apply_every", ("k has shape (2,)",)),
+    ("a skip of 0", lambda: one(multi_steps(), VECTOR), ValueError, "MultiSteps", ("should_skip_update_fn", "bool")),
+    ("a condition of 1", lambda: one(at_times(), VECTOR), ValueError, "conditionally_mask", ("should_transform_fn",)),
+    ("no condition", lambda: gradtx.conditionally_mask(gradtx.identity(), 3), TypeError, "conditionally", ("function",)),
     ("cautious of a factory", lambda: gradtx.cautious(gradtx.adam), TypeError, "cautious", ("inner", "call it first")),
     ("adamc of a schedule", lambda: gradtx.adamc(lambda count: 0.1), ValueError, "adamc",
      ("max_learning_rate is missing", "the peak")),
@@ -664,6 +678,13 @@ REQUIRED: dict[str, Any] = {
     "measure": gradtx.global_norm,
     "measures": {"norm": gradtx.global_norm},
     "max_consecutive_errors": 3,
+    "k": 2,
+    "should_transform_fn": lambda step: step > 0,
+    "mask": True,
+    "freeze_mask": True,
+    "transforms": {"all": gradtx.sgd(0.1)},
+    "param_labels": "all",
+    "rules": [("", gradtx.sgd(0.1))],
 }
 NEEDED: dict[str, Any] = {"key": 0}  # arguments without which nothing is made although they have a default
 COMBINATORS = {

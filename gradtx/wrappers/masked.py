@@ -53,7 +53,8 @@ class Masked(Around):
 
     def mine(self, tree: Any, root: str) -> list[bool]:
         """Return for each leaf whether it is transformed."""
-        return [on == self.wanted for on in resolve_mask(self.name, self.mask, tree, root)]
+        what = "freeze_mask" if self.freezes else "mask"
+        return [on == self.wanted for on in resolve_mask(self.name, self.mask, tree, root, what)]
 
     def init(self, params: Any) -> MaskedState:
         """Return the state of the transform inside, for its own leaves."""

@@ -100,7 +100,7 @@ def inside(tx: Any, state: Any, inner: Any) -> list[Any]:
     """Return the states of `inner` in what a wrapper says that it holds."""
     if getattr(tx, "init", None) == inner.init:
         return [state]
-    return [found for _, part, own in parts(tx, state) for found in inside(part, own, inner)]
+    return [found for part in parts(tx, state) for found in inside(part.tx, part.state, inner)]
 
 
 def bits(tree: Any) -> list[tuple[Any, bytes]]:

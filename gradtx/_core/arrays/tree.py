@@ -220,8 +220,12 @@ def at_each_leaf(
     return given, [(setting, i, leaf) for i, (setting, subtree) in pairs for leaf in flatten(subtree)[0]]
 
 
-def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, root: str) -> Sequence[bool]:
+def resolve_mask(
+    transform: str, mask: Mask | Callable[[Any], Any], tree: Any, root: str, what: str = "mask"
+) -> Sequence[bool]:
     """Return one bool per leaf of `tree`, from a mask that may be a prefix of it or a function of it.
+
+    `what` is what errors call the mask.
 
     Raises:
         ValueError: the mask lacks a key of `tree` or has one too many; the error names the path.
@@ -229,14 +233,14 @@ def resolve_mask(transform: str, mask: Mask | Callable[[Any], Any], tree: Any, r
     """
     if mask is None:
         return [True] * len(flatten(tree)[0])
-    fix = "give the mask the keys of the params, True where the transform applies"
-    mask, found = at_each_leaf(transform, "mask", mask, tree, root, fix)
+    fix = f"give the {what} the keys of the params, True or False for each"
+    mask, found = at_each_leaf(transform, what, mask, tree, root, fix)
     out: list[bool] = []
     for active, index, leaf in found:
         concrete = isinstance(active, (np.ndarray, jax.Array)) and not isinstance(active, jax.core.Tracer)
         is_bool = isinstance(active, (bool, np.bool_)) or (concrete and active.dtype == bool and active.shape == ())
         if not is_bool and leaf is not None:
-            what = f"is {describe(active)}"
-            raise TypeError(leaf_error(transform, "mask", mask, index, what, "True or False", fix))
+            got = f"is {describe(active)}"
+            raise TypeError(leaf_error(transform, what, mask, index, got, "True or False", fix))
         out.append(is_bool and bool(active))
     return out

@@ -69,7 +69,7 @@ def shown(tx: Any) -> str:
 
 
 def wrapped(name: str, settings: Mapping[str, Any]) -> str:
-    """Return the call that makes a wrapper: the transforms in it as `shown` writes them, the first without its name."""
-    texts = [shown(value) if hasattr(value, "update") else written(value) for value in settings.values()]
+    """Return the call that makes a wrapper: the first setting without its name."""
+    texts = [written(value) for value in settings.values()]
     named = [f"{key}={text}" for key, text in zip(settings, texts, strict=True)]
     return f"{name}({', '.join([texts[0], *named[1:]])})"

@@ -58,7 +58,9 @@ def taken_apart(name: str, updates: Any, params: Any, extra: Mapping[str, Any], 
 
 
 def only(treedef: Any, leaves: Sequence[Any], mine: Sequence[bool]) -> Any:
-    """Return a tree with None in place of the leaves that are not mine."""
+    """Return a tree with None in place of the leaves that are not mine; a lone leaf that is not is the empty tree."""
+    if list(mine) == [False] and jax.tree_util.treedef_is_leaf(treedef):
+        return ()  # None in place of all params would say that none were given
     return treedef.unflatten([x if own else None for x, own in zip(leaves, mine, strict=True)])
 
 
