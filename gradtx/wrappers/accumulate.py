@@ -20,8 +20,8 @@ def accumulate(
 ) -> Transform:
     """Update once for k micro-batches, by the mean of their gradients.
 
-    with g_1 ... g_k the gradients since the last update: u_t = 0 until k have come, then v((g_1 + ... + g_k) / k), v the
-    update of `tx`; or of the sum of them. `tx` runs in that step alone, so that its schedules and its counts see
+    with g_1 ... g_k the gradients since the last update: u_t = 0 until k have come, then v((g_1 + ... + g_k) / k), v
+    the update of `tx`; or of the sum of them. `tx` runs in that step alone, so that its schedules and its counts see
     updates, not micro-steps; the sums are in float32 or wider, and begin anew.
 
     A micro-batch whose gradient is not finite is left out without a trace: it is in no mean, and another one has to
