@@ -42,10 +42,11 @@ class LossScaleState(NamedTuple):
 
 @jax.jit
 def divided(g: jax.Array, scale: jax.Array) -> jax.Array:
-    """Return g / scale in float32 or wider."""
+    """Return g / scale, in float32 for a float16 g, whose numbers would vanish; bfloat16 has the range of float32."""
     wide = lax.convert_element_type(g, accumulator(g.dtype))
     per = lax.convert_element_type(1.0 / scale, real(wide.dtype))  # once, and exact for a power of two
-    return wide * lax.convert_element_type(per, wide.dtype)
+    quotient = wide * lax.convert_element_type(per, wide.dtype)
+    return quotient if g.dtype == jnp.float16 else lax.convert_element_type(quotient, g.dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,7 +114,8 @@ def loss_scale(
     c_{t+1} = max(c_t / 2, min_scale). c_1 = init_scale.
 
     Multiply the loss by `scale_loss(loss, state)` before you differentiate it. Clip and log the gradients inside `tx`,
-    where they no longer carry the scale. The division is made in float32 or wider.
+    where they no longer carry the scale. The division is made in float32 or wider, and `tx` sees float16 gradients as
+    float32.
 
     Units: those of v; the scale is dimensionless.
     Equivalent to: PyTorch's GradScaler with its growth_factor=2 and backoff_factor=0.5; flax's DynamicScale, which

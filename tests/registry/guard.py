@@ -168,8 +168,8 @@ MUTANTS = [
     Mutant(
         "guard: what no equation makes is not chosen",
         GATE,
-        "and before[var] is was else",
-        "else",
+        "var in before and before[var] is was",
+        "var in before",
         guards("an_array_that_stands_in_the_state_twice_keeps_both_its_pasts"),
     ),
     Mutant(

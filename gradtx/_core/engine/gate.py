@@ -7,7 +7,7 @@ the new state is computed, and all that follows reads the array that was chosen:
 that writes the slot in place of the old one. Where the step is kept, the numbers are those of the update itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -91,19 +91,38 @@ def gated(update: Traced, keep: jax.Array, state: Any) -> tuple[Any, Any]:
     """
     jaxpr, old = update.closed.jaxpr, jax.tree.leaves(state)
     first = len(jaxpr.outvars) - len(old)
-    before: dict[Any, Any] = {}
-    for var, was in zip(jaxpr.outvars[first:], old, strict=True):
-        if not isinstance(var, Literal):
-            before.setdefault(var, was)
+    olds = dict(enumerate(old))
+    before = first_before(jaxpr, [None] * first + list(olds), olds)
     values = evaluate(update.closed, [], before, keep)
-    computed = {var for equation in jaxpr.eqns for var in equation.outvars}
     new = [
-        # an array that no equation makes, or that stands in the state twice, has not been chosen for this place yet
-        x if not isinstance(var, Literal) and var in computed and before[var] is was else choose(keep, x, was)
+        x if is_chosen(var, was, before) else choose(keep, x, was)
         for var, x, was in zip(jaxpr.outvars[first:], values[first:], old, strict=True)
     ]
     updates = update.put_back([choose(keep, x, jnp.zeros_like(x)) for x in values[:first]])
     return updates, update.state_def.unflatten(new)
+
+
+def first_before(jaxpr: Any, names: Sequence[Any], before: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return what the variables that a jaxpr computes and returns are where `keep` is False.
+
+    A variable that is returned twice, and may have two pasts, has the first of them.
+
+    Args:
+        jaxpr: the jaxpr.
+        names: what its results are called in `before`.
+        before: for a result, what it is where `keep` is False.
+    """
+    computed = {var for equation in jaxpr.eqns for var in equation.outvars}
+    found: dict[Any, Any] = {}
+    for var, name in zip(jaxpr.outvars, names, strict=True):
+        if name in before and not isinstance(var, Literal) and var in computed:
+            found.setdefault(var, before[name])
+    return found
+
+
+def is_chosen(var: Any, was: Any, before: Mapping[Any, Any]) -> bool:
+    """Return True if a result has been chosen between its new value and this old one where it was computed."""
+    return not isinstance(var, Literal) and var in before and before[var] is was
 
 
 def choose(keep: jax.Array, new: Any, old: Any) -> Any:
@@ -129,10 +148,11 @@ def evaluate(closed: Any, values: list[Any], before: dict[Any, Any], keep: Any) 
         given, outputs = [value(atom) for atom in equation.invars], equation.outvars
         inner = equation.params.get("jaxpr")
         if equation.primitive.name in CALLS and any(var in before for var in outputs):
-            inside = {own: before[var] for own, var in zip(inner.jaxpr.outvars, outputs, strict=True) if var in before}
-            made = {var for deeper in inner.jaxpr.eqns for var in deeper.outvars}
-            found = evaluate(inner, given, {var: was for var, was in inside.items() if var in made}, keep)
-            chosen = [not isinstance(own, Literal) and own in made for own in inner.jaxpr.outvars]
+            inside = first_before(inner.jaxpr, outputs, before)
+            found = evaluate(inner, given, inside, keep)
+            chosen = [
+                is_chosen(own, before.get(var), inside) for own, var in zip(inner.jaxpr.outvars, outputs, strict=True)
+            ]
         else:
             found, chosen = apply_equation(equation, given), [False] * len(outputs)
         for var, x, done in zip(outputs, found, chosen, strict=True):
