@@ -92,7 +92,7 @@ def import_optax_state(
 ) -> tuple[Any, ImportReport]:
     """Make the state of a gradtx transform from that of the same optimizer in optax, so that its numbers go on.
 
-    The states of both chains are matched in the order in which they run; an array may become wider, never narrower.
+    States of one kind are matched in the order in which they run; an array may become wider, never narrower.
     Known are adam and its kin, adabelief, amsgrad, lion, adadelta, rmsprop, adagrad, adafactor, momentum (`trace`),
     `ema` and schedules, also inside optax's wrappers; what a wrapper keeps for itself is dropped.
 
