@@ -35,6 +35,15 @@ class Fresh:
             flat[entry.key] = self.widened(entry, value)
         return flat
 
+    def has(self, transform: str, slots: Mapping[str, Any]) -> bool:
+        """Return True if a transform has a place for every array of these slots."""
+        return all(key in self.keys for slot, tree in slots.items() for key in self.filled(transform, slot, tree))
+
+    @cached_property
+    def keys(self) -> set[str]:
+        """The keys of all arrays."""
+        return {entry.key for entry in self.arrays}
+
     def widened(self, entry: Entry, value: Any) -> Any:
         """Return an array in the dtype of its slot if no digit is lost; otherwise as it is, for `restore` to judge."""
         like = self.arrays.get(entry)

@@ -92,7 +92,7 @@ def import_optax_state(
 ) -> tuple[Any, ImportReport]:
     """Make the state of a gradtx transform from that of the same optimizer in optax, so that its numbers go on.
 
-    The states of both chains are matched in the order in which they run; an array may become wider, never narrower.
+    States of one kind are matched in the order in which they run; an array may become wider, never narrower.
     Known are adam and its kin, adabelief, amsgrad, lion, adadelta, rmsprop, adagrad, adafactor, momentum (`trace`),
     `ema` and schedules, also inside optax's wrappers; what a wrapper keeps for itself is dropped.
 
@@ -128,10 +128,13 @@ def import_optax_state(
     counts = set() if count is None else {count}
     for name, node in nodes(state):
         kind = KINDS.get(name)
-        target = next((t for t in free if kind and t.split("/")[-1].split("#")[0] in kind.transforms), None)
-        if kind is not None and target is not None:
-            free = free[free.index(target) + 1 :]  # both chains run in the same order
-            for slot, tree in kind.slots(node).items():
+        slots = kind.slots(node) if kind else {}
+        alike = [t for t in free if kind and t.split("/")[-1].split("#")[0] in kind.transforms]
+        # the first of its kind; among the groups of a partition the one with these parameters
+        target = next((t for t in alike if fresh.has(t, slots)), alike[0] if alike else None)
+        if target is not None:
+            free.remove(target)
+            for slot, tree in slots.items():
                 flat |= fresh.filled(target, slot, tree)
         elif name not in COUNTED:
             flat[name] = node

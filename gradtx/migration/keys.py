@@ -79,10 +79,11 @@ def add(caller: str, tx: Any, state: Any, prefix: str, found: dict[int, Entry], 
         prefix += title + (f"#{times}/" if times > 1 else "/")
     # what stands round ONE transform leaves its names alone: `watch` or a guard may come or go in the middle of a run
     around_one = len(held) == 1 and held[0].label is None and not is_chain(tx)
-    for label, part, own, _ in held:
-        if is_new(own, found):
-            within = outer if around_one else prefix
-            add(caller, part, own, within if label is None else f"{within}{label}/", found, seen)
+    within = outer if around_one else prefix
+    for part in held:
+        if is_new(part.state, found):
+            below = within if part.label is None else f"{within}{part.label}/"
+            add(caller, part.tx, part.state, below, found, seen)
     if not isinstance(tx, Transform) and type(state) is tuple:  # optax's chains
         for own in state:
             if is_new(own, found):

@@ -105,8 +105,8 @@ MUTANTS = [
     Mutant(
         "optax: the first of two again",
         OPTAX,
-        "free = free[free.index(target) + 1 :]",
-        "free = free[free.index(target) :]",
+        "            free.remove(target)\n",
+        "",
         optax("numbers_go_on[two of a kind]"),
     ),
     Mutant(

@@ -105,6 +105,16 @@ def test_what_optax_wrappers_hold_is_found() -> None:
     assert "sgd/trace/trace/mlp/0/w" in report.kept
 
 
+def test_groups_of_a_partition_find_their_parameters() -> None:
+    """Whatever their order: jax sorts the keys of a dict."""
+    mlp = {"mlp": True, "scale": False}
+    scale = {"mlp": False, "scale": True}
+    tx = gradtx.chain(optax.masked(gradtx.scale_by_adam(), mlp), optax.masked(gradtx.scale_by_adam(), scale))
+    state = tuple(optax.masked(optax.scale_by_adam(), mask).init(start()) for mask in (scale, mlp))
+    _, report = gradtx.import_optax_state(tx, start(), state)
+    assert (report.added, report.dropped) == ((), ())
+
+
 def test_what_has_no_counterpart_is_named() -> None:
     theirs = optax.chain(optax.scale_by_adan(), optax.scale(-0.1))
     with pytest.raises(ValueError, match=r"^import_optax_state: the state lacks adam/scale_by_adam/.*ScaleByAdanState"):
