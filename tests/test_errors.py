@@ -610,7 +610,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("micro-batches", lambda: gradtx.apply_every(VECTOR.astype(int)), ValueError, "apply_every", ("k has shape (2,)",)),
     ("a skip of 0", lambda: one(multi_steps(), VECTOR), ValueError, "MultiSteps", ("should_skip_update_fn", "bool")),
     ("a condition of 1", lambda: one(at_times(), VECTOR), ValueError, "conditionally_mask", ("should_transform_fn",)),
-    ("no condition", lambda: gradtx.conditionally_mask(gradtx.sgd(1.0), 3), TypeError, "conditionally_mask", ("is int",)),
+    ("no condition", lambda: gradtx.conditionally_mask(gradtx.sgd(1.0), 3), TypeError, "conditionally_mask", ("int",)),
     ("cautious of a factory", lambda: gradtx.cautious(gradtx.adam), TypeError, "cautious", ("inner", "call it first")),
     ("adamc of a schedule", lambda: gradtx.adamc(lambda count: 0.1), ValueError, "adamc",
      ("max_learning_rate is missing", "the peak")),
