@@ -320,7 +320,7 @@ def test_a_watch_sees_through() -> None:
     """The learning rate where it is one for all that moves, the rates of the leaves that a scale has, and the clip."""
     decay = gradtx.masked(gradtx.add_decayed_weights(0.1), matrices)
     chain = gradtx.chain(decay, gradtx.scale_by_rms(decay=0.0, eps=0.0), gradtx.scale_by_learning_rate(0.1))
-    plain = gradtx.chain(gradtx.add_decayed_weights(0.1, matrices), *(chain.body.links[1:]))
+    plain = gradtx.chain(gradtx.add_decayed_weights(0.1, matrices(PARAMS)), *(chain.body.links[1:]))
     got, wanted = measured(chain), measured(plain)
     assert got["learning_rate"] == pytest.approx(0.1)
     assert {k: v for k, v in got.items() if "rate" in k} == pytest.approx(
@@ -330,6 +330,8 @@ def test_a_watch_sees_through() -> None:
         0.1
     )
     assert "learning_rate" not in measured(gradtx.masked(gradtx.sgd(0.1), HEAD))  # the others go by their gradient
+    by_shape = gradtx.masked(gradtx.scale_by_rms(), matrices)  # of the parameters themselves, and not of a sample
+    assert measured(gradtx.chain(by_shape, gradtx.scale_by_learning_rate(0.1)))["rate_max"] > 0
     groups = gradtx.partition({"m": gradtx.adam(0.1), "v": gradtx.sgd(0.1)}, kinds)
     assert "learning_rate" not in measured(groups)
     clipped = measured(gradtx.chain(gradtx.clip_by_global_norm(0.5), groups))

@@ -58,6 +58,9 @@ def join(tree: Any) -> Any:
     return jax.tree.map(lambda x: lax.complex(*x) if is_pair(x) else x, tree, is_leaf=is_pair)
 
 
+VIEW = View(lambda tree, like: split(tree), lambda made, given, like: join(made))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class SplitRealAndImaginary:
     """A transform of real arrays for complex ones: the body of `split_real_and_imaginary`."""
@@ -87,9 +90,7 @@ class SplitRealAndImaginary:
 
     def parts(self, state: Any) -> list[Part]:
         """Return the transform inside with its state."""
-        return [
-            Part(None, self.inner, getattr(state, "inner_state", None), View(split, lambda made, given: join(made)))
-        ]
+        return [Part(None, self.inner, getattr(state, "inner_state", None), VIEW)]
 
     def renamed(self, name: str) -> "SplitRealAndImaginary":
         """Return the same body under another name."""

@@ -54,8 +54,8 @@ MUTANTS = [
     Mutant(
         "split: a watch sees whole numbers",
         FILE,
-        "View(split, lambda",
-        "View(join, lambda",
+        "like: split(tree)",
+        "like: join(tree)",
         of_complex("a_watch_reads_the_rates_of_both_parts"),
     ),
 ]

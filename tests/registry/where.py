@@ -17,6 +17,13 @@ def matrices(params: Any) -> Any:
     return jax.tree.map(lambda p: len(p.shape) > 1, params)
 
 
+def vectors(params: Any) -> Any:
+    """Return a mask that is True for arrays of one dimension or none."""
+    import jax
+
+    return jax.tree.map(lambda p: len(p.shape) < 2, params)
+
+
 def kinds(params: Any) -> Any:
     """Return labels as a user writes them."""
     import jax
@@ -40,7 +47,7 @@ def masked(grads: list[Tree], params: Tree) -> list[Tree]:
     made: list[Tree] = []
     for name in params:
         alone = [{name: g[name]} for g in grads]
-        own = adamw(alone, {name: params[name]}, learning_rate=0.1) if params[name].ndim > 1 else alone
+        own = adamw(alone, {name: params[name]}, learning_rate=0.1) if params[name].ndim < 2 else alone
         made = [{**before, **u} for before, u in zip(made or [{}] * len(own), own, strict=True)]
     return made
 
@@ -62,8 +69,8 @@ def frozen(grads: list[Tree], params: Tree) -> list[Tree]:
 
 
 def make_masked(library: Any) -> Any:
-    """Return AdamW for matrices."""
-    return library.masked(library.adamw(0.1), matrices)
+    """Return AdamW for what is no matrix."""
+    return library.masked(library.adamw(0.1), vectors)
 
 
 def make_partition(library: Any) -> Any:

@@ -33,12 +33,13 @@ class View(NamedTuple):
     """How a container shows gradients and params to a part that sees trees of another form.
 
     Attributes:
-        into: returns the form that the part sees.
-        out: `(made, given)`: returns what the part made of `given` in the form that the container was given.
+        into: `(tree, like)`: returns the form that the part sees; `like` is the tree in its true shapes, where `tree`
+            is a sample.
+        out: `(made, given, like)`: returns what the part made of `given` in the form that the container was given.
     """
 
-    into: Callable[[Any], Any]
-    out: Callable[[Any, Any], Any]
+    into: Callable[[Any, Any], Any]
+    out: Callable[[Any, Any, Any], Any]
 
 
 @runtime_checkable

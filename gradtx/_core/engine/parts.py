@@ -31,19 +31,25 @@ class Link(NamedTuple):
     in_row: bool = True
     views: tuple[View, ...] = ()
 
-    def into(self, tree: Any) -> Any:
-        """Return a tree of the outermost transform in the form that this one sees."""
-        for view in self.views:
-            tree = None if tree is None else view.into(tree)
-        return tree
+    def into(self, tree: Any, like: Any = None) -> Any:
+        """Return a tree of the outermost transform in the form that this one sees.
 
-    def out(self, made: Any, given: Any) -> Any:
-        """Return what this transform made of `given`, both in the form of the outermost one."""
-        forms = [given]
+        `like` is a tree of the true shapes, which masks may ask for, where `tree` is a sample.
+        """
+        return tree if tree is None else self.forms(tree, like)[-1][0]
+
+    def forms(self, tree: Any, like: Any) -> list[tuple[Any, Any]]:
+        """Return a tree and its true shapes in the form of each container, the outermost first, and of this one."""
+        forms = [(tree, tree if like is None else like)]
         for view in self.views:
-            forms.append(view.into(forms[-1]))
-        for view, form in zip(reversed(self.views), reversed(forms[:-1]), strict=True):
-            made = view.out(made, form)
+            given, shapes = forms[-1]
+            forms.append((view.into(given, shapes), view.into(shapes, shapes)))
+        return forms
+
+    def out(self, made: Any, given: Any, like: Any = None) -> Any:
+        """Return what this transform made of `given`, both in the form of the outermost one."""
+        for view, form in zip(reversed(self.views), reversed(self.forms(given, like)[:-1]), strict=True):
+            made = view.out(made, *form)
         return made
 
 

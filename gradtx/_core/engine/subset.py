@@ -70,13 +70,13 @@ def view_of(name: str, mask: Any, wanted: bool = True) -> View:
     def mine(tree: Any) -> list[bool]:
         return [on == wanted for on in resolve_mask(name, mask, tree, "grads")]
 
-    def into(tree: Any) -> Any:
+    def into(tree: Any, like: Any) -> Any:
         leaves, treedef = flatten(tree)
-        return only(treedef, leaves, mine(tree))
+        return only(treedef, leaves, mine(like))
 
-    def out(made: Any, given: Any) -> Any:
+    def out(made: Any, given: Any, like: Any) -> Any:
         leaves, treedef = flatten(given)
         news = align(name, "grads", given, treedef, "updates", made)
-        return treedef.unflatten([u if own else g for g, u, own in zip(leaves, news, mine(given), strict=True)])
+        return treedef.unflatten([u if own else g for g, u, own in zip(leaves, news, mine(like), strict=True)])
 
     return View(into, out)

@@ -117,7 +117,7 @@ def rates(step: Step, eta: jax.Array, bound: jax.Array | None, clip: jax.Array) 
         return sample.take(x, step.meta.total, axes.parts(axes.split_over(x, step.names))) if jnp.ndim(x) else x
 
     drawn = jax.tree.map(taken, (step.inner, step.grads, step.params))
-    rate = effective_rate(step.tx, *drawn, clip=None if bound is None else clip)
+    rate = effective_rate(step.tx, *drawn, clip=None if bound is None else clip, like=step.grads)
     if rate is None:
         return [eta] * 3
     if "learning_rate" in step.live:  # what the rate was traced with may be older than what it is now

@@ -52,7 +52,15 @@ def learning_rate(tx: Any, state: Any) -> Any:
 
 
 def effective_rate(
-    tx: Any, state: Any, grads: Any, params: Any = None, *, clip: Any = None, limits: bool = False, **extra: Any
+    tx: Any,
+    state: Any,
+    grads: Any,
+    params: Any = None,
+    *,
+    clip: Any = None,
+    limits: bool = False,
+    like: Any = None,
+    **extra: Any,
 ) -> Any:
     """Return eta / sigma, what the next update multiplies each parameter's direction by.
 
@@ -68,6 +76,7 @@ def effective_rate(
         params: parameters that the next update is given; needed where the chain needs them.
         clip: factor of the global clip, where `grads` are a sample and their norm is not the one to clip; None
             computes it.
+        like: the whole gradients, where `grads` are a sample: masks ask for their shapes.
         limits: whether eta counts the factor of the global clip, 1 where it does not clip.
         **extra: extra arguments of `update`.
 
@@ -96,7 +105,7 @@ def effective_rate(
         if is_factor(body):
             eta = factor(body, place.state) * eta
         elif getattr(body, "sigma", None) is not None:
-            own = one_over_sigma(body, place.state, place.into(grads), place.into(params))
+            own = one_over_sigma(body, place.state, place.into(grads, like), place.into(params, like))
             if rate is not None and structure(rate) != structure(own):
                 return None
             rate = own if rate is None else jax.tree.map(jnp.multiply, rate, own)
@@ -105,8 +114,9 @@ def effective_rate(
             if clip is not None and has_role(place.tx, "limit"):
                 grads = jax.tree.map(lambda g: g * lax.convert_element_type(clip, g.dtype), grads)
             else:
-                made, _ = place.tx.update(place.into(grads), place.state, place.into(params), **extra)
-                grads = place.out(made, grads)
+                seen = place.into(grads, like), place.state, place.into(params, like)
+                made, _ = place.tx.update(*seen, **extra)
+                grads = place.out(made, grads, like)
             if limits and has_role(place.tx, "limit"):
                 eta = (shrunk(before, grads) if clip is None else clip) * eta
     return eta if rate is None else jax.tree.map(lambda x: x * jnp.asarray(eta, x.dtype), rate)
