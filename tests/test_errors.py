@@ -694,6 +694,7 @@ COMBINATORS = {
     "divide_by",
     "quotient",
     "ratio",
+    "multi_transform",  # partition by its other name, which its errors do not say
     "split_real_and_imaginary",
     "watch",
 }  # they take transforms and rules, no numbers

@@ -185,7 +185,7 @@ MUTANTS = [
         "partition: one for all",
         PARTITION,
         "[u if own else g for",
-        "[u if u is not None else g for",
+        "[u for",
         own("each_transform_owns_its_leaves_once"),
     ),
     Mutant(
