@@ -68,6 +68,9 @@ def entries(caller: str, tx: Any, state: Any) -> list[Entry]:
     return named
 
 
+EVERY = "(rest)"  # a rule of `by_path` that takes whatever is left has no text
+
+
 def add(caller: str, tx: Any, state: Any, prefix: str, found: dict[int, Entry], seen: dict[str, int]) -> None:
     """Add the entries of a transform's state, whose arrays are marks; `seen` counts the transforms by their name."""
     held = parts(tx, state)
@@ -82,7 +85,7 @@ def add(caller: str, tx: Any, state: Any, prefix: str, found: dict[int, Entry], 
     within = outer if around_one else prefix
     for part in held:
         if is_new(part.state, found):
-            below = within if part.label is None else f"{within}{part.label}/"
+            below = within if part.label is None else f"{within}{part.label or EVERY}/"
             add(caller, part.tx, part.state, below, found, seen)
     if not isinstance(tx, Transform) and type(state) is tuple:  # optax's chains
         for own in state:
