@@ -476,7 +476,7 @@ def measured() -> dict[str, Any]:
     out = {}
     for name, make in COST.items():
         tx: Any = make()
-        params, state = shapes(tx, 4, 100_000)
+        params, state = shapes(tx, 4, (100_000,))
         compiled = jax.jit(step(tx), donate_argnums=(0, 1)).lower(params, state, params).compile()
         moved = compiled.cost_analysis()["bytes accessed"] / (4 * 4 * 100_000)
         out[name] = [compiled.memory_analysis().temp_size_in_bytes, moved]
