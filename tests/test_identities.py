@@ -107,7 +107,7 @@ def test_weight_decay_pulls_towards_zero() -> None:
 
 
 def test_weight_decay_only_where_the_mask_says() -> None:
-    tx = gradtx.add_decayed_weights(1.0, mask={"gain": False, "bias": True, "kernel": False})
+    tx = gradtx.add_decayed_weights(1.0, mask={"gain": False, "bias": True, "kernel": False, "large": False})
     zero = jax.tree.map(np.zeros_like, PARAMS)
     (u,) = run(tx, [zero], PARAMS, jit=False)
     chex.assert_trees_all_equal(u, {**zero, "bias": PARAMS["bias"]})
