@@ -130,6 +130,7 @@ from gradtx.wrappers.conditionally import conditionally_mask, conditionally_tran
 from gradtx.wrappers.eval_params import eval_params
 from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.guard import guard
+from gradtx.wrappers.inject import inject_hyperparams, inject_stateful_hyperparams
 from gradtx.wrappers.lookahead import LookaheadParams, lookahead
 from gradtx.wrappers.loss_scale import loss_scale, scale_loss
 from gradtx.wrappers.masked import masked
@@ -144,6 +145,7 @@ from gradtx.wrappers.schedule_free import schedule_free, schedule_free_eval_para
 from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_free_sgd
 from gradtx.wrappers.skips import Skipped, skipped
 from gradtx.wrappers.snapshot import snapshot
+from gradtx.wrappers.tunable import set_hyperparams, tunable
 
 if TYPE_CHECKING:
     from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
@@ -342,6 +344,8 @@ __all__ = [
     "eval_params",
     "freeze",
     "guard",
+    "inject_hyperparams",
+    "inject_stateful_hyperparams",
     "lookahead",
     "loss_scale",
     "masked",
@@ -356,9 +360,11 @@ __all__ = [
     "schedule_free_eval_params",
     "schedule_free_sgd",
     "selective_transform",
+    "set_hyperparams",
     "skip_large_updates",
     "skip_not_finite",
     "skipped",
+    "tunable",
     # measure inside a chain
     "measure_with_ema",
     "monitor",

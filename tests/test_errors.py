@@ -138,6 +138,11 @@ def multi_steps() -> gradtx.Transform:
     return gradtx.MultiSteps(gradtx.sgd(0.1), 2, should_skip_update_fn=lambda *_: (0, ())).gradient_transformation()
 
 
+def other_values() -> Any:
+    tx = gradtx.tunable(gradtx.trace, decay=0.5)
+    return tx.update(VECTOR, gradtx.tunable(gradtx.scale, step_size=0.5).init(VECTOR))
+
+
 def at_times() -> gradtx.Transform:
     return gradtx.conditionally_mask(gradtx.sgd(0.1), lambda step: 1)
 
@@ -605,6 +610,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("shampoo of a stack", lambda: gradtx.shampoo(0.1).init(STACK), ValueError, "scale_by_shampoo",
      ("params['c'] has shape (2, 3, 3)", "give weight_dimension_numbers", "leave it to Adagrad")),
     ("cautious of a number", lambda: gradtx.cautious(0.1), TypeError, "cautious", ("inner is float", "a transform")),
+    ("values of another", other_values, ValueError, "tunable", ("state.hyperparams", "['decay']")),
     ("micro-batches of 2.5", lambda: gradtx.accumulate(gradtx.sgd(0.1), 2.5), TypeError, "accumulate", ("k is",)),
     ("no micro-batch", lambda: gradtx.accumulate(gradtx.sgd(0.1), 0), ValueError, "accumulate", ("k is 0",)),
     ("micro-batches", lambda: gradtx.apply_every(VECTOR.astype(int)), ValueError, "apply_every", ("k has shape (2,)",)),

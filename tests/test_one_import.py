@@ -22,11 +22,10 @@ NUMBER = re.compile(r"(?<![A-Za-z_0-9.])-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|-
 
 # Names that gradtx does not have yet; a name that has come must leave the list.
 COMING = {
-    *("flatten", "inject_hyperparams", "inject_stateful_hyperparams", "tree", "tree_map_params"),
-    "with_extra_args_support",
+    *("flatten", "tree", "tree_map_params", "with_extra_args_support"),
 }
 # Scripts that wait for such names.
-WAITING = {"guarded": {"tree", "tree_map_params"}, "inject": {"inject_hyperparams"}}
+WAITING = {"guarded": {"tree", "tree_map_params"}}
 
 # What optax 0.2.6, the oldest release that gradtx takes, has and later ones no longer list.
 OLDER = {"": {"monte_carlo"}}
