@@ -702,6 +702,7 @@ COMBINATORS = {
     "ratio",
     "multi_transform",  # partition by its other name, which its errors do not say
     "split_real_and_imaginary",
+    "tunable",
     "watch",
 }  # they take transforms and rules, no numbers
 

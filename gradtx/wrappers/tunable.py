@@ -30,18 +30,21 @@ def tunable(factory: Callable[..., optax.GradientTransformation], **values: Any)
 
     Args:
         factory: gradtx's function that makes a transform, optax's, or one of your own that returns a chain.
-        values: its arguments, by name. Those of gradtx's that have a range, and floats and schedules of other
+        **values: its arguments, by name. Those of gradtx's that have a range, and floats and schedules of other
             functions, live in the state.
 
-    Returns:
-        The transform. Its state is a `TunableState`: inner; count; hyperparams, float32 scalars by name whatever the
-        params are; held; bounds; hyperparams_states.
+    State:
+        `TunableState`: inner; count; hyperparams, float32 scalars by name whatever the params are; held; bounds;
+        hyperparams_states.
 
     Raises:
         TypeError: factory is no function that makes a transform, or takes other arguments.
         ValueError: a value is out of its range; at update, a state of another transform.
 
     Cost: some scalars.
+
+    References:
+        none.
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
@@ -83,7 +86,7 @@ def set_hyperparams(state: Any, within: str = "", /, **values: Any) -> Any:
             depth, such as a chain.
         within: the beginning of the path of the state that is meant, where several have a hyperparameter of this name;
             the error lists them.
-        values: numbers or arrays, by name; for the states of a population one value, or one for each member.
+        **values: numbers or arrays, by name; for the states of a population one value, or one for each member.
 
     Returns:
         The new state, of the same structure and dtypes.
