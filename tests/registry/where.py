@@ -57,6 +57,11 @@ def divided(grads: list[Tree], params: Tree) -> list[Tree]:
     return split(adam(grads, params, learning_rate=0.1), sgd(grads, params, learning_rate=0.2, momentum=0.9))
 
 
+def plainly(grads: list[Tree], params: Tree) -> list[Tree]:
+    """Adam for matrices, plain descent for the rest."""
+    return split(adam(grads, params, learning_rate=0.1), sgd(grads, params, learning_rate=0.2))
+
+
 def selective(grads: list[Tree], params: Tree) -> list[Tree]:
     """AdamW for what is no matrix, 0 for matrices."""
     return split(zeros(grads), adamw(grads, params, learning_rate=0.1))
@@ -79,8 +84,8 @@ def make_partition(library: Any) -> Any:
 
 
 def make_multi_transform(library: Any) -> Any:
-    """Return the same by the other name."""
-    return library.multi_transform({"matrix": library.adam(0.1), "rest": library.sgd(0.2, 0.9)}, kinds)
+    """Return Adam for matrices, plain descent for the rest, by the other name."""
+    return library.multi_transform({"matrix": library.adam(0.1), "rest": library.sgd(0.2)}, kinds)
 
 
 def make_selective(library: Any) -> Any:
@@ -108,7 +113,7 @@ ROWS = [
         around=lambda library, tx: library.partition({"all": tx}, "all"),
         **WRAPPER,
     ),
-    Row("multi_transform", maker=make_multi_transform, reference=divided, alone="it is partition", **WRAPPER),
+    Row("multi_transform", maker=make_multi_transform, reference=plainly, alone="it is partition", **WRAPPER),
     Row(
         "by_path",
         maker=by_name,
