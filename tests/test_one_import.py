@@ -21,12 +21,9 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 NUMBER = re.compile(r"(?<![A-Za-z_0-9.])-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|-?\b(?:nan|inf)\b")
 
 # Names that gradtx does not have yet; a name that has come must leave the list.
-COMING = {
-    *("flatten", "inject_hyperparams", "inject_stateful_hyperparams", "tree", "tree_map_params"),
-    "with_extra_args_support",
-}
+COMING = {"inject_hyperparams", "inject_stateful_hyperparams"}
 # Scripts that wait for such names.
-WAITING = {"guarded": {"tree", "tree_map_params"}, "inject": {"inject_hyperparams"}}
+WAITING = {"inject": {"inject_hyperparams"}}
 
 # What optax 0.2.6, the oldest release that gradtx takes, has and later ones no longer list.
 OLDER = {"": {"monte_carlo"}}
