@@ -5,7 +5,7 @@ A direction m, a scale sigma and a schedule eta; what joins them, what bounds th
 
 from typing import TYPE_CHECKING
 
-from gradtx import contrib, optax_names, rules, schedules, transforms
+from gradtx import contrib, optax_names, rules, schedules, transforms, tree
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
 from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.state import LeafState
@@ -15,6 +15,7 @@ from gradtx._core.engine.chain import chain, named_chain
 from gradtx._core.engine.hyperparams import hyperparams
 from gradtx._core.engine.identity import identity
 from gradtx._core.engine.lifts import divide_by, leafwise, quotient, ratio
+from gradtx._core.engine.placed import tree_map_params
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.slow_copy import incremental_update, periodic_update
 from gradtx.diagnosis.diagnose import diagnose
@@ -128,6 +129,8 @@ from gradtx.wrappers.by_path import assigned, by_path
 from gradtx.wrappers.cautious import cautious
 from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
 from gradtx.wrappers.eval_params import eval_params
+from gradtx.wrappers.extra_args import with_extra_args_support
+from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.guard import guard
 from gradtx.wrappers.inject import inject_hyperparams, inject_stateful_hyperparams
@@ -146,11 +149,6 @@ from gradtx.wrappers.schedule_free_methods import schedule_free_adamw, schedule_
 from gradtx.wrappers.skips import Skipped, skipped
 from gradtx.wrappers.snapshot import snapshot
 from gradtx.wrappers.tunable import set_hyperparams, tunable
-
-if TYPE_CHECKING:
-    from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
-else:
-    __getattr__ = optax_names.finder("")
 
 if TYPE_CHECKING:
     from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
@@ -179,6 +177,8 @@ __all__ = [
     "ratio",
     "rules",
     "transforms",
+    "tree",
+    "tree_map_params",
     # direction m
     "add_cautious_weight_decay",
     "add_decayed_weights",
@@ -342,6 +342,7 @@ __all__ = [
     "conditionally_mask",
     "conditionally_transform",
     "eval_params",
+    "flatten",
     "freeze",
     "guard",
     "inject_hyperparams",
@@ -365,6 +366,7 @@ __all__ = [
     "skip_not_finite",
     "skipped",
     "tunable",
+    "with_extra_args_support",
     # measure inside a chain
     "measure_with_ema",
     "monitor",

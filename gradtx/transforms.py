@@ -16,6 +16,7 @@ from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
 from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
+from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.masked import masked
 from gradtx.wrappers.measure_with_ema import measure_with_ema
@@ -75,6 +76,7 @@ __all__ = [
     "conditionally_mask",
     "conditionally_transform",
     "ema",
+    "flatten",
     "freeze",
     "keep_params_nonnegative",
     "masked",

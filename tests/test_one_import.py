@@ -20,13 +20,6 @@ FOLDER = Path(__file__).parent / "one_import"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 NUMBER = re.compile(r"(?<![A-Za-z_0-9.])-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?|-?\b(?:nan|inf)\b")
 
-# Names that gradtx does not have yet; a name that has come must leave the list.
-COMING = {
-    *("flatten", "tree", "tree_map_params", "with_extra_args_support"),
-}
-# Scripts that wait for such names.
-WAITING = {"guarded": {"tree", "tree_map_params"}}
-
 # What optax 0.2.6, the oldest release that gradtx takes, has and later ones no longer list.
 OLDER = {"": {"monte_carlo"}}
 MODULES = {
@@ -54,7 +47,7 @@ def has(module: str, name: str) -> bool:
 @pytest.mark.parametrize("module", MODULES)
 def test_every_name_of_optax_is_here(module: str) -> None:
     missing = {name for name in theirs(module) if not has(module, name)}
-    assert missing == COMING & theirs(module), "a name that has come leaves the list COMING"
+    assert not missing
 
 
 def test_what_stands_at_the_top_stands_in_its_module_too() -> None:
@@ -76,7 +69,7 @@ def test_what_is_not_optax_own_is_gradtx_own(module: str) -> None:
     """Optimizers, transforms, schedules and wrappers are ours; what is theirs stands in the one list, unchanged."""
     other, ours = MODULES[module]
     listed = gradtx.optax_names.NAMES
-    for name in theirs(module) - COMING - {"monte_carlo"}:
+    for name in theirs(module) - {"monte_carlo"}:
         mine = getattr(ours, name)
         if name in listed:
             assert mine is getattr(other, name), name
@@ -149,10 +142,6 @@ def run(script: str, library: str) -> list[str]:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_prints_the_same_numbers(script: str) -> None:
     theirs = run(script, "optax")
-    lacks = {name for name in WAITING.get(script, set()) if not hasattr(gradtx, name)}
-    if script in WAITING:
-        assert lacks, f"{script} has all it needs: take it off WAITING"
-        pytest.skip(f"gradtx has no {sorted(lacks)} yet")
     ours = run(script, "gradtx")
     assert [NUMBER.sub("#", line) for line in ours] == [NUMBER.sub("#", line) for line in theirs]
     for line, other in zip(ours, theirs, strict=True):
@@ -162,4 +151,3 @@ def test_a_script_prints_the_same_numbers(script: str) -> None:
 
 def test_scripts_are_found() -> None:
     assert len(SCRIPTS) >= 18
-    assert set(WAITING) <= set(SCRIPTS)

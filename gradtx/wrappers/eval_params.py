@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from gradtx._core.arrays.flat import dtype_of
 from gradtx._core.arrays.tree import flatten, is_trainable
 from gradtx._core.contract.errors import describe, message, none_is_leaf
 from gradtx.methods.split_real_and_imaginary import is_pair
@@ -67,16 +68,28 @@ def by_path(tree: Any, is_leaf: Callable[[Any], bool]) -> dict[Path, Any]:
     return {tuple(jax.tree_util.keystr((key,), simple=True) for key in path): leaf for path, leaf in flat}
 
 
-def unraveled(vector: Any, params: dict[Path, Any]) -> dict[Path, Any]:
-    """Return the parts of the one array into which `flatten` has put the params."""
-    places = {path: p for path, p in params.items() if p is not None}
-    sizes = [jnp.size(p) for p in places.values()]
-    if jnp.shape(vector) != (sum(sizes),):
-        got = f"has an average of shape {jnp.shape(vector)}"
-        raise ValueError(message(NAME, "state", got, f"{sum(sizes)} numbers, those of the params", FIX))
-    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
-    parts = [vector[end - size : end] for size, end in zip(sizes, ends, strict=True)]
-    return {path: part.reshape(jnp.shape(p)) for (path, p), part in zip(places.items(), parts, strict=True)}
+def unraveled(vectors: dict[Path, Any], params: dict[Path, Any]) -> dict[Path, Any]:
+    """Return the parts of the one array into which `flatten` has put the params, or of those by dtype."""
+    own: dict[Path, Any] = {}
+    for key, vector in vectors.items():
+        kept = {path: p for path, p in params.items() if p is not None and is_trainable(p)}
+        places = {path: p for path, p in kept.items() if key in ((), (str(dtype_of(p)),))}
+        sizes = [jnp.size(p) for p in places.values()]
+        if jnp.shape(vector) != (sum(sizes),):
+            got = f"has an average of shape {jnp.shape(vector)}"
+            raise ValueError(message(NAME, "state", got, f"{sum(sizes)} numbers, those of the params", FIX))
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        parts = [vector[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        own |= {path: part.reshape(jnp.shape(p)) for (path, p), part in zip(places.items(), parts, strict=True)}
+    return own
+
+
+def are_vectors(average: dict[Path, Any], params: dict[Path, Any]) -> bool:
+    """Return True if an average is in the form that `flatten` gives to params: one vector, or several by dtype."""
+    if set(average) == {()}:
+        return () not in params
+    dtypes = {(str(dtype_of(p)),) for p in params.values() if p is not None and is_trainable(p)}
+    return len(dtypes) > 1 and set(average) == dtypes and not dtypes & set(params)
 
 
 def shown(path: Path) -> str:
@@ -140,7 +153,7 @@ def eval_params(state: Any, params: Any) -> Any:
     found = []
     for average in averages:
         own = by_path(average.tree, is_pair)
-        found.append((average, unraveled(own[()], leaves) if set(own) == {()} and () not in leaves else own))
+        found.append((average, unraveled(own, leaves) if are_vectors(own, leaves) else own))
     checked(found, leaves)
 
     def evaluated(path: Path, p: Any) -> Any:
