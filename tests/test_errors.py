@@ -642,6 +642,13 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("a dtype that is none", lambda: gradtx.adam(0.1, mu_dtype="float33"), TypeError, "adam", ("mu_dtype", "float33")),
     ("an integer accumulator", lambda: gradtx.trace(0.9, accumulator_dtype="int8"), TypeError, "trace",
      ("accumulator_dtype", "int8")),
+    ("a name of two values", lambda: gradtx.tree.get([{"x": 1}, {"x": 2}], "x"), KeyError, "tree.get",
+     ("at [0]['x'], [1]['x']", "filtering=lambda path, value")),
+    ("a name of none", lambda: gradtx.tree.set({"x": 1}, y=2), KeyError, "tree.set", ("has no 'y'", "print(state)")),
+    ("a map without a transform", lambda: gradtx.tree_map_params(3, abs, ()), TypeError, "tree_map_params",
+     ("initable is int",)),
+    ("a map of another's state", lambda: gradtx.tree_map_params(gradtx.trace(0.9), abs, ()), ValueError,
+     "tree_map_params", ("state is tuple of 0", "one of the structure that init makes")),
 ]  # fmt: skip
 
 

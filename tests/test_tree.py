@@ -206,6 +206,13 @@ def test_the_state_alone_tells_which_arrays_are_like_params() -> None:
         assert set(shapes) == {(3, 2), (2,)}
 
 
+def test_flags_of_arrays_are_not_like_params() -> None:
+    tx, seen = gradtx.zero_nans(), []
+    specs = {"w": PartitionSpec("x"), "b": PartitionSpec()}
+    gradtx.tree_map_params(tx, lambda x, spec: seen.append(x), jax.eval_shape(tx.init, PARAMS), specs)
+    assert seen == []
+
+
 @pytest.mark.parametrize("library", [gradtx, optax], ids=["gradtx", "optax"])
 def test_doubled_as_by_optax(library: Any) -> None:
     tx = library.chain(library.clip(1.0), library.adamw(0.1))

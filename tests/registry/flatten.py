@@ -60,11 +60,17 @@ ROWS = [
 CASES = [Row("flatten", "a norm", maker=round_rms, reference=flat_rms, optax=True, **WRAPPER)]
 
 FLAT, FILE = "_core/arrays/flat.py", "wrappers/flatten.py"
+NAMED, PLACED = "_core/engine/named.py", "_core/engine/placed.py"
 
 
 def own(*names: str) -> tuple[str, ...]:
     """Return these tests of the file of `flatten`."""
     return tuple(f"test_flatten.py::test_{name}" for name in names)
+
+
+def tree(*names: str) -> tuple[str, ...]:
+    """Return these tests of `gradtx.tree`."""
+    return tuple(f"test_tree.py::test_{name}" for name in names)
 
 
 MUTANTS = [
@@ -94,4 +100,36 @@ MUTANTS = [
     ),
     Mutant("flatten: a lone number is a gradient", FILE, "or not lone", "or lone", own("a_lone_scalar")),
     Mutant("flatten: what init did not see", FILE, "group is None or", "False or", own("wrong_trees_are_errors")),
+    Mutant(
+        "tree: the first of several",
+        NAMED,
+        "value is first or same_scalar(value, first)",
+        "True",
+        tree("several_values_are_an_error_that_lists_paths_and_no_arrays"),
+    ),
+    Mutant("tree: equal arrays are one", NAMED, "bool(x.shape == ()", "bool(x.size > 0", tree("equal_counts_are_one")),
+    Mutant(
+        "tree: filtering is not asked", NAMED, "or filtering(where, value)", "or True", tree("equal_counts_are_one")
+    ),
+    Mutant(
+        "tree_map_params: whatever the shape",
+        PLACED,
+        "and shape_of(x) == shape_of(p)",
+        "",
+        tree("the_state_alone_tells_which_arrays_are_like_params"),
+    ),
+    Mutant(
+        "tree_map_params: parts are not put together",
+        PLACED,
+        "for form, found in widest.items()",
+        "for form, found in ()",
+        tree("partitioned_params_are_put_together"),
+    ),
+    Mutant(
+        "tree_map_params: a flag of each array is like it",
+        PLACED,
+        "if makes(init, taller, state) else tree",
+        "if False else tree",
+        tree("flags_of_arrays_are_not_like_params"),
+    ),
 ]

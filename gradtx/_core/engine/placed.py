@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from gradtx._core.arrays.tree import align, flatten, shape_of
@@ -144,7 +145,10 @@ def mapped_as_held(f: Callable[..., Any], held: Any, rest: tuple[Any, ...], is_l
 
 def params_of(init: Callable[[Any], Any], state: Any, trees: list[Any]) -> Any:
     """Return the shapes of the params that a state was made for, None where it does not tell them."""
-    for tree in tried([tree for tree in trees if all(map(is_array, jax.tree.leaves(tree)))]):
+    shaped = [tree for tree in trees if all(map(is_array, jax.tree.leaves(tree)))]
+    # flags, such as those of `zero_nans`, are kept for parameters that are floats
+    floats = [jax.tree.map(as_float, tree) for tree in shaped]
+    for tree in tried([*floats, *shaped]):
         if makes(init, tree, state):
             taller = jax.tree.map(lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), tree)
             # a state that taller params have too holds nothing in the shape of its params
@@ -183,6 +187,12 @@ def tried(trees: list[Any]) -> Iterator[Any]:
 def wider(x: Any, y: Any) -> Any:
     """Return the larger of two arrays, one that is left out being the smallest."""
     return x if is_left_out(y) or (not is_left_out(x) and x.size >= y.size) else y
+
+
+def as_float(x: Any) -> Any:
+    """Return the shape of an array with its dtype if it is a floating one, else with one that is."""
+    inexact = jnp.issubdtype(x.dtype, jnp.inexact)
+    return jax.ShapeDtypeStruct(x.shape, x.dtype if inexact else jnp.float32)
 
 
 def is_array(x: Any) -> bool:
