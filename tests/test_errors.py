@@ -649,6 +649,8 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("initable is int",)),
     ("a map of another's state", lambda: gradtx.tree_map_params(gradtx.trace(0.9), abs, ()), ValueError,
      "tree_map_params", ("state is tuple of 0", "one of the structure that init makes")),
+    ("a map of a mask with keys", lambda: gradtx.tree_map_params(optax.masked(optax.trace(0.9), {"w": True}), abs, ()),
+     ValueError, "tree_map_params", ("init raises ValueError", "pass a tree of several params in rest")),
 ]  # fmt: skip
 
 

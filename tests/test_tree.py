@@ -264,6 +264,21 @@ def test_partitioned_params_are_put_together() -> None:
     assert sorted(shapes) == [(2,), (3, 2)]
 
 
+def test_masks_of_optax_with_keys_are_mapped_by_the_structure_of_rest() -> None:
+    """Their init takes no placeholder."""
+    labels = {"w": "m", "b": "f"}
+    for tx in (
+        optax.masked(optax.trace(0.9), {"w": True, "b": False}),
+        optax.multi_transform({"m": optax.trace(0.9), "f": optax.sgd(0.1)}, labels),
+    ):
+        state = tx.init(PARAMS)
+        mapped = gradtx.tree_map_params(tx, lambda x, label: label, state, labels)
+        assert gradtx.tree.get(mapped, "trace")["w"] == "m"
+        assert isinstance(gradtx.tree.get(mapped, "trace")["b"], optax.MaskedNode)
+        with pytest.raises(ValueError, match="tree_map_params: init raises ValueError for a tree without leaves, exp"):
+            gradtx.tree_map_params(tx, lambda x: x, state)
+
+
 def test_wrong_calls_are_errors() -> None:
     with pytest.raises(TypeError, match="tree_map_params: initable is int, expected a transform or its init"):
         gradtx.tree_map_params(3, lambda x: x, ())

@@ -63,7 +63,8 @@ def tree_map_params(
 
     Raises:
         TypeError: initable is neither a transform nor a function.
-        ValueError: the state is another transform's; a tree of `rest` is not like the params.
+        ValueError: the state is another transform's; a tree of `rest` is not like the params; `init` takes no tree
+            without leaves, and there is no `rest` that tells how the params look.
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
@@ -78,7 +79,7 @@ def tree_map_params(
     if not callable(init):
         got = f"is {describe(initable)}"
         raise TypeError(message(NAME, "initable", got, "a transform or its init", "give the transform itself"))
-    skeleton, treedef = taken_apart(init(Placeholder()), has_no_children)
+    skeleton, treedef = skeleton_of(init, state, rest)
     try:
         held = treedef.flatten_up_to(state)
     except (ValueError, TypeError, KeyError):
@@ -101,6 +102,24 @@ def tree_map_params(
     return treedef.unflatten(
         [one(x) if isinstance(s, Placeholder) else other(x) for s, x in zip(skeleton, held, strict=True)]
     )
+
+
+def skeleton_of(init: Callable[[Any], Any], state: Any, rest: tuple[Any, ...]) -> tuple[list[Any], Any]:
+    """Return what a state holds, a placeholder for each tree like the params, and the structure round that.
+
+    Some inits of optax take no tree without leaves, such as that of a mask with keys: there a tree like the params is
+    one with the structure of `rest`.
+    """
+    try:
+        return taken_apart(init(Placeholder()), has_no_children)
+    except Exception as error:
+        form = flatten_held(rest[0])[1] if rest else None
+        if form is None or jax.tree_util.treedef_is_leaf(form):
+            got = f"raises {type(error).__name__} for a tree without leaves"
+            fix = "give it a mask or labels that are functions, or pass a tree of several params in rest"
+            raise ValueError(message(NAME, "init", got, "a state of any tree", fix)) from error
+    nodes, treedef = taken_apart(state, lambda x: flatten_held(x)[1] == form or has_no_children(x))
+    return [Placeholder() if flatten_held(x)[1] == form else x for x in nodes], treedef
 
 
 def has_no_children(x: Any) -> bool:
