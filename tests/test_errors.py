@@ -138,6 +138,10 @@ def multi_steps() -> gradtx.Transform:
     return gradtx.MultiSteps(gradtx.sgd(0.1), 2, should_skip_update_fn=lambda *_: (0, ())).gradient_transformation()
 
 
+def two_traces() -> Any:
+    return gradtx.chain(gradtx.trace(0.5), gradtx.trace(0.25)).init(VECTOR)
+
+
 def other_values() -> Any:
     tx = gradtx.tunable(gradtx.trace, decay=0.5)
     return tx.update(VECTOR, gradtx.tunable(gradtx.scale, step_size=0.5).init(VECTOR))
@@ -610,6 +614,10 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("shampoo of a stack", lambda: gradtx.shampoo(0.1).init(STACK), ValueError, "scale_by_shampoo",
      ("params['c'] has shape (2, 3, 3)", "give weight_dimension_numbers", "leave it to Adagrad")),
     ("cautious of a number", lambda: gradtx.cautious(0.1), TypeError, "cautious", ("inner is float", "a transform")),
+    ("a name met twice", lambda: gradtx.tree.get(two_traces(), "trace"), KeyError, "tree.get", ("2 values",)),
+    ("a name met never", lambda: gradtx.tree.set(two_traces(), mean=1), KeyError, "tree.set", ("no 'mean'",)),
+    ("a map of a number", lambda: gradtx.tree_map_params(3, str, ()), TypeError, "tree_map_params", ("initable",)),
+    ("a map of another state", lambda: gradtx.tree_map_params(gradtx.sgd(1.0), str, 0), ValueError, "tree_map_params", ("",)),
     ("values of another", other_values, ValueError, "tunable", ("state.hyperparams", "['decay']")),
     ("micro-batches of 2.5", lambda: gradtx.accumulate(gradtx.sgd(0.1), 2.5), TypeError, "accumulate", ("k is",)),
     ("no micro-batch", lambda: gradtx.accumulate(gradtx.sgd(0.1), 0), ValueError, "accumulate", ("k is 0",)),
@@ -713,6 +721,7 @@ COMBINATORS = {
     "split_real_and_imaginary",
     "tunable",
     "watch",
+    "with_extra_args_support",
 }  # they take transforms and rules, no numbers
 
 
