@@ -72,13 +72,15 @@ class Flatten(Around):
         """Return the transform inside, which sees vectors."""
         layout = None if state is None else Layout.read(self.checked(state).layout)
 
-        def into(tree: Any) -> Any:
+        def into(tree: Any, like: Any) -> Any:
+            del like
             return (layout or Layout.of(leaves_of(tree)[0])).into(tree)
 
-        def out(made: Any, given: Any) -> Any:
+        def out(made: Any, given: Any, like: Any) -> Any:
+            del like
             return (layout or Layout.of(leaves_of(given)[0])).out(made, given)
 
-        return [part._replace(view=View(into, out)) for part in super().parts(state)]
+        return [part._replace(view=View(into, out, joins=True)) for part in super().parts(state)]
 
 
 def narrowed(u: Any, g: Any, p: Any) -> Any:
