@@ -112,6 +112,17 @@ def test_parts_see_vectors() -> None:
     assert repr(tx).count("flatten(") == 2
 
 
+def test_many_are_watched() -> None:
+    """So many that the record takes a sample of each leaf, which is none of the vectors."""
+    params = {"a": jnp.ones((300, 200)), "b": jnp.ones(5), "c": jnp.ones((7, 1000), jnp.float32)}
+    tx = gradtx.watch(gradtx.flatten(gradtx.adam(0.1)))
+    state = tx.init(params)
+    for _ in range(2):
+        u, state = jax.jit(tx.update)(params, state, params)
+    chex.assert_trees_all_equal_shapes_and_dtypes(u, params)
+    assert gradtx.metrics(state)["rate_mean"] == pytest.approx(0.1)
+
+
 def valley(p: Any) -> jax.Array:
     """Return a badly scaled quadratic of a tree."""
     return jnp.sum(p["x"] ** 2 * jnp.array([1.0, 10.0])) + jnp.sum((p["y"] - 1.0) ** 2)

@@ -83,7 +83,7 @@ def effective_rate(
     Returns:
         A tree like the gradients as the scales see them, or a scalar where the chain has no sigma, or None where it
         holds a transform that is neither direction, scale, factor nor global clip, such as one of optax's, or scales
-        that see trees of different forms.
+        that see trees of different forms; or `grads` are a sample and a wrapper joins leaves.
 
     Cost: one pass over the gradients for each scale, and one for what stands before the last scale.
 
@@ -98,6 +98,8 @@ def effective_rate(
     chain: list[Any] = [(place, getattr(place.tx, "body", None)) for place in walk(tx, state)]
     if not all(place.in_row and is_read(body, place.state) for place, body in chain):
         return None
+    if like is not None and any(view.joins for place, _ in chain for view in place.views):
+        return None  # the samples of the leaves are other coordinates than those of a slot that joins them
     eta: Any = 1.0
     rate: Any = None
     last = max((i for i, (place, body) in enumerate(chain) if reads(place.tx, body, limits)), default=-1)
