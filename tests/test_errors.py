@@ -617,7 +617,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("a name met twice", lambda: gradtx.tree.get(two_traces(), "trace"), KeyError, "tree.get", ("2 values",)),
     ("a name met never", lambda: gradtx.tree.set(two_traces(), mean=1), KeyError, "tree.set", ("no 'mean'",)),
     ("a map of a number", lambda: gradtx.tree_map_params(3, str, ()), TypeError, "tree_map_params", ("initable",)),
-    ("a map of no state", lambda: gradtx.tree_map_params(gradtx.sgd(1.0), str, 0), ValueError, "tree_map_params", ("",)),
+    ("map of no state", lambda: gradtx.tree_map_params(gradtx.sgd(1.0), str, 0), ValueError, "tree_map_params", ("",)),
     ("values of another", other_values, ValueError, "tunable", ("state.hyperparams", "['decay']")),
     ("micro-batches of 2.5", lambda: gradtx.accumulate(gradtx.sgd(0.1), 2.5), TypeError, "accumulate", ("k is",)),
     ("no micro-batch", lambda: gradtx.accumulate(gradtx.sgd(0.1), 0), ValueError, "accumulate", ("k is 0",)),
