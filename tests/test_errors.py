@@ -713,6 +713,7 @@ COMBINATORS = {
     "split_real_and_imaginary",
     "tunable",
     "watch",
+    "with_extra_args_support",
 }  # they take transforms and rules, no numbers
 
 
