@@ -17,7 +17,8 @@ def whole(name: str, argument: str, value: Any) -> Any:
     """
     fix = f"write {argument}=4"
     # jax names the dtype of numbers and arrays only: a text or a function would be an error of its own.
-    is_whole = type(value) is int or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.integer))
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    is_whole = is_number or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.integer))
     if not is_whole:
         raise TypeError(message(name, argument, f"is {describe(value)}", "a whole number >= 1", fix))
     if jnp.shape(value) != ():
