@@ -229,6 +229,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a share": (lambda: gradtx.accumulate(gradtx.sgd(0.1), 2.5), TypeError, "accumulate: k is"),
     "a bool": (lambda: gradtx.accumulate(gradtx.sgd(0.1), True), TypeError, "accumulate: k is"),
+    "a text": (lambda: gradtx.accumulate(gradtx.sgd(0.1), "2"), TypeError, "accumulate: k is str, expected a whole"),
     "some": (lambda: gradtx.accumulate(gradtx.sgd(0.1), jnp.ones(2, int)), ValueError, "accumulate: k has shape"),
     "no transform": (lambda: gradtx.accumulate(gradtx.sgd, 2), TypeError, "accumulate: tx is"),
     "MultiSteps of 0": (
@@ -259,6 +260,11 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "MultiSteps: should_skip_update_fn returned",
     ),
     "apply_every of 0": (lambda: gradtx.apply_every(0), ValueError, "apply_every: k is 0"),
+    "apply_every of a schedule": (
+        lambda: gradtx.apply_every(lambda n: 2),
+        TypeError,
+        "apply_every: k is function, expected a whole number",
+    ),
     "no function": (lambda: gradtx.conditionally_mask(gradtx.sgd(0.1), 3), TypeError, "should_transform_fn is"),
     "a number for a bool": (
         lambda: (lambda tx: tx.update(P, tx.init(P)))(gradtx.conditionally_transform(gradtx.sgd(0.1), lambda t: 1)),

@@ -16,7 +16,9 @@ def whole(name: str, argument: str, value: Any) -> Any:
         ValueError: it is known and below 1, or no scalar.
     """
     fix = f"write {argument}=4"
-    is_whole = not isinstance(value, bool) and jnp.issubdtype(jnp.result_type(value), jnp.integer)
+    # jax names the dtype of numbers and arrays only: a text or a function would be an error of its own.
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    is_whole = is_number or (hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.integer))
     if not is_whole:
         raise TypeError(message(name, argument, f"is {describe(value)}", "a whole number >= 1", fix))
     if jnp.shape(value) != ():
