@@ -483,6 +483,7 @@ def measured() -> dict[str, Any]:
     return out
 
 
+@pytest.mark.skipif(jax.__version_info__ < (0, 10), reason="the XLA of older releases writes the updates out")
 def test_a_guard_reads_the_gradient_once_more_and_stores_nothing() -> None:
     """A clip inside shares that pass, and so nothing is left to pay; optax's writes all updates out."""
     got = in_a_process()
