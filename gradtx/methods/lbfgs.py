@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.numerics import scalar_dtype, zeros
 from gradtx._core.arrays.tree import promoted
-from gradtx._core.contract.errors import message
 from gradtx._core.engine.whole import Whole
 from gradtx.factors.inverse_hessian import Last, Memory, newton
 from gradtx.rules import LearningRate, Transform, chain, factory
@@ -135,9 +135,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Tr
         >>> p.round(3).tolist()
         [0.0, 0.0]
     """
-    if not isinstance(memory_size, int) or isinstance(memory_size, bool) or memory_size < 1:
-        got, fix = f"= {memory_size!r}", "write memory_size=10"
-        raise ValueError(message("scale_by_lbfgs", "memory_size", got, "a whole number >= 1", fix))
+    check_count("scale_by_lbfgs", "memory_size", memory_size, example=10)
     return Transform.of(LBFGS("scale_by_lbfgs", {}, memory_size, scale_init_precond))
 
 

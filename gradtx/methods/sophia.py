@@ -5,7 +5,7 @@ from typing import Any
 import optax
 from jax.typing import DTypeLike
 
-from gradtx._core.contract.errors import message
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.engine.chain import check_member, own
 from gradtx.factors.clipped_curvature import Sophia, clipped
 from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
@@ -14,18 +14,6 @@ from gradtx.rules import Decay, Finite, LearningRate, NonNegative, Positive, Tra
 from gradtx.schedules.apply import scale_by_learning_rate
 
 HUTCHINSON = hutchinson_estimator_diag_hessian()
-
-
-def whole_number(argument: str, value: Any, least: int) -> int:
-    """Return a setting of `scale_by_sophia` that is a whole number.
-
-    Raises:
-        ValueError: it is none, or below `least`.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        fix = "give a Python number"
-        raise ValueError(message("scale_by_sophia", argument, f"= {value!r}", f"a whole number >= {least}", fix))
-    return value
 
 
 @factory
@@ -90,15 +78,15 @@ def scale_by_sophia(
         [0.3333, 1.0]
     """
     check_member("scale_by_sophia", "hessian_diagonal_fn", hessian_diagonal_fn)
-    interval = whole_number("update_interval", update_interval, 1)
-    shown = whole_number("print_win_rate_every_n_steps", print_win_rate_every_n_steps, 0) or 1
+    check_count("scale_by_sophia", "update_interval", update_interval, example=10)
+    check_count("scale_by_sophia", "print_win_rate_every_n_steps", print_win_rate_every_n_steps, 0)
     hessian = own(hessian_diagonal_fn)
     body = Sophia(
         clipped(b1, eps, gamma, clip_threshold, mu_dtype),
         hessian if isinstance(hessian, Transform) else optax.with_extra_args_support(hessian),
         b2,
-        interval,
-        shown if verbose else 0,
+        update_interval,
+        (print_win_rate_every_n_steps or 1) if verbose else 0,
         clip_threshold,
     )
     return Transform.of(body)

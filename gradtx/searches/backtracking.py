@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arguments.whole import check_count
 from gradtx.rules import Hyper, NonNegative, Positive, Range, Transform, factory
-from gradtx.searches.body import Found, LineSearch, LinesearchState, check_steps
+from gradtx.searches.body import Found, LineSearch, LinesearchState
 from gradtx.searches.objective import Along, at_rate, repeat, slope_of
 
 Share = Annotated[Hyper, Range("(0, 1)")]
@@ -139,7 +140,7 @@ def scale_by_backtracking_linesearch(
         >>> round(float(f(p + u)), 4), round(float(state[-1].learning_rate), 4)
         (5.04, 0.8)
     """
-    check_steps("scale_by_backtracking_linesearch", "max_backtracking_steps", max_backtracking_steps)
+    check_count("scale_by_backtracking_linesearch", "max_backtracking_steps", max_backtracking_steps, example=20)
     hyper = {
         "slope_rtol": slope_rtol,
         "decrease_factor": decrease_factor,

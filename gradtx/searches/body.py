@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.numerics import accumulator, increment, scalar_dtype, zeros
-from gradtx._core.contract.errors import message
 from gradtx._core.engine.whole import Whole, choose
 from gradtx.searches.objective import Along, along, as_scalar, scaled
 
@@ -50,13 +49,6 @@ class Found(NamedTuple):
     grads: list[jax.Array] | None
     info: Any
     again: jax.Array
-
-
-def check_steps(transform: str, argument: str, steps: Any) -> None:
-    """Raise unless a number of steps is a whole number >= 1."""
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        fix = "give a Python number, such as 20"
-        raise ValueError(message(transform, argument, f"= {steps!r}", "a whole number >= 1", fix))
 
 
 def tell(transform: str, done: jax.Array, eta: jax.Array, errors: Mapping[str, Any]) -> None:

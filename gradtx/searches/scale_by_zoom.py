@@ -7,9 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.contract.errors import message
 from gradtx.rules import NonNegative, Positive, Transform, factory
-from gradtx.searches.body import Found, LineSearch, LinesearchState, check_steps, failed
+from gradtx.searches.body import Found, LineSearch, LinesearchState, failed
 from gradtx.searches.objective import Along, repeat
 from gradtx.searches.zoom import Settings
 from gradtx.searches.zoom_linesearch import Bound, Growth, Share, advanced, begun
@@ -122,7 +123,7 @@ def scale_by_zoom_linesearch(
         (0.1667, 2)
     """
     name = "scale_by_zoom_linesearch"
-    check_steps(name, "max_linesearch_steps", max_linesearch_steps)
+    check_count(name, "max_linesearch_steps", max_linesearch_steps, example=20)
     if initial_guess_strategy not in ("keep", "one"):
         got = f"= {initial_guess_strategy!r}"
         raise ValueError(message(name, "initial_guess_strategy", got, "'keep' or 'one'", "write 'one' for L-BFGS"))

@@ -10,8 +10,9 @@ from jax import lax
 from gradtx._core.arguments.factory import ranges_of
 from gradtx._core.arguments.ranges import check
 from gradtx._core.arguments.reading import read
+from gradtx._core.arguments.whole import check_count
 from gradtx.rules import Hyper, NonNegative, Positive, Range
-from gradtx.searches.body import check_steps, tell
+from gradtx.searches.body import tell
 from gradtx.searches.objective import as_scalar, at_rate, slope_of
 from gradtx.searches.zoom import Point, Search, Settings, judge, start
 
@@ -147,7 +148,7 @@ def zoom_linesearch(
         0.1667
     """
     name = "zoom_linesearch"
-    check_steps(name, "max_linesearch_steps", max_linesearch_steps)
+    check_count(name, "max_linesearch_steps", max_linesearch_steps, example=20)
     given = {
         "tol": tol,
         "increase_factor": increase_factor,

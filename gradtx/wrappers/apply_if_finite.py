@@ -6,13 +6,13 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import optax
 
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.norm import AxisName
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.around import member
 from gradtx._core.engine.guarded import Guarded, Skips, counted, no_skips
 from gradtx.rules import Transform, factory
-from gradtx.wrappers.guard import check_whole
 
 
 class ApplyIfFiniteState(NamedTuple):
@@ -109,7 +109,7 @@ def apply_if_finite(
         ([0.0, 0.0], 5, [0.0, 0.0])
     """
     tx = member("apply_if_finite", "inner", inner)
-    check_whole("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, least=0)
+    check_count("apply_if_finite", "max_consecutive_errors", max_consecutive_errors, 0, example=5)
     settings = {"inner": tx, "max_consecutive_errors": max_consecutive_errors}
     settings |= {} if axis_name is None else {"axis_name": axis_name}
     info = Info(settings, wrapped("apply_if_finite", settings))

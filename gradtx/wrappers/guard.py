@@ -10,6 +10,7 @@ import optax
 
 from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arguments.reading import measured
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.norm import AxisName
 from gradtx._core.arrays.numerics import increment
 from gradtx._core.contract.errors import message
@@ -167,7 +168,7 @@ def guard(
     """
     inner = member("guard", "tx", tx)
     check_factor(spikes)
-    check_whole("guard", "window", window)
+    check_count("guard", "window", window, example=100)
     settings = {"tx": inner} | ({} if spikes is None else {"spikes": spikes, "window": window})
     settings |= {} if axis_name is None else {"axis_name": axis_name}
     info = Info(settings, wrapped("guard", settings))
@@ -183,10 +184,3 @@ def check_factor(spikes: Any) -> None:
         raise TypeError(message("guard", "spikes", got, "a number > 1 or None", fix))
     if not 1.0 < spikes < math.inf:
         raise ValueError(f"guard: spikes = {spikes!r}, expected a number in (1, inf) or None; write spikes=4.0")
-
-
-def check_whole(name: str, argument: str, value: Any, least: int = 1) -> None:
-    """Raise unless an argument is a whole number of at least this size."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        fix = f"write {argument}=100"
-        raise ValueError(f"{name}: {argument} = {value!r}, expected a whole number >= {least}; {fix}")

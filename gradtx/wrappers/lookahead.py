@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.numerics import wider
 from gradtx._core.arrays.tree import has_gradient
 from gradtx._core.contract.errors import describe, message, none_is_leaf
@@ -189,8 +190,7 @@ def lookahead(
         (2.5, 5.0)
     """
     fast = member("lookahead", "fast_optimizer", fast_optimizer)
-    if not isinstance(sync_period, int) or isinstance(sync_period, bool) or sync_period < 1:
-        raise ValueError(f"lookahead: sync_period = {sync_period!r}, expected a whole number >= 1; write sync_period=5")
+    check_count("lookahead", "sync_period", sync_period, example=5)
     slow = keeper(sync_period, slow_step_size)
     numbers = {"sync_period": sync_period, "slow_step_size": slow_step_size, "reset_state": reset_state}
     settings = {"fast_optimizer": fast, **numbers}

@@ -10,6 +10,7 @@ import optax
 from jax import lax
 
 from gradtx._core.arguments.ranges import is_number
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.norm import AxisName
 from gradtx._core.arrays.numerics import accumulator, increment, real
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable, promoted
@@ -19,7 +20,6 @@ from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.around import member
 from gradtx._core.engine.guarded import Guarded, Skips, counted, no_skips
 from gradtx.rules import Transform, factory
-from gradtx.wrappers.guard import check_whole
 
 FACTOR = 2.0  # a power of two multiplies exactly
 
@@ -156,7 +156,7 @@ def loss_scale(
         65536.0
     """
     inner = member("loss_scale", "tx", tx)
-    check_whole("loss_scale", "growth_interval", growth_interval)
+    check_count("loss_scale", "growth_interval", growth_interval, example=2000)
     scales = {"init_scale": init_scale, "min_scale": min_scale, "max_scale": max_scale}
     for name, value in scales.items():
         if not is_number(value):

@@ -12,6 +12,7 @@ import optax
 from jax import lax
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.sums import check_whole, moved, products, square
 from gradtx._core.arrays.tree import flatten, has_gradient
 from gradtx._core.contract.errors import describe, message
@@ -182,8 +183,7 @@ def mechanize(
         0.0137
     """
     check_member("mechanize", "base_optimizer", base_optimizer)
-    if not isinstance(num_betas, int) or isinstance(num_betas, bool) or num_betas < 1:
-        raise ValueError(f"mechanize: num_betas = {num_betas!r}, expected a whole number >= 1; write num_betas=6")
+    check_count("mechanize", "num_betas", num_betas, example=6)
     base = own(base_optimizer)
     base = base if isinstance(base, Transform) else optax.with_extra_args_support(base)
     numbers = {"weight_decay": weight_decay, "eps": eps, "s_init": s_init, "num_betas": num_betas}

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.numerics import increment
 from gradtx._core.arrays.tree import align, check_like, flatten, float_leaves, has_gradient, param_leaves
 from gradtx._core.contract.transform import Info
@@ -122,8 +123,7 @@ def params_ema(tx: optax.GradientTransformation, decay: Decay, *, debias: bool =
         (2.0, 2.6667)
     """
     inner = member("params_ema", "tx", tx)
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-        raise ValueError(f"params_ema: every = {every!r}, expected a whole number >= 1; write every=1")
+    check_count("params_ema", "every", every)
     settings = {"tx": inner, "decay": decay, "debias": debias, "every": every}
     body = ParamsEma(inner, "params_ema", None, decay, debias, every)
     return Transform.of(body, Info(settings, wrapped("params_ema", settings)))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.tree import has_gradient, promoted
 from gradtx._core.contract.errors import describe, message, none_is_leaf
 from gradtx._core.contract.transform import Info, Part
@@ -221,8 +222,7 @@ def sam(
     """
     for argument, tx in (("optimizer", optimizer), ("adv_optimizer", adv_optimizer)):
         check_member("sam", argument, tx)
-    if not isinstance(sync_period, int) or isinstance(sync_period, bool) or sync_period < 1:
-        raise ValueError(f"sam: sync_period = {sync_period!r}, expected a whole number >= 1; write sync_period=2")
+    check_count("sam", "sync_period", sync_period, example=2)
     if batch_axis_name is not None and not opaque_mode:
         got, fix = f"is {batch_axis_name!r}", "average the gradients that you give, or set opaque_mode=True"
         raise ValueError(message("sam", "batch_axis_name", got, "None unless opaque_mode", fix))

@@ -26,3 +26,10 @@ def whole(name: str, argument: str, value: Any) -> Any:
     if not isinstance(value, jax.core.Tracer) and value < 1:
         raise ValueError(message(name, argument, f"is {int(value)}", "a whole number >= 1", fix))
     return value
+
+
+def check_count(name: str, argument: str, value: Any, least: int = 1, *, example: int = 1) -> None:
+    """Raise ValueError unless an argument is a Python int, known when a transform is made, of at least this size."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        fix = f"write {argument}={example}"
+        raise ValueError(message(name, argument, f"= {value!r}", f"a whole number >= {least}", fix))
