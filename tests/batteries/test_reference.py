@@ -147,9 +147,10 @@ def test_optax(row: Row, exhaustive: bool) -> None:
 
 
 def test_every_method_of_optax_is_compared_with_it() -> None:
-    """By a row, or by a test that calls optax's own; a whole method stands for its `scale_by_`."""
-    sources = [path.read_text() for path in Path(__file__).parents[1].rglob("*.py")]
-    called = {name for text in sources for name in re.findall(r"optax(?:\.contrib)?\.(\w+)\(", text)}
+    """By a row, or by a test that calls optax's own, or either `library`'s; a whole method stands for its `scale_by_`."""
+    folder = Path(__file__).parents[1]
+    sources = [path.read_text() for path in folder.rglob("*.py") if path.parent.name != "registry"]
+    called = {name for text in sources for name in re.findall(r"(?:optax(?:\.contrib)?|library)\.(\w+)\(", text)}
     compared = {row.public for row in [*ROWS, *CASES] if row.optax} | called
     compared |= {f"scale_by_{name}" for name in compared}
     shared = {row.public for row in ROWS if row.public in {*dir(optax), *dir(optax.contrib)}}
