@@ -147,7 +147,7 @@ def test_optax(row: Row, exhaustive: bool) -> None:
 
 
 def test_every_method_of_optax_is_compared_with_it() -> None:
-    """By a row, or by a test that calls optax's own, or either `library`'s; a whole method stands for its `scale_by_`."""
+    """By a row, or by a test that calls optax's own or a `library`'s; a whole method stands for its `scale_by_`."""
     folder = Path(__file__).parents[1]
     sources = [path.read_text() for path in folder.rglob("*.py") if path.parent.name != "registry"]
     called = {name for text in sources for name in re.findall(r"(?:optax(?:\.contrib)?|library)\.(\w+)\(", text)}
