@@ -65,6 +65,29 @@ def test_a_value_that_is_set_stays() -> None:
     assert float(state.hyperparams["learning_rate"]) == 0.0625
 
 
+def test_the_others_move_on() -> None:
+    tx = gradtx.tunable(gradtx.sgd, learning_rate=falling, momentum=falling)
+    state = gradtx.set_hyperparams(tx.init(P), momentum=0.25)
+    _, state = go(tx, state, 1)
+    assert {k: float(v) for k, v in state.hyperparams.items()} == {"learning_rate": 0.25, "momentum": 0.25}
+    _, state = go(tx, state, 2)
+    assert {k: float(v) for k, v in state.hyperparams.items()} == {"learning_rate": 0.125, "momentum": 0.25}
+
+
+@pytest.mark.parametrize("tree", [gradtx.tree, optax.tree], ids=["gradtx", "optax"])
+def test_optaxs_tree_reads_and_sets_a_value(tree: Any) -> None:
+    tx = gradtx.guard(gradtx.chain(gradtx.scale(1.0), gradtx.tunable(gradtx.adamw, learning_rate=0.5, b1=0.5)))
+    state, update = tx.init(P), jax.jit(tx.update)
+    assert float(tree.get(state, "learning_rate")) == 0.5
+    _, state = update(grads(0), state, P)
+    state = tree.set(state, learning_rate=jnp.asarray(0.25, tree.get(state, "learning_rate").dtype))
+    assert gradtx.hyperparams(tx, state)["scale_by_learning_rate.learning_rate"] == 0.25
+    with pytest.raises(ValueError, match=r"learning_rate is -1.0, expected a number from 0 to"):
+        gradtx.set_hyperparams(state, learning_rate=-1.0)
+    update(grads(1), state, P)
+    assert update._cache_size() == 1
+
+
 @pytest.mark.parametrize(
     "value", [0.1, jnp.float32(0.1), np.float64(0.1), falling], ids=["float", "array", "NumPy", "schedule"]
 )
@@ -270,6 +293,27 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "set to NaN": (lambda: gradtx.set_hyperparams(tuned(), learning_rate=jnp.nan), ValueError, "learning_rate is nan"),
     "a schedule": (lambda: gradtx.set_hyperparams(tuned(), learning_rate=falling), TypeError, "learning_rate is"),
     "two numbers": (lambda: gradtx.set_hyperparams(tuned(), b1=jnp.ones(2)), ValueError, r"b1 has shape \(2,\)"),
+    "a complex array": (
+        lambda: gradtx.set_hyperparams(tuned(), b1=jnp.ones((), jnp.complex64)),
+        TypeError,
+        "set_hyperparams: b1 is complex64.*expected a real number",
+    ),
+    "a bool": (lambda: gradtx.set_hyperparams(tuned(), b1=jnp.array(True)), TypeError, "b1 is bool"),
+    "no such path": (
+        lambda: gradtx.set_hyperparams((tuned(), tuned()), "[2]", b1=0.5),
+        ValueError,
+        r"set_hyperparams: within is '\[2\]'.*choose from \['\[0\]', '\[1\]'\]",
+    ),
+    "makes no transform": (
+        lambda: gradtx.tunable(lambda: 3),
+        TypeError,
+        "tunable: what the factory returned is int, expected a transform",
+    ),
+    "injected makes no transform": (
+        lambda: gradtx.inject_hyperparams(lambda: gradtx.adam)(),
+        TypeError,
+        "inject_hyperparams: what the factory returned is function.*call it first",
+    ),
     "another state": (
         lambda: gradtx.tunable(gradtx.adam, learning_rate=0.1).update(P, gradtx.adam(0.1).init(P), P),
         ValueError,

@@ -10,6 +10,7 @@ import optax
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import shown
+from gradtx._core.engine.chain import check_member
 from gradtx._core.engine.tuning import Tuning, parted, ranges_by_name
 
 
@@ -22,7 +23,8 @@ def inject_hyperparams(
 
     `inject_hyperparams(adamw)(learning_rate=0.1)` keeps every number of adamw in `state.hyperparams`, those that it has
     by default too. A value may be read there, or replaced: `state.hyperparams["learning_rate"] = 0.01`. A schedule is
-    called with the count of updates; the state shows what it gave for the last one.
+    called with the count of updates; the state shows what it gave for the last one. Under jit a Python number put there
+    compiles the step once more, as in optax; an array of the same dtype and `set_hyperparams` compile nothing.
 
     Units: those of the transform.
     Differs from: optax's, whose values take the dtype of the params, in which 0.999 is 1; here they are float32 or
@@ -37,7 +39,7 @@ def inject_hyperparams(
         A function of the same arguments that makes the transform.
 
     Raises:
-        TypeError: inner_factory is no function.
+        TypeError: inner_factory is no function, or returns no transform.
         ValueError: static_args name an argument that it does not have.
 
     Examples:
@@ -62,6 +64,7 @@ def inject_hyperparams(
     @functools.wraps(inner_factory)
     def make(*args: Any, **kwargs: Any) -> Transform:
         tx = inner_factory(*args, **kwargs)  # its own checks of arguments and ranges
+        check_member(name, "what the factory returned", tx)
         call, tuned = parted(inner_factory, arguments_of(signature, args, kwargs), ranges, fixed)
         if is_open(signature):  # what is given by place alone, as the members of a chain, is no hyperparameter
             call, tuned = functools.partial(inner_factory, *args, **kwargs), {}

@@ -12,6 +12,7 @@ from gradtx._core.arguments.ranges import is_number
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import shown
+from gradtx._core.engine.chain import check_member
 from gradtx._core.engine.tuning import TunableState, Tuning, parted, ranges_by_name
 
 
@@ -38,7 +39,7 @@ def tunable(factory: Callable[..., optax.GradientTransformation], **values: Any)
         hyperparams_states.
 
     Raises:
-        TypeError: factory is no function that makes a transform, or takes other arguments.
+        TypeError: factory is no function, returns no transform, or takes other arguments.
         ValueError: a value is out of its range; at update, a state of another transform.
 
     Cost: some scalars.
@@ -60,6 +61,7 @@ def tunable(factory: Callable[..., optax.GradientTransformation], **values: Any)
         fix = "give the function and its arguments: tunable(gradtx.adam, learning_rate=0.1)"
         raise TypeError(message(name, "factory", f"is {describe(factory)}", "a function that makes a transform", fix))
     tx = factory(**values)  # its own checks of arguments and ranges
+    check_member(name, "what the factory returned", tx)
     ranges = ranges_by_name(factory)
     make, tuned = parted(factory, values, ranges)
     info = Info({"factory": factory, **values}, f"{name}({shown(tx)})")
@@ -92,7 +94,7 @@ def set_hyperparams(state: Any, within: str = "", /, **values: Any) -> Any:
         The new state, of the same structure and dtypes.
 
     Raises:
-        ValueError: no such hyperparameter, or several; a value that is out of its range; an array of another shape.
+        ValueError: no such hyperparameter or path, or several; a value out of its range; an array of another shape.
         TypeError: a value is no number, such as a schedule.
 
     Examples:
@@ -104,7 +106,11 @@ def set_hyperparams(state: Any, within: str = "", /, **values: Any) -> Any:
     """
     name = "set_hyperparams"
     for key, value in values.items():
-        places = [(path, own) for path, own in owners(state) if path.startswith(within)]
+        every = owners(state)
+        places = [(path, own) for path, own in every if path.startswith(within)]
+        if every and not places:
+            fix = f"choose from {[path for path, _ in every]}"
+            raise ValueError(message(name, "within", f"is {within!r}", "the beginning of a path in the state", fix))
         having = {path: own for path, own in places if key in own.hyperparams}
         if not having:
             known = sorted({other for _, own in places for other in own.hyperparams})
@@ -127,23 +133,30 @@ def one_set(name: str, own: TunableState, key: str, value: Any) -> TunableState:
         ValueError: it is out of its range or of another shape.
     """
     old = jnp.asarray(own.hyperparams[key])
-    if not is_number(value) and not (hasattr(value, "dtype") and hasattr(value, "shape")):
+    real = hasattr(value, "dtype") and hasattr(value, "shape") and is_real(value.dtype)
+    if not (is_number(value) or real):
         fix = "a schedule is given to tunable(...); here give the number of this step"
-        raise TypeError(message(name, key, f"is {describe(value)}", "a number or an array", fix))
+        raise TypeError(message(name, key, f"is {describe(value)}", "a real number or an array of them", fix))
     if jnp.shape(value) not in ((), old.shape):
         got = f"has shape {jnp.shape(value)}"
         raise ValueError(message(name, key, got, f"a scalar or the shape {old.shape} of the state", "give one number"))
     new = jnp.broadcast_to(jnp.asarray(value, old.dtype), old.shape)
-    known = not isinstance(new, jax.core.Tracer) and not isinstance(own.bounds[key], jax.core.Tracer)
-    if known:
-        ends = np.asarray(own.bounds[key]).reshape(-1, 2)
-        wide = np.asarray(new, ends.dtype).reshape(-1)
-        if not np.all((wide >= ends[0, 0]) & (wide <= ends[0, 1])):
-            bad = next(float(x) for x in wide if not ends[0, 0] <= x <= ends[0, 1])
-            expected = f"a number from {float(ends[0, 0]):.6g} to {float(ends[0, 1]):.6g}"
+    place = sorted(own.hyperparams).index(key)
+    if not isinstance(new, jax.core.Tracer) and not isinstance(own.bounds, jax.core.Tracer):
+        # all members of a population have the same bounds
+        low, high = np.asarray(own.bounds).reshape(-1, len(own.hyperparams), 2)[0, place]
+        wide = np.asarray(new, low.dtype).reshape(-1)
+        if not np.all((wide >= low) & (wide <= high)):
+            bad = next(float(x) for x in wide if not low <= x <= high)
+            expected = f"a number from {float(low):.6g} to {float(high):.6g}"
             raise ValueError(message(name, key, f"is {bad!r}", expected, "give a number in this range"))
-    held = jnp.ones_like(jnp.asarray(own.held[key]))
-    return own._replace(hyperparams={**own.hyperparams, key: new}, held={**own.held, key: held})
+    held = jnp.asarray(own.held).at[..., place].set(True)
+    return own._replace(hyperparams={**own.hyperparams, key: new}, held=held)
+
+
+def is_real(dtype: Any) -> bool:
+    """Return True for the dtype of real numbers."""
+    return bool(jnp.issubdtype(dtype, np.number) and not jnp.issubdtype(dtype, np.complexfloating))
 
 
 def replaced(tree: Any, old: TunableState, new: TunableState) -> Any:

@@ -44,7 +44,7 @@ MUTANTS = [
     Mutant(
         "tunable: a schedule moves what was set",
         ENGINE,
-        "jnp.where(state.held[name], own, moved)",
+        "jnp.where(state.held[i], own, moved)",
         "moved",
         (OWN + "a_value_that_is_set_stays",),
     ),
@@ -54,6 +54,20 @@ MUTANTS = [
         "hyperparams={**own.hyperparams, key: new}",
         "hyperparams={**own.hyperparams}",
         (OWN + "a_value_is_set_without_compiling",),
+    ),
+    Mutant(
+        "tunable: all that schedules move is held once one is set",
+        FILE,
+        ".at[..., place].set(True)",
+        ".at[...].set(True)",
+        (OWN + "the_others_move_on",),
+    ),
+    Mutant(
+        "tunable: the bounds of another",
+        FILE,
+        "index(key)",
+        "index(key) - 1",
+        (OWN + "errors",),
     ),
     Mutant("tunable: any value passes", FILE, "if not np.all(", "if False and not np.all(", (OWN + "errors",)),
     Mutant(

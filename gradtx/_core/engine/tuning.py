@@ -28,16 +28,17 @@ class TunableState(NamedTuple):
         inner: that of the transform made with these values; `inner_state` too.
         count: updates made, int32.
         hyperparams: the values by name, scalars, which may be replaced between steps.
-        held: for each, whether `set_hyperparams` has set it, so that a schedule no longer moves it.
-        bounds: for each, the least and the largest value allowed.
+        held: for each in the order of their sorted names, whether `set_hyperparams` has set it, so that a schedule no
+            longer moves it. No dict: `tree.get` and `tree.set` would take its keys for hyperparameters too.
+        bounds: for each in the same order, the least and the largest value allowed.
         hyperparams_states: the states of optax's stateful schedules, by name.
     """
 
     inner: Any
     count: jax.Array  # type: ignore[assignment]  # the field hides tuple.count, as in optax's states
     hyperparams: dict[str, Any]
-    held: dict[str, Any]
-    bounds: dict[str, Any]
+    held: jax.Array
+    bounds: jax.Array
     hyperparams_states: dict[str, Any]
 
     @property
@@ -101,11 +102,11 @@ class Tuning:
     def at(self, state: TunableState, extra: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Return the values of the next update: what the state holds, or what a schedule says where none was set."""
         found = {}
-        for name, value in self.values.items():
-            own = self.array(state.hyperparams[name])
+        for i, name in enumerate(sorted(self.values)):
+            value, own = self.values[name], self.array(state.hyperparams[name])
             if callable(value):
                 moved = self.scheduled(name, state.count, state.hyperparams_states, extra)
-                own = jnp.where(state.held[name], own, moved)
+                own = jnp.where(state.held[i], own, moved)
             found[name] = own
         return found
 
@@ -114,12 +115,10 @@ class Tuning:
         zero = jnp.zeros((), jnp.int32)
         states = {name: value.init() for name, value in self.values.items() if is_stateful(value)}
         values = {name: self.scheduled(name, zero, states, {}) for name in self.values}
-        held = {name: jnp.zeros((), bool) for name in self.values}
-        bounds = {name: jnp.asarray(bounds_of(self.ranges.get(name, ANY))) for name in self.values}
-        inner = self.made(values).init(params)
-        return TunableState(
-            inner, jnp.zeros((), jnp.int32), {k: jnp.array(v) for k, v in values.items()}, held, bounds, states
-        )
+        ends = [bounds_of(self.ranges.get(name, ANY)) for name in sorted(self.values)]
+        bounds, held = jnp.array(np.reshape(ends, (-1, 2)), scalar_dtype()), jnp.zeros(len(ends), bool)
+        inner, own = self.made(values).init(params), {k: jnp.array(v) for k, v in values.items()}
+        return TunableState(inner, jnp.zeros((), jnp.int32), own, held, bounds, states)
 
     def checked(self, state: Any) -> TunableState:
         """Return the state.
