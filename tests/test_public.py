@@ -203,6 +203,9 @@ def test_dependencies_are_jax_and_optax() -> None:
 # --- signatures -------------------------------------------------------------------------------------------------------
 
 ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax does not have
+    "adafactor": ["axis_name"],
+    "clip_by_block_rms": ["axis_name"],
+    "scale_by_param_block_rms": ["axis_name"],
     "adagrad": ["lr_decay", "like"],
     "amsgrad": ["like"],
     "rmsprop": ["like"],

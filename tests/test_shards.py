@@ -41,6 +41,9 @@ TRANSFORMS: dict[str, Callable[..., gradtx.Transform]] = {
     "normalize_by_update_norm": gradtx.normalize_by_update_norm,
     "scale_by_distance_over_gradients": gradtx.scale_by_distance_over_gradients,
     "scale_by_param_block_norm": gradtx.scale_by_param_block_norm,
+    "scale_by_param_block_rms": gradtx.scale_by_param_block_rms,
+    "clip_by_block_rms": lambda **axes: gradtx.clip_by_block_rms(0.3, **axes),
+    "adafactor": lambda **axes: gradtx.adafactor(0.1, **axes),
     "lamb": lambda **axes: gradtx.lamb(0.1, weight_decay=0.1, **axes),
     "scale_by_trust_ratio": gradtx.scale_by_trust_ratio,
     "clip_by_global_norm": lambda **axes: gradtx.clip_by_global_norm(1.0, **axes),
@@ -97,3 +100,17 @@ def test_a_norm_of_shards(check: bool) -> None:
         lambda x: gradtx.global_norm(x, axis_name=AXES), mesh=MESH, in_specs=jax.P(), out_specs=jax.P()
     )
     np.testing.assert_allclose(same(x), np.linalg.norm(x))
+
+
+def test_a_factored_leaf_must_be_whole() -> None:
+    """Means over the rows of a shard are not those of the leaf."""
+    tx = gradtx.adafactor(0.1, min_dim_size_to_factor=2, axis_name="x")
+    p = jnp.ones((8, 4))
+    split = jax.shard_map(
+        lambda p: tx.update(p, tx.init(p), p)[0], mesh=MESH, in_specs=jax.P("x"), out_specs=jax.P("x")
+    )
+    with pytest.raises(ValueError, match=r"scale_by_factored_rms: params varies over the mesh axis 'x'"):
+        split(p)
+    whole = jax.shard_map(lambda p: tx.update(p, tx.init(p), p)[0], mesh=MESH, in_specs=jax.P(), out_specs=jax.P())
+    alone = gradtx.adafactor(0.1, min_dim_size_to_factor=2)
+    np.testing.assert_allclose(whole(p), alone.update(p, alone.init(p), p)[0])

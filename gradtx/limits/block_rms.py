@@ -7,18 +7,18 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, norm_of, norm_over, refuse_shards
+from gradtx._core.arrays.norm import AxisName, norm_of, norm_over, refuse_shards, size_over
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 
 
-def root_of_size(x: jax.Array) -> float:
+def root_of_size(x: jax.Array, axis_name: AxisName) -> float:
     """Return the square root of the number of elements, which turns a norm into a root mean square; 1 for none."""
-    return math.sqrt(max(x.size, 1))
+    return math.sqrt(max(size_over(x, axis_name), 1))
 
 
 @factory
-def clip_by_block_rms(threshold: Annotated[Hyper, Range("(0, inf]")]) -> Transform:
+def clip_by_block_rms(threshold: Annotated[Hyper, Range("(0, inf]")], *, axis_name: AxisName = None) -> Transform:
     """Scale each array down where its root mean square exceeds a bound.
 
     RMS(g) = sqrt(mean |g|^2) over one array, a block; u_t = g_t / max(1, RMS(g_t) / threshold).
@@ -31,12 +31,14 @@ def clip_by_block_rms(threshold: Annotated[Hyper, Range("(0, inf]")]) -> Transfo
 
     Args:
         threshold: > 0, the largest root mean square that passes; infinity never clips.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the mean is that over all
+            shards together. None is no axis.
 
     State:
         no slots; the count alone.
 
     Raises:
-        ValueError: threshold <= 0 or NaN.
+        ValueError: threshold <= 0 or NaN; a leaf varies over a manual axis that axis_name does not name.
 
     Cost: no array; one pass to sum, and one multiplication.
 
@@ -54,15 +56,23 @@ def clip_by_block_rms(threshold: Annotated[Hyper, Range("(0, inf]")]) -> Transfo
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
-        bound = jnp.asarray(k.threshold * root_of_size(g), jnp.finfo(g.dtype).dtype)
-        return g * clip_factor([g], bound), slots
+        bound = jnp.asarray(k.threshold * root_of_size(g, axis_name), jnp.finfo(g.dtype).dtype)
+        return g * clip_factor([g], bound, axis_name), slots
 
-    hyper, ranges = {"threshold": threshold}, {"threshold": Range("(0, inf]")}
-    return leafwise(Rule("clip_by_block_rms", update, hyper=hyper, ranges=ranges, elementwise=False, role="limit"))
+    rule = Rule(
+        "clip_by_block_rms",
+        update,
+        hyper={"threshold": threshold},
+        ranges={"threshold": Range("(0, inf]")},
+        check=refuse_shards(axis_name),
+        elementwise=False,
+        role="limit",
+    )
+    return leafwise(rule)
 
 
 @factory
-def scale_by_param_block_rms(min_scale: NonNegative = 1e-3) -> Transform:
+def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: AxisName = None) -> Transform:
     """Multiply each array by the root mean square of its parameter, so that a step is relative to what it moves.
 
     RMS(p) = sqrt(mean |p|^2) over one array, a block; u_t = g_t max(RMS(p_{t-1}), min_scale).
@@ -72,12 +82,15 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3) -> Transform:
 
     Args:
         min_scale: >= 0, the smallest factor; at 0 a parameter of zeros never moves.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the mean is that over all
+            shards together. None is no axis.
 
     State:
         no slots; the count alone.
 
     Raises:
-        ValueError: min_scale < 0; at update, params missing.
+        ValueError: min_scale < 0; a leaf varies over a manual axis that axis_name does not name; at update, params
+            missing.
 
     Cost: no array; one pass to sum, and one multiplication.
 
@@ -93,11 +106,11 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3) -> Transform:
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        rms = norm_over([p], jnp.asarray(root_of_size(p), jnp.finfo(p.dtype).dtype))
+        rms = norm_over([p], jnp.asarray(root_of_size(p, axis_name), jnp.finfo(p.dtype).dtype), axis_name)
         return g * jnp.maximum(rms, k.min_scale), slots
 
-    hyper = {"min_scale": min_scale}
-    rule = Rule("scale_by_param_block_rms", update, hyper=hyper, needs_params=True, elementwise=False)
+    hyper, check = {"min_scale": min_scale}, refuse_shards(axis_name)
+    rule = Rule("scale_by_param_block_rms", update, hyper=hyper, needs_params=True, check=check, elementwise=False)
     return leafwise(rule)
 
 

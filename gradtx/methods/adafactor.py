@@ -11,6 +11,8 @@ from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.mean_squares import mean, mean_squares
+from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.sums import check_whole
 from gradtx.factors.ema import ema
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
@@ -67,6 +69,11 @@ def whole_number(value: Any) -> int:
     return size
 
 
+def refuse_split(axes_of: Callable[[jax.Array], Any]) -> Callable[[jax.Array], None]:
+    """Return the `check` of a rule that factors some leaves: such a leaf must not be split over shards."""
+    return lambda x: check_whole([x] if axes_of(x) is not None else [])
+
+
 @factory
 def scale_by_factored_rms(
     factored: bool = True,
@@ -103,7 +110,8 @@ def scale_by_factored_rms(
         that an array does not use have the shape (1,). Real, float32 or wider.
 
     Raises:
-        ValueError: decay_rate or epsilon < 0, step_offset is not finite, min_dim_size_to_factor < 1.
+        ValueError: decay_rate or epsilon < 0, step_offset is not finite, min_dim_size_to_factor < 1; at update, a leaf
+            that is factored varies over a manual axis of `shard_map`.
         TypeError: min_dim_size_to_factor is no integer.
 
     Cost: n + m numbers for an n x m matrix, else 1 array per parameter; one pass to sum and one to divide.
@@ -169,7 +177,17 @@ def scale_by_factored_rms(
         else {"decay_rate_fn": decay}
     )
     return divide_by(
-        Rule("scale_by_factored_rms", update, init, names, hyper, scalars=scalars, elementwise=False, writes=True)
+        Rule(
+            "scale_by_factored_rms",
+            update,
+            init,
+            names,
+            hyper,
+            scalars=scalars,
+            check=refuse_split(axes_of),
+            elementwise=False,
+            writes=True,
+        )
     )
 
 
@@ -187,6 +205,8 @@ def adafactor(
     eps: NonNegative = 1e-30,
     factored: bool = True,
     weight_decay_mask: Any = None,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend by g / sigma with a factored sigma, each array's step bounded and relative to its parameter's size.
 
@@ -212,6 +232,8 @@ def adafactor(
         factored: whether to factor at all.
         weight_decay_mask: tree of bools like the params or a prefix of them, or a function of the params that returns
             one, True where p decays; None is everywhere.
+        axis_name: the mesh axis, or axes, over which the leaves that are not factored may be split inside `shard_map`,
+            so that a root mean square is that of all shards together. None is no axis.
 
     State:
         a tuple: of `scale_by_factored_rms` (v_row, v_col, v), then of each part in use, of which the momentum has mu,
@@ -219,7 +241,7 @@ def adafactor(
 
     Raises:
         ValueError: a hyperparameter is out of its range, or the mask does not fit the params; params missing at
-            update.
+            update; a leaf varies over a manual axis that axis_name does not name, or a factored one over any.
         TypeError: min_dim_size_to_factor is no integer, or dtype_momentum no floating dtype.
 
     Cost: n + m numbers for an n x m matrix, else 1 array per parameter; 1 array more with momentum.
@@ -236,11 +258,11 @@ def adafactor(
     """
     parts = [scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)]
     if clipping_threshold is not None:
-        parts.append(clip_by_block_rms(clipping_threshold))
+        parts.append(clip_by_block_rms(clipping_threshold, axis_name=axis_name))
     if learning_rate is not None:
         parts.append(scale_by_learning_rate(learning_rate, flip_sign=False))
     if multiply_by_parameter_scale:
-        parts.append(scale_by_param_block_rms())
+        parts.append(scale_by_param_block_rms(axis_name=axis_name))
     if momentum is not None:
         parts.append(ema(momentum, debias=False, accumulator_dtype=dtype_momentum))
     if weight_decay_rate is not None:

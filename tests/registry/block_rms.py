@@ -43,7 +43,20 @@ CASES = [
 
 FILE = "limits/block_rms.py"
 MUTANTS = [
-    Mutant("block rms: a norm", FILE, "math.sqrt(max(x.size, 1))", "1.0", reference_of("clip_by_block_rms")),
+    Mutant(
+        "block rms: a norm",
+        FILE,
+        "math.sqrt(max(size_over(x, axis_name), 1))",
+        "1.0",
+        reference_of("clip_by_block_rms"),
+    ),
+    Mutant(
+        "block rms: the size of one shard",
+        FILE,
+        "max(size_over(x, axis_name), 1)",
+        "max(x.size, 1)",
+        ("test_shards.py::test_shards_are_taken_together[scale_by_param_block_rms]",),
+    ),
     Mutant(
         "block norm: of the gradient",
         FILE,

@@ -146,6 +146,12 @@ def summed_over(values: list[jax.Array], leaves: list[jax.Array], axis_name: Axi
     return [lax.psum(v, own) if (own := split_over(x, axis_name)) else v for v, x in zip(values, leaves, strict=True)]
 
 
+def size_over(x: jax.Array, axis_name: AxisName) -> int:
+    """Return the number of elements of a leaf, those of all shards together where it is split over named axes."""
+    own = split_over(x, axis_name)
+    return x.size * (int(lax.psum(1, own)) if own else 1)
+
+
 def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves over `bound`, in float32 or wider; NaN where the bound is not positive."""
     dtype = functools.reduce(wider, (real(accumulator(g.dtype)) for g in leaves), jnp.float32)
