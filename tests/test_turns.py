@@ -69,7 +69,7 @@ def run(tx: gradtx.Transform, dtype: Any) -> Any:
     return p, state
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("name", WAIT)
 def test_waiting_changes_no_number(name: str, dtype: str, wait: Callable[[], None]) -> None:
     alone = run(WAIT[name], dtype)

@@ -10,6 +10,7 @@ import optax.transforms as theirs
 import pytest
 
 import gradtx
+from gradtx._core.arrays import norm
 
 RNG = np.random.default_rng(3)
 SHAPES = [(), (4,), (1, 4, 1), (3, 2), (2, 3, 2), (2, 2, 3, 2), (2, 1, 2, 3, 2), (1, 1, 5, 1, 1, 1)]
@@ -41,8 +42,8 @@ def test_units_along_dimensions_that_are_given(axis: Any) -> None:
 def test_units_have_norms_in_the_whole_range(shape: tuple[int, ...], size: float) -> None:
     numbers = RNG.normal(size=shape)
     wanted = np.asarray(gradtx.unitwise_norm(jnp.asarray(numbers))) * size
-    for norm in (gradtx.unitwise_norm, jax.jit(gradtx.unitwise_norm)):
-        np.testing.assert_allclose(norm(jnp.asarray(numbers * size, jnp.float32)), wanted, rtol=1e-6)
+    for measure in (gradtx.unitwise_norm, jax.jit(gradtx.unitwise_norm)):
+        np.testing.assert_allclose(measure(jnp.asarray(numbers * size, jnp.float32)), wanted, rtol=1e-6)
     p, g = jnp.full(shape, 1e-3, jnp.float32), jnp.asarray(numbers * size, jnp.float32)
     u = jax.jit(lambda g: first(gradtx.adaptive_grad_clip(0.5), g, p))(g)
     bound = 0.5 * np.asarray(gradtx.unitwise_norm(p))
@@ -77,6 +78,36 @@ def test_a_clip_of_units_as_optax_has_it() -> None:
     np.testing.assert_array_equal(gradtx.unitwise_clip(norm, bound, g, 0.0), [1.5, 4.0, 1e-10, 0.0])
 
 
+@pytest.fixture(params=["on one CPU device", "elsewhere"])
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take plain sums of squares first, as on one device of a CPU, and as elsewhere not."""
+    monkeypatch.setattr(norm, "on_one_device", lambda: request.param == "on one CPU device")
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize(
+    ("clipping", "eps", "unit", "weight"),
+    [
+        (0.1, 1e-3, 1.0, 1.0),
+        (0.1, 0.0, 1.0, 1.0),
+        (0.1, 0.0, 1e-25, 1e-25),
+        (0.1, 0.0, 1.0, 1e-25),
+        (1e-25, 0.0, 1.0, 1.0),
+        (0.1, 1e-3, 1e25, 1e25),
+    ],
+)
+def test_units_are_clipped_in_the_whole_range(clipping: float, eps: float, unit: float, weight: float) -> None:
+    sizes = np.array([[1.0, 1e-24, 0.0, 1e9, 1e-12]])
+    g, p = RNG.normal(size=(3, 5)) * sizes * unit, RNG.normal(size=(3, 5)) * weight
+    tx = gradtx.adaptive_grad_clip(clipping, eps=eps)
+    u = first(tx, jnp.asarray(g, jnp.float32), jnp.asarray(p, jnp.float32))
+    bounds = clipping * np.maximum(np.linalg.norm(p, axis=0), eps)
+    norms = np.linalg.norm(g, axis=0)
+    wanted = g * np.minimum(1.0, bounds / np.where(norms > 0, norms, 1.0))
+    np.testing.assert_allclose(u, wanted, rtol=1e-5, atol=1e-37)
+
+
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_no_part_of_a_unit_that_is_not_finite_is_applied(bad: float) -> None:
     g, p = jnp.array([[1.0, 1.0], [bad, 1.0]]), jnp.ones((2, 2))

@@ -9,7 +9,8 @@ from jax import lax
 
 from gradtx._core.arrays.norm import norm_over
 from gradtx._core.arrays.numerics import increment, scalar_dtype
-from gradtx._core.arrays.sums import products, square, times
+from gradtx._core.arrays.sums import after, products, square, times
+from gradtx._core.arrays.turns import behind
 
 
 class Memory(NamedTuple):
@@ -29,6 +30,11 @@ class Last(NamedTuple):
     updates: jax.Array
     pairs: jax.Array
 
+    @property
+    def newest(self) -> jax.Array:
+        """The place of the newest pair."""
+        return (self.pairs - 1) % self.memory.rho.size
+
 
 def row(memory: list[jax.Array], i: jax.Array) -> list[jax.Array]:
     """Return one entry of a memory."""
@@ -41,19 +47,24 @@ def written(memory: list[jax.Array], new: list[jax.Array], i: jax.Array, *, wher
     return [lax.dynamic_update_index_in_dim(m, x, i, 0) for m, x in zip(memory, kept, strict=True)]
 
 
-def remembered(p: list[jax.Array], g: list[jax.Array], last: Last) -> Last:
-    """Return what is known after this update: with a pair more if the gradient grew along the step."""
+def remembered(p: list[jax.Array], g: list[jax.Array], last: Last) -> tuple[Last, jax.Array]:
+    """Return what is known after this update, with a pair more if the gradient grew along the step, and its |y|^2.
+
+    The |y|^2 is that of the newest pair. It is not read from the new memory, which XLA:CPU would compute twice, from a
+    copy of the old one; where the pair is an older one, the memory is written once it is read.
+    """
     s = [new - old for new, old in zip(p, last.p, strict=True)]
     y = [new - old for new, old in zip(g, last.g, strict=True)]
     along, change = products(s, y), square(y)
     # <s, y> <= 0 is no step in a bowl: the inverse Hessian would not be positive, and its direction might climb
     keep = (last.updates > 0) & (along > 0) & jnp.isfinite(along) & (change > 0) & jnp.isfinite(change)
     old = last.memory
-    at = last.pairs % old.rho.size
+    before, at = after(square(row(old.y, last.newest)), last.pairs % old.rho.size)
     rho = jnp.where(keep, 1.0 / jnp.where(keep, along, 1.0), old.rho[at])
     memory = Memory(written(old.s, s, at, where=keep), written(old.y, y, at, where=keep), old.rho.at[at].set(rho))
     pairs = jnp.where(keep, increment(last.pairs), last.pairs)
-    return Last(p, g, memory, increment(last.updates), pairs)
+    p, g = ([behind(x, d) for x, d in zip(xs, ds, strict=True)] for xs, ds in ((p, s), (g, y)))
+    return Last(p, g, memory, increment(last.updates), pairs), jnp.where(keep, change, before)
 
 
 def two_loops(g: list[jax.Array], memory: Memory, newest: jax.Array, gamma: jax.Array) -> list[jax.Array]:
@@ -86,13 +97,12 @@ def newton(p: list[jax.Array], g: list[jax.Array], last: Last, fitted: bool) -> 
         last: what was known.
         fitted: whether the identity that the inverse Hessian is made from is scaled to fit the newest pair.
     """
-    new = remembered(p, g, last)
-    newest = (new.pairs - 1) % new.memory.rho.size
+    new, change = remembered(p, g, last)
     one = jnp.ones((), scalar_dtype())
     gamma = one
     if fitted:
         norm = lax.convert_element_type(norm_over(g, jnp.ones((), jnp.float32)), one.dtype) if g else one
         some = new.pairs > 0
-        change = jnp.where(some, new.memory.rho[newest] * square(row(new.memory.y, newest)), one)
+        change = jnp.where(some, new.memory.rho[new.newest] * change, one)
         gamma = 1.0 / jnp.where(some, change, jnp.maximum(norm, one))
-    return two_loops(g, new.memory, newest, gamma), new
+    return two_loops(g, new.memory, new.newest, gamma), new

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.compat import manual_axes
-from gradtx._core.arrays.norm import AxisName, power_of_two, refuse_shards, split_over
+from gradtx._core.arrays.norm import AxisName, power_of_two, quick_if_exact, refuse_shards, split_over
 from gradtx._core.arrays.numerics import accumulator, real
 from gradtx._core.arrays.tree import float_leaves
 from gradtx._core.contract.errors import message
@@ -61,6 +61,29 @@ def unit_norms(x: jax.Array, axis: Axis, axis_name: AxisName = None) -> jax.Arra
         small = lax.optimization_barrier(small)
     squares = jnp.sum(abs_sq(small), axis=axes, keepdims=True)
     return unit * root(lax.psum(squares, over) if over else squares)
+
+
+def unit_factors(g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array, axis: Axis) -> Any:
+    """Return what plain sums of squares scale each unit by, and whether none that counts left its range.
+
+    Of a norm below `least` digits may be lost, which counts only where it could exceed its bound, or be one.
+    """
+    axes = unit_axes(g.shape, axis)
+    squares = [jnp.sum(abs_sq(x), axis=axes, keepdims=True) for x in (g, p)]
+    norm, weights = (root(x) for x in squares)
+    factor, bound = bounded(norm, weights, clipping, eps)
+    info = jnp.finfo(norm.dtype)
+    least = float(info.tiny / info.eps * max(g.size // max(norm.size, 1), 1)) ** 0.5
+    large = jnp.max(jnp.maximum(*squares), initial=0.0) < jnp.inf
+    small = jnp.maximum(jnp.min(weights, initial=jnp.inf), eps) > least
+    return factor, large & small & (jnp.min(jnp.maximum(norm, bound), initial=jnp.inf) > least)
+
+
+def bounded(norm: jax.Array, weights: jax.Array, clipping: jax.Array, eps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return what each unit is multiplied by, NaN where its norm is not finite, and the bound of its norm."""
+    bound = clipping * jnp.maximum(weights, eps)
+    factor = jnp.where(norm <= bound, jnp.ones_like(norm), divide(bound, norm))
+    return jnp.where(jnp.isfinite(norm), factor, jnp.nan), bound
 
 
 def unitwise_norm(x: jax.Array, axis: Axis = None) -> jax.Array:
@@ -213,10 +236,16 @@ def adaptive_grad_clip(
             raise LeafError(0, got, "no dimension of 1, which the whole leaf may not have", fix)
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        norm = unit_norms(g, axis, axis_name)
-        bound = k.clipping * jnp.maximum(unit_norms(p, axis, axis_name), k.eps)
-        factor = divide(jnp.minimum(norm, bound), norm)
-        return g * jnp.where(jnp.isfinite(norm), factor, jnp.nan), slots
+        def exact(g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array) -> jax.Array:
+            norm, weights = (unit_norms(x, axis, axis_name) for x in (g, p))
+            return bounded(norm, weights, clipping, eps)[0]
+
+        def quick(*arrays: jax.Array) -> Any:
+            return unit_factors(*arrays, axis=axis)
+
+        clipping, eps = (jnp.asarray(x, g.real.dtype) for x in (k.clipping, k.eps))
+        factor = quick_if_exact(quick, exact, g, p, clipping, eps) if not axis_name else exact(g, p, clipping, eps)
+        return g * factor, slots
 
     hyper, ranges = {"clipping": clipping, "eps": eps}, {"clipping": Range("[0, inf]")}
     rule = Rule(

@@ -49,11 +49,11 @@ def centralize(*, axis_name: AxisName = None) -> Transform:
         del p, k
         if g.ndim <= 1:
             return g, slots
-        # each number is divided before the sum, which then cannot overflow
-        share = 1.0 / max(math.prod(g.shape[1:]), 1)
-        mean = jnp.sum(g * share, axis=tuple(range(1, g.ndim)), keepdims=True)
+        # a product with the share of each number, for a sum may overflow where its mean does not
+        shares = jnp.full(g.shape[1:], 1.0 / max(math.prod(g.shape[1:]), 1), g.dtype)
+        mean = jnp.tensordot(g, shares, axes=g.ndim - 1, precision=lax.Precision.HIGHEST)
         over = split_over(g, axis_name)
-        return g - (lax.pmean(mean, over) if over else mean), slots
+        return g - lax.expand_dims(lax.pmean(mean, over) if over else mean, range(1, g.ndim)), slots
 
     check = refuse_shards(axis_name)
     return leafwise(Rule("centralize", update, check=check, elementwise=False, role="direction"))

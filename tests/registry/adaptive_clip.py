@@ -75,14 +75,14 @@ MUTANTS = [
     Mutant(
         "agc: eps added",
         FILE,
-        "jnp.maximum(unit_norms(p, axis, axis_name), k.eps)",
-        "(unit_norms(p, axis, axis_name) + k.eps)",
+        "clipping * jnp.maximum(weights, eps)",
+        "clipping * (weights + eps)",
         case_of("adaptive_grad_clip[large eps]"),
     ),
     Mutant(
         "agc: always the bound",
         FILE,
-        "divide(jnp.minimum(norm, bound), norm)",
+        "jnp.where(norm <= bound, jnp.ones_like(norm), divide(bound, norm))",
         "divide(bound, norm)",
         reference_of("adaptive_grad_clip"),
     ),
@@ -93,6 +93,9 @@ MUTANTS = [
         "factor",
         held_by("no_part_of_a_unit_that_is_not_finite_is_applied"),
     ),
+    Mutant("agc: small squares", FILE, "> least)", "> -1)", held_by("units_are_clipped_in_the_whole_range")),
+    Mutant("agc: small weights", FILE, "> least\n", "> -1\n", held_by("units_are_clipped_in_the_whole_range")),
+    Mutant("agc: large squares", FILE, "< jnp.inf", "<= jnp.inf", held_by("units_are_clipped_in_the_whole_range")),
     Mutant(
         "units: overflow",
         FILE,

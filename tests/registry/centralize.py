@@ -39,8 +39,8 @@ ROWS = [
 
 FILE = "limits/centralize.py"
 MUTANTS = [
-    Mutant("centralize: the mean of all", FILE, "tuple(range(1, g.ndim))", "None", reference_of("centralize")),
-    Mutant("centralize: the mean of a column", FILE, "tuple(range(1, g.ndim))", "0", reference_of("centralize")),
+    Mutant("centralize: the mean of all", FILE, "g - lax", "g - jnp.mean(g) + 0 * lax", reference_of("centralize")),
+    Mutant("centralize: the mean is added", FILE, "g - lax", "g + lax", reference_of("centralize")),
     Mutant("centralize: a vector too", FILE, "g.ndim <= 1", "g.ndim <= 0", reference_of("centralize")),
     Mutant(
         "centralize: the sum",

@@ -11,6 +11,7 @@ from jax import lax
 from gradtx._core.arrays.compat import manual_axes
 from gradtx._core.arrays.numerics import INT32_MAX, abs_sq, accumulator, real, root, wider
 from gradtx._core.arrays.tree import float_leaves, has_gradient
+from gradtx._core.arrays.turns import on_one_device
 from gradtx._core.contract.errors import LeafError, paths
 
 SHRINK = 2.0**-40  # squares of gradients from 1e-7 to 1e31 times the bound stay inside float32; a power of two is exact
@@ -105,6 +106,22 @@ def plain_norm(leaves: list[jax.Array], bound: jax.Array) -> jax.Array:
     return norm
 
 
+def quick_if_exact(quick: Callable[..., Any], exact: Callable[..., Any], *arrays: jax.Array) -> Any:
+    """Return `exact(*arrays)`; on one CPU device what `quick(*arrays)` found, if it says that this is the same.
+
+    Args:
+        quick: returns a value and whether it is the one of `exact`.
+        exact: what takes a pass more, or writes an array, to keep sums within their range.
+        arrays: what both read.
+    """
+
+    def on_cpu(*arrays: jax.Array) -> Any:
+        value, same = quick(*arrays)
+        return lax.cond(same, lambda *arrays: value, exact, *arrays)
+
+    return lax.platform_dependent(*arrays, cpu=on_cpu, default=exact) if on_one_device() else exact(*arrays)
+
+
 def axes_of(axis_name: AxisName) -> tuple[str, ...]:
     """Return the names of axes as a tuple."""
     return () if axis_name is None else (axis_name,) if isinstance(axis_name, str) else tuple(axis_name)
@@ -158,7 +175,7 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
     bound = lax.convert_element_type(jnp.where(bound > 0, bound, jnp.nan), dtype)
     if axis_name is not None:
         return shrunk_norm(leaves, bound, axis_name=axis_name)
-    if jax.device_count() > 1 or not jax.sharding.get_abstract_mesh().empty:
+    if not on_one_device():
         return shrunk_norm(leaves, bound)  # joining and slicing leaves would gather what is sharded
     norm: jax.Array = lax.platform_dependent(leaves, bound, cpu=plain_norm, default=shrunk_norm)
     return norm
