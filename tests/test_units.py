@@ -101,6 +101,8 @@ def test_units_are_clipped_in_the_whole_range(clipping: float, eps: float, unit:
     g, p = RNG.normal(size=(3, 5)) * sizes * unit, RNG.normal(size=(3, 5)) * weight
     tx = gradtx.adaptive_grad_clip(clipping, eps=eps)
     u = first(tx, jnp.asarray(g, jnp.float32), jnp.asarray(p, jnp.float32))
+    large = first(tx, jnp.asarray(g[:, 3:4], jnp.float32), jnp.asarray(p[:, 3:4], jnp.float32))
+    np.testing.assert_allclose(large[:, 0], u[:, 3], rtol=1e-6)
     bounds = clipping * np.maximum(np.linalg.norm(p, axis=0), eps)
     norms = np.linalg.norm(g, axis=0)
     wanted = g * np.minimum(1.0, bounds / np.where(norms > 0, norms, 1.0))
