@@ -180,17 +180,22 @@ def test_a_factored_leaf_must_be_whole() -> None:
     np.testing.assert_allclose(whole(p), alone.update(p, alone.init(p), p)[0])
 
 
-@pytest.mark.parametrize("name", ["adafactor", "sm3"])
+@pytest.mark.parametrize("name", ["adafactor", "sm3", "novograd", "zero_nans"])
 def test_whole_arrays_on_each_device(name: str) -> None:
     """axis_name=() is as if each device ran by itself: no part of the array is elsewhere."""
-    make = {"adafactor": functools.partial(gradtx.adafactor, min_dim_size_to_factor=2), "sm3": gradtx.sm3}[name]
+    make = {
+        "adafactor": functools.partial(gradtx.adafactor, 0.1, min_dim_size_to_factor=2),
+        "sm3": functools.partial(gradtx.sm3, 0.1),
+        "novograd": functools.partial(gradtx.novograd, 0.1),
+        "zero_nans": gradtx.zero_nans,
+    }[name]
     p = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4, 3)))
-    wanted = jax.vmap(lambda p: run(make(0.1), p)[0])(p)
+    wanted = jax.vmap(lambda p: run(make(), p)[0])(p)
 
     def split(tx: gradtx.Transform) -> Any:
         own = lambda p: run(tx, p[0])[0][None]  # noqa: E731
         return jax.shard_map(own, mesh=MESH, in_specs=jax.P(AXES), out_specs=jax.P(AXES))(p)
 
-    chex.assert_trees_all_close(split(make(0.1, axis_name=())), wanted, rtol=1e-9)
+    chex.assert_trees_all_close(split(make(axis_name=())), wanted, rtol=1e-9)
     with pytest.raises(ValueError, match=r"\w+: params varies over the mesh axis 'x'.*axis_name="):
-        split(make(0.1))
+        split(make())
