@@ -323,6 +323,7 @@ def test_values_that_optax_takes_are_taken() -> None:
         gradtx.adamw(0.1, weight_decay=-0.01),
         gradtx.adam(0.1, eps=2**31),
         gradtx.scale(2**40),
+        gradtx.clip_by_global_norm(10**400),  # no float is as large
         gradtx.sgd(0.1, momentum=1.0),
     ):
         u, _ = tx.update(ONE, tx.init(ONE), ONE)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx._core.arguments.ranges import Event, is_number
+from gradtx._core.arguments.ranges import Event, as_float, is_number
 from gradtx._core.arrays.compat import manual_axes
 from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx._core.contract.errors import describe, message
@@ -60,7 +60,7 @@ def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") 
     if isinstance(hyper, bool) or hyper is None:
         return hyper
     if is_number(hyper):
-        return float(hyper)
+        return as_float(hyper)
     value = hyper
     if isinstance(hyper, Event):
         value = hyper.value(count, jnp.asarray(-1, jnp.int32) if switched is None else switched)
