@@ -198,19 +198,29 @@ def test_a_bound_is_large_in_half_precision_too() -> None:
 
 def test_shards_leave_out_the_same_micro_batches() -> None:
     mesh = jax.make_mesh((4,), ("x",), devices=jax.devices()[:4], axis_types=(jax.sharding.AxisType.Auto,))
-    tx = gradtx.accumulate(gradtx.sgd(1.0), 2, axis_name="x")
     spec = jax.P("x")
 
-    def two(g: Any) -> Any:
-        state = tx.init(g[0])
-        for x in g:
-            u, state = tx.update(x, state)
+    def last(tx: Any, *gs: Any) -> Any:
+        state = tx.init(gs[0])
+        for g in gs:
+            u, state = tx.update(g, state)
         return u
+
+    def multi(skip: Any) -> Any:
+        skip = functools.partial(skip, axis_name="x")
+        return gradtx.MultiSteps(gradtx.sgd(1.0), 2, should_skip_update_fn=skip).gradient_transformation()
 
     good = jnp.arange(4.0)
     bad = good.at[2].set(jnp.nan)
-    run = jax.shard_map(two, mesh=mesh, in_specs=((spec, spec, spec),), out_specs=spec)
-    assert jax.jit(run)((good, bad, good)).tolist() == (-good).tolist()
+    large = functools.partial(gradtx.skip_large_updates, max_squared_norm=15.0)  # of good 14, of twice that 56
+    for tx, left_out in (
+        (gradtx.accumulate(gradtx.sgd(1.0), 2, axis_name="x"), bad),
+        (gradtx.MultiSteps(gradtx.sgd(1.0), 2, axis_name="x").gradient_transformation(), bad),
+        (multi(gradtx.skip_not_finite), bad),
+        (multi(large), 2 * good),
+    ):
+        run = jax.shard_map(functools.partial(last, tx), mesh=mesh, in_specs=(spec, spec, spec), out_specs=spec)
+        assert jax.jit(run)(good, left_out, good).tolist() == (-good).tolist()
     alone = gradtx.accumulate(gradtx.sgd(1.0), 2)
     lone = jax.shard_map(lambda g: alone.update(g, alone.init(g))[0], mesh=mesh, in_specs=spec, out_specs=spec)
     with pytest.raises(ValueError, match=r"accumulate: grads.*axis_name"):

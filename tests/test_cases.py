@@ -1,6 +1,7 @@
 """What users' inputs must give: each test is named after a reported trouble and stands for all inputs of its kind."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -322,6 +323,7 @@ def test_values_that_optax_takes_are_taken() -> None:
         gradtx.adamw(0.1, weight_decay=-0.01),
         gradtx.adam(0.1, eps=2**31),
         gradtx.scale(2**40),
+        gradtx.clip_by_global_norm(10**400),  # no float is as large
         gradtx.sgd(0.1, momentum=1.0),
     ):
         u, _ = tx.update(ONE, tx.init(ONE), ONE)
@@ -331,11 +333,23 @@ def test_values_that_optax_takes_are_taken() -> None:
 def test_no_false_alarm_of_checkify() -> None:
     from jax.experimental import checkify
 
-    for make in (lambda: gradtx.radam(0.1, b2=0.6), lambda: gradtx.radam(0.1), lambda: gradtx.adam(0.1)):
-        tx = make()
-        checks = checkify.div_checks | checkify.nan_checks
-        error, _ = jax.jit(checkify.checkify(tx.update, errors=checks))(jnp.ones(3), tx.init(jnp.ones(3)), jnp.ones(3))
-        assert error.get() is None
+    p = jnp.ones(3)
+
+    def f(p: jax.Array) -> jax.Array:
+        return jnp.sum(p**4 + (p - 1) ** 2)
+
+    value, g = jax.value_and_grad(f)(p)
+    given = {"value": value, "grad": g, "value_fn": f}
+    for tx in (
+        gradtx.radam(0.1, b2=0.6),
+        gradtx.radam(0.1),
+        gradtx.adam(0.1),
+        gradtx.reduce_on_plateau(),
+        gradtx.chain(gradtx.scale(-1.0), gradtx.scale_by_zoom_linesearch(4)),
+    ):
+        update = checkify.checkify(functools.partial(tx.update, **given), errors=checkify.float_checks)
+        error, _ = jax.jit(update)(g, tx.init(p), p)
+        assert error.get() is None, tx
 
 
 # --- states and hyperparameters ---------------------------------------------------------------------------------------

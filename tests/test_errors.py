@@ -134,8 +134,12 @@ def one(tx: gradtx.Transform, g: Any) -> Any:
     return tx.update(g, tx.init(g))[0]
 
 
-def multi_steps() -> gradtx.Transform:
-    return gradtx.MultiSteps(gradtx.sgd(0.1), 2, should_skip_update_fn=lambda *_: (0, ())).gradient_transformation()
+def multi_steps(skip: Any = lambda *_: (0, ())) -> gradtx.Transform:
+    return gradtx.MultiSteps(gradtx.sgd(0.1), 2, should_skip_update_fn=skip).gradient_transformation()
+
+
+def guarded() -> gradtx.Transform:
+    return gradtx.guard(gradtx.sgd(0.1), spikes=4.0)
 
 
 def two_traces() -> Any:
@@ -562,7 +566,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("polyak's loss, complex", lambda: valued(jnp.ones((), jnp.complex64)), TypeError, "scale_by_polyak",
      ("value is complex64",)),
     ("polyak inside shard_map", lambda: sharded(lambda g: valued(1.0, g)), ValueError, "scale_by_polyak",
-     ("grads varies over the mesh axis 'x'", "outside shard_map")),
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("private, no batch", lambda: private(VECTOR, jnp.ones(())), ValueError, "differentially_private_aggregate",
      ("grads['b'] has shape ()", "jax.vmap")),
     ("private, shards", lambda: sharded(lambda g: private(g)), ValueError, "differentially_private_aggregate",
@@ -570,7 +574,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("split, another's state", lambda: gradtx.split_real_and_imaginary(gradtx.sgd(0.1)).update(VECTOR, ()), ValueError,
      "split_real_and_imaginary", ("state is tuple of 0", "SplitState")),
     ("mars inside shard_map", lambda: sharded(lambda g: first_of(gradtx.scale_by_mars(), g)), ValueError,
-     "scale_by_mars", ("grads varies over the mesh axis 'x'", "outside shard_map")),
+     "scale_by_mars", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
      ("mode = 'soft'", "hard, smooth")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
@@ -588,7 +592,30 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("momo's loss", lambda: gradtx.momo().update(VECTOR, gradtx.momo().init(VECTOR), VECTOR, value=VECTOR), ValueError,
      "momo", ("value is", "of shape (2,)", "a scalar")),
     ("a learned rate inside shard_map", lambda: sharded(lambda p: gradtx.dowg().update(p, gradtx.dowg().init(p), p)[0]),
-     ValueError, "scale_by_dowg", ("grads varies over the mesh axis 'x'", "average the gradients")),
+     ValueError, "scale_by_dowg", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("cautious inside shard_map", lambda: sharded_update(gradtx.cautious(gradtx.sgd(0.1))), ValueError, "cautious",
+     ("grads varies over the mesh axis 'x'", "axis_name='x'")),
+    ("muon inside shard_map", lambda: split_rows(gradtx.muon(0.1)), ValueError, "scale_by_muon",
+     ("grads varies over the mesh axis 'x'", "axis_name=()")),
+    ("galore inside shard_map", lambda: split_rows(gradtx.galore(0.1)), ValueError, "scale_by_galore",
+     ("grads varies over the mesh axis 'x'", "axis_name=()")),
+    ("muon over an axis", lambda: gradtx.muon(0.1, axis_name="x"), ValueError, "muon",
+     ("axis_name = 'x'", "()", "outside shard_map")),
+    ("another loss on each device",
+     lambda: sharded(lambda x: gradtx.momo().update(VECTOR, gradtx.momo().init(VECTOR), VECTOR, value=x[0])[0] + x),
+     ValueError, "momo", ("value varies over the mesh axis 'x'", "pmean")),
+    ("another spike on each device",
+     lambda: sharded(lambda x: guarded().update(VECTOR, guarded().init(VECTOR), VECTOR, value=x[0])[0] + x),
+     ValueError, "guard", ("value varies over the mesh axis 'x'", "pmean")),
+    ("another objective on each device",
+     lambda: sharded(lambda x: backtracking().update(VECTOR, backtracking().init(VECTOR), VECTOR, value=0.0,
+                                                     grad=VECTOR, value_fn=lambda p: jnp.sum(p) * x[0])[0] + x),
+     ValueError, "scale_by_backtracking_linesearch",
+     ("what value_fn returned varies over the mesh axis 'x'", "pmean")),
+    ("another skip on each device", lambda: sharded(lambda g: one(multi_steps(lambda g, *_: (g[0] > 0, ())), g)),
+     ValueError, "MultiSteps", ("what should_skip_update_fn returned varies over the mesh axis 'x'", "pmean")),
+    ("a skip inside shard_map", lambda: sharded(lambda g: one(multi_steps(gradtx.skip_not_finite), g)), ValueError,
+     "skip_not_finite", ("updates varies over the mesh axis 'x'", "axis_name='x'")),
     ("muon's preset", lambda: gradtx.scale_by_muon("fast"), ValueError, "scale_by_muon",
      ("ns_coeffs = 'fast'", "['dion', 'standard']")),
     ("muon's preconditioning", lambda: gradtx.muon(0.1, preconditioning="fro"), ValueError, "muon",
@@ -640,6 +667,11 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("min_dim_size_to_factor = 0",)),
     ("adafactor's size, a float", lambda: gradtx.adafactor(0.1, min_dim_size_to_factor=2.5), TypeError,
      "scale_by_factored_rms", ("min_dim_size_to_factor = 2.5",)),
+    ("a static field that is a tuple",
+     lambda: gradtx.trace(0.9).update(Static(VECTOR, (1, 2)), gradtx.trace(0.9).init(Static(VECTOR, (1, 3)))),
+     ValueError, "trace", ("grads.tag is another tuple of 2", "the same as in state.slots['trace'].tag", "static")),
+    ("an integer beyond all floats", lambda: gradtx.sgd(10**400), ValueError, "sgd",
+     ("learning_rate = inf", "[0, inf)")),
     ("a static field", lambda: gradtx.trace(0.9).update(Static(VECTOR, "a"), gradtx.trace(0.9).init(Static(VECTOR))),
      ValueError, "trace", ("grads.tag is 'a'", "'b'")),
     ("two starts", lambda: gradtx.scale_by_rms(first_gradient=True, initial_scale=1.0), ValueError, "scale_by_rms",

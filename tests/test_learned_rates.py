@@ -118,7 +118,7 @@ def test_a_shard_alone_is_refused(make: Callable[[], gradtx.Transform]) -> None:
     mesh, spec = jax.make_mesh((2,), ("x",), devices=jax.devices()[:2]), jax.sharding.PartitionSpec("x")
     tx, p = make(), jax.device_put(jnp.ones(2), jax.sharding.NamedSharding(mesh, spec))
     step = jax.shard_map(lambda p: tx.update(p, tx.init(p), p, value=1.0)[0], mesh=mesh, in_specs=spec, out_specs=spec)
-    with pytest.raises(ValueError, match=r"\w+: grads varies over the mesh axis 'x', expected .*; average"):
+    with pytest.raises(ValueError, match=r"\w+: grads varies over the mesh axis 'x', expected .*; give axis_name='x'"):
         step(p)
 
 

@@ -226,10 +226,17 @@ ADDED: dict[str, list[str]] = {  # keyword-only arguments of ours that optax doe
     "per_example_global_norm_clip": ["axis_name"],
     "per_example_layer_norm_clip": ["axis_name"],
     "scale_by_distance_over_gradients": ["axis_name"],
+    "scale_by_factored_rms": ["axis_name"],
     "scale_by_novograd": ["axis_name"],
     "scale_by_param_block_norm": ["axis_name"],
+    "scale_by_polyak": ["axis_name"],
     "scale_by_rms": ["first_gradient"],
+    "scale_by_sm3": ["axis_name"],
     "scale_by_trust_ratio": ["axis_name"],
+    "polyak_sgd": ["axis_name"],
+    "skip_large_updates": ["axis_name"],
+    "skip_not_finite": ["axis_name"],
+    "sm3": ["axis_name"],
     "zero_nans": ["infinities", "axis_name"],
 }
 NEWER: dict[str, list[str]] = {  # arguments that the development version of optax has and its last release has not

@@ -104,6 +104,15 @@ def test_the_win_rate_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert printed[0].startswith("scale_by_sophia: win rate")
 
 
+def test_the_win_rate_is_that_of_all_shards(capfd: pytest.CaptureFixture[str]) -> None:
+    given = {"hessian_diagonal_fn": gradtx.identity(), "verbose": True, "print_win_rate_every_n_steps": 1}
+    tx, mesh = gradtx.scale_by_sophia(eps=0.9, **given), jax.sharding.Mesh(jax.devices()[:2], ("x",))
+    first = jax.shard_map(lambda g: tx.update(g, tx.init(g))[0], mesh=mesh, in_specs=jax.P("x"), out_specs=jax.P("x"))
+    jax.jit(first)(jnp.array([0.5, 0.5, 5.0, 0.5]))
+    jax.effects_barrier()
+    assert {float(line.split()[-1]) for line in capfd.readouterr().out.split("\n") if line} == {0.75}
+
+
 def test_sophia_is_seen_through() -> None:
     tx = gradtx.sophia(0.1, gamma=0.5)
     assert "scale_by_sophia(b1=0.965, b2=0.99, eps=1e-08, gamma=0.5, clip_threshold=1.0" in str(tx)

@@ -11,6 +11,8 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arrays.compat import manual_axes
+from gradtx._core.arrays.norm import size_over, summed_over
 from gradtx._core.arrays.tree import check_slots, flatten, has_gradient
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.whole import choose
@@ -136,6 +138,10 @@ class Sophia:
         """Print the share of the updates that are not clipped."""
         bound = read(self.clip_threshold, count - 1, None, f"{self.name}: clip_threshold")
         leaves = [u for u in jax.tree.leaves(updates) if has_gradient(u)]
-        inside = sum((jnp.sum(jnp.abs(u) < jnp.asarray(bound, u.real.dtype)) for u in leaves), jnp.zeros((), int))
-        rate = inside / max(sum(u.size for u in leaves), 1)
+        axes = tuple(
+            sorted(set().union(*(manual_axes(u) for u in leaves)))
+        )  # inside shard_map all shards count together
+        inside = [jnp.sum(jnp.abs(u) < jnp.asarray(bound, u.real.dtype)) for u in leaves]
+        kept = sum(summed_over(inside, leaves, axes), jnp.zeros((), int))
+        rate = kept / max(sum(size_over(u, axes) for u in leaves), 1)
         choose(count % self.shown == 0, lambda: jax.debug.print(f"{self.name}: win rate {{}}", rate), lambda: None)

@@ -1,6 +1,7 @@
 """An optimizer that runs on gradients of matrices in their few largest directions: the body of `scale_by_galore`."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.matrices import MATRIX, Axes, Layout, as_stack, from_stack
-from gradtx._core.arrays.numerics import accumulator, increment, wider
+from gradtx._core.arrays.numerics import increment, wider, zeros
 from gradtx._core.arrays.tree import flatten, promoted, shape_of
 from gradtx._core.engine.whole import Leaves, Whole, choose
 
@@ -72,12 +73,14 @@ class GaLore(Whole):
         gap: updates from one choice of directions to the next.
         base: the optimizer that runs on the projected gradients.
         layout: which leaves are matrices.
+        check: raises a `LeafError` for a matrix of which each shard holds a part.
     """
 
     rank: int
     gap: int
     base: Any
     layout: Layout
+    check: Callable[..., None]
     kind: ClassVar[Any] = GaLoreState
     role: ClassVar[str] = "direction"
 
@@ -93,20 +96,31 @@ class GaLore(Whole):
         directions: list[Any] = [None] * len(leaves)
         for i, (p, axes) in enumerate(zip(leaves, self.axes(params, "params"), strict=True)):
             if p is not None and axes is not None:
-                *batch, m, n = jax.eval_shape(lambda p, axes=axes: as_stack(p, axes), p).shape
-                rank, dtype = min(self.rank, m, n), accumulator(p.dtype)
-                directions[i] = jnp.zeros((*batch, max(m, n), rank), dtype)
-                small[i] = jnp.zeros((*batch, rank, n) if m >= n else (*batch, m, rank), p.dtype)
+                directions[i], small[i] = self.starts(as_stack(p, axes))
         state = self.base.init(treedef.unflatten(small))
         return GaLoreState(jnp.zeros((), jnp.int32), state, treedef.unflatten(directions))
+
+    def starts(self, stack: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Return directions that are all 0, and zeros like a stack of matrices projected on them.
+
+        A sum has the shape, and along the batch the sharding, that is needed; its value is not used.
+        """
+        rank, tall = min(self.rank, *stack.shape[-2:]), is_tall(stack.shape)
+        kept, left = (jnp.sum(stack, axis) for axis in ((-1, -2) if tall else (-2, -1)))
+        directions = zeros(jnp.broadcast_to(kept[..., None], (*kept.shape, rank)))
+        rows = left[..., None, :] if tall else left[..., None]
+        shape = (*left.shape[:-1], rank, left.shape[-1]) if tall else (*left.shape, rank)
+        return directions, zeros(jnp.broadcast_to(rows, shape), stack.dtype)
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, GaLoreState]:
         """Return the optimizer's updates of the projected gradients, projected back."""
         state = self.checked(state)
-        leaves = self.leaves(updates, params, needs_params=False)
+        leaves = self.leaves(updates, params, needs_params=False, whole=False)
         tree, root = (updates, "grads") if params is None else (params, "params")
         found = self.axes(tree, root) if leaves.places else []
         known = {i: axes for i, axes in enumerate(found) if axes is not None and i in leaves.places}
+        for i, axes in known.items():
+            self.check_leaf(updates, i, self.check, leaves.all[i], axes)
         old = leaves.treedef.flatten_up_to(state.projector)
         wide = self.wide(leaves)
         stacks = {i: as_stack(wide[i], axes) for i, axes in known.items()}

@@ -48,7 +48,7 @@ def zero_nans(*, infinities: bool = False, axis_name: AxisName = None) -> Transf
     """
 
     def init(p: jax.Array) -> Slots:
-        return {"found_nan": one_number(p, False, bool)}
+        return {"found_nan": one_number(p, False, bool, by_device=axis_name == ())}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del slots, p, k

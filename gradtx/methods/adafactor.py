@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.mean_squares import mean, mean_squares
 from gradtx._core.arrays.norm import AxisName
-from gradtx._core.arrays.sums import check_whole
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.ema import ema
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_rms
@@ -69,11 +69,6 @@ def whole_number(value: Any) -> int:
     return size
 
 
-def refuse_split(axes_of: Callable[[jax.Array], Any]) -> Callable[[jax.Array], None]:
-    """Return the `check` of a rule that factors some leaves: such a leaf must not be split over shards."""
-    return lambda x: check_whole([x] if axes_of(x) is not None else [])
-
-
 @factory
 def scale_by_factored_rms(
     factored: bool = True,
@@ -82,6 +77,8 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: int = 128,
     epsilon: NonNegative = 1e-30,
     decay_rate_fn: Callable[[Any, Any], Any] = power_decay,
+    *,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Divide by the root of a moving mean of squared gradients, kept for a matrix as its means over rows and columns.
 
@@ -104,14 +101,16 @@ def scale_by_factored_rms(
         min_dim_size_to_factor: integer >= 1; a smaller dimension is not worth factoring.
         epsilon: added to the squared gradient, >= 0; with 0, u is 0 where v is 0.
         decay_rate_fn: gives b from the steps made since `step_offset`, from 0, and `decay_rate`.
+        axis_name: () where each device of `shard_map` holds whole arrays; None refuses one that is factored and differs
+            by device.
 
     State:
         v_row, v_col: the means over the largest dimension and over the second largest; v: like the parameter. Those
         that an array does not use have the shape (1,). Real, float32 or wider.
 
     Raises:
-        ValueError: decay_rate or epsilon < 0, step_offset is not finite, min_dim_size_to_factor < 1; at update, a leaf
-            that is factored varies over a manual axis of `shard_map`.
+        ValueError: decay_rate or epsilon < 0, step_offset is not finite, min_dim_size_to_factor < 1; a leaf that
+            is factored varies over a manual axis of `shard_map`, without axis_name.
         TypeError: min_dim_size_to_factor is no integer.
 
     Cost: n + m numbers for an n x m matrix, else 1 array per parameter; one pass to sum and one to divide.
@@ -184,7 +183,7 @@ def scale_by_factored_rms(
             names,
             hyper,
             scalars=scalars,
-            check=refuse_split(axes_of),
+            check=refuse_parts("scale_by_factored_rms", axis_name, lambda x, _: axes_of(x) is not None),
             elementwise=False,
             writes=True,
         )
@@ -233,7 +232,8 @@ def adafactor(
         weight_decay_mask: tree of bools like the params or a prefix of them, or a function of the params that returns
             one, True where p decays; None is everywhere.
         axis_name: the mesh axis, or axes, over which the leaves that are not factored may be split inside `shard_map`,
-            so that a root mean square is that of all shards together. None is no axis.
+            so that a root mean square is that of all shards together; () where each device holds whole leaves. None is
+            no axis.
 
     State:
         a tuple: of `scale_by_factored_rms` (v_row, v_col, v), then of each part in use, of which the momentum has mu,
@@ -241,7 +241,8 @@ def adafactor(
 
     Raises:
         ValueError: a hyperparameter is out of its range, or the mask does not fit the params; params missing at
-            update; a leaf varies over a manual axis that axis_name does not name, or a factored one over any.
+            update; a leaf varies over a manual axis that axis_name does not name, or a factored one over any unless
+            that is ().
         TypeError: min_dim_size_to_factor is no integer, or dtype_momentum no floating dtype.
 
     Cost: n + m numbers for an n x m matrix, else 1 array per parameter; 1 array more with momentum.
@@ -256,7 +257,8 @@ def adafactor(
         >>> [round(x, 4) for x in tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()]
         [-0.2, -0.2]
     """
-    parts = [scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)]
+    numbers = (factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)
+    parts = [scale_by_factored_rms(*numbers, axis_name=() if axis_name == () else None)]
     if clipping_threshold is not None:
         parts.append(clip_by_block_rms(clipping_threshold, axis_name=axis_name))
     if learning_rate is not None:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import after, check_whole, product, quotients, size, times, total
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import after, product, quotients, size, times
 from gradtx.rules import (
     Decay,
     Finite,
@@ -48,6 +49,8 @@ def dadapt_adamw(
     eps: NonNegative = 1e-8,
     estim_lr0: Positive = 1e-6,
     weight_decay: Finite = 0.0,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend as AdamW does, at a rate that is estimated from the gradients and only grows.
 
@@ -67,13 +70,16 @@ def dadapt_adamw(
         {eps}
         estim_lr0: the first d, > 0; no schedule, since the state starts with it.
         weight_decay: decoupled decay, finite; each step takes gamma weight_decay p off p.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the sums are those of all
+            shards together. None is no axis.
 
     State:
         exp_avg, exp_avg_sq, grad_sum: m, v and s, like params, float32 or wider; exp_avg_sq real.
         estim_lr, numerator_weighted: scalars of the whole tree, d and r; `state.estim_lr` is the rate that was learned.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; at update, params missing.
+        ValueError: a hyperparameter is out of its range; at update, params missing, or a leaf that varies over a
+            manual axis which axis_name does not name.
         TypeError: estim_lr0 is a schedule.
 
     Cost: 3 arrays per parameter; two passes, since d needs all leaves before any of them moves.
@@ -105,18 +111,18 @@ def dadapt_adamw(
         return {"of_step": of_step, "b3": math.sqrt(k.b2) if isinstance(k.b2, float) else jnp.sqrt(k.b2)}
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
+        check_axes(tree.grads, axis_name)
         d, sums = tree.memory["estim_lr"], tree.slots["grad_sum"]
         gamma = d * k.of_step
         grads = [lax.convert_element_type(g, s.dtype) for g, s in zip(tree.grads, sums, strict=True)]
         along = [product(g, s) for g, s in zip(grads, sums, strict=True)]
         b2, share = jnp.asarray(k.b2, d.dtype), 1 - jnp.asarray(k.b3, d.dtype)
-        slope = quotients(along, tree.slots["exp_avg_sq"], k.eps)
+        slope = quotients(along, tree.slots["exp_avg_sq"], k.eps, axis_name=axis_name)
         slope, known = after(slope, {"gamma": gamma, "b2": b2, "into_sum": share * gamma})
         # as the rule writes it, so that XLA computes it once
         new = [times(k.b3, s) + times(known["into_sum"], g) for s, g in zip(sums, grads, strict=True)]
         numerator = k.b3 * tree.memory["numerator_weighted"] + known["into_sum"] * slope
-        estimate = divide(numerator, share * total([size(s) for s in new]))
+        estimate = divide(numerator, share * size(new, axis_name))
         return known, {"estim_lr": jnp.maximum(d, estimate), "numerator_weighted": numerator}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:

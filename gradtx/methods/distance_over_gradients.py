@@ -91,7 +91,7 @@ def scale_by_distance_over_gradients(
         return {
             "init_params": empty + lax.convert_element_type(p, empty.dtype),
             "max_dist": first * (1.0 + size),
-            "grad_norm": one_number(p),
+            "grad_norm": one_number(p, by_device=axis_name == ()),
         }
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:

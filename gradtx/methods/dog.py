@@ -10,7 +10,8 @@ from jax import lax
 
 from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, moved, square
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import moved, square
 from gradtx._core.contract.errors import message
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
@@ -54,7 +55,7 @@ def first_step(name: str, init_step: Any) -> tuple[str, Any]:
 
 
 @factory
-def scale_by_dog(init_step: tuple[str, Any], eps: NonNegative = 1e-8) -> Transform:
+def scale_by_dog(init_step: tuple[str, Any], eps: NonNegative = 1e-8, *, axis_name: AxisName = None) -> Transform:
     """Scale by the largest distance from the start over the root of the sum of squared gradients.
 
     r_t = max(r_{t-1}, |p_t - p_1|), G_t = G_{t-1} + |g_t|^2, G_0 = 0; u_t = g_t r_t / sqrt(G_t + eps). The norms are
@@ -71,13 +72,16 @@ def scale_by_dog(init_step: tuple[str, Any], eps: NonNegative = 1e-8) -> Transfo
         init_step: a pair of a tag, "distance", "learning_rate" or "heuristic", and a number > 0, small enough not to
             diverge: with "heuristic" best 1e-6, with batch normalisation 1e-4.
         eps: added to the sum of squares, >= 0.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the norms are those of
+            all shards together. None is no axis.
 
     State:
         params0: like params, float32 or wider.
         max_dist, sum_sq_norm_grads: scalars of the whole tree, r and G.
 
     Raises:
-        ValueError: init_step is no such pair, eps < 0; at update, params missing.
+        ValueError: init_step is no such pair, eps < 0; at update, params missing, or a leaf that varies over a
+            manual axis which axis_name does not name.
         TypeError: init_step has a schedule.
 
     Cost: 1 array per parameter; two passes, since the norms need all leaves before any of them moves.
@@ -98,13 +102,13 @@ def scale_by_dog(init_step: tuple[str, Any], eps: NonNegative = 1e-8) -> Transfo
     start = read(value, 0)
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
+        check_axes(tree.grads, axis_name)
         first, largest = tree.slots["params0"], tree.memory["max_dist"]
-        total = held(tree.memory["sum_sq_norm_grads"] + square(tree.grads))
+        total = held(tree.memory["sum_sq_norm_grads"] + square(tree.grads, axis_name))
         if tag == "heuristic":
-            heuristic = lambda: jnp.asarray(start * (1.0 + root(square(first))), largest.dtype)  # noqa: E731
+            heuristic = lambda: jnp.asarray(start * (1.0 + root(square(first, axis_name))), largest.dtype)  # noqa: E731
             largest = lax.cond(tree.count == 0, heuristic, lambda: largest)
-        largest = jnp.maximum(largest, root(square(moved(first, tree.params))))
+        largest = jnp.maximum(largest, root(square(moved(first, tree.params), axis_name)))
         rate = divide(largest, root(total + k.eps))
         if tag == "learning_rate":
             rate = jnp.where(largest > 0, rate, start)
@@ -134,6 +138,8 @@ def dog(
     eps: NonNegative = 1e-8,
     weight_decay: Finite | None = None,
     mask: Any = None,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend at the distance moved so far over the root of the sum of squared gradients.
 
@@ -149,12 +155,14 @@ def dog(
         eps: added to the sum of squares, >= 0.
         weight_decay: L2 regularisation, finite; None is none.
         {mask}
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     State:
         a tuple: of the decay, of `scale_by_dog` (params0, like params; max_dist, sum_sq_norm_grads) and of the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing, or a leaf
+            that varies over a manual axis which axis_name does not name.
         TypeError: init_step has a schedule.
 
     Cost: 1 array per parameter; two passes.
@@ -174,4 +182,4 @@ def dog(
     """
     first_step("dog", init_step)
     decay = identity() if weight_decay is None else add_decayed_weights(weight_decay, mask)
-    return chain(decay, scale_by_dog(init_step, eps), scale_by_learning_rate(learning_rate))
+    return chain(decay, scale_by_dog(init_step, eps, axis_name=axis_name), scale_by_learning_rate(learning_rate))

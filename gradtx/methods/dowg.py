@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, moved, square
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import moved, square
 from gradtx._core.contract.errors import message
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
@@ -32,7 +33,9 @@ from gradtx.schedules.apply import scale_by_learning_rate
 
 
 @factory
-def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: Positive = 1e-4) -> Transform:
+def scale_by_dowg(
+    init_estim_sq_dist: Positive | None = None, eps: Positive = 1e-4, *, axis_name: AxisName = None
+) -> Transform:
     """Scale by the largest squared distance over the root of the sum of squared gradients weighted by it.
 
     d_t = max(d_{t-1}, |p_t - p_1|^2), d_0 = init_estim_sq_dist; v_t = v_{t-1} + d_t |g_t|^2, v_0 = 0;
@@ -44,13 +47,16 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: Positive = 1e
     Args:
         init_estim_sq_dist: the first squared distance, > 0; None is eps, which is then no schedule.
         eps: added outside the root, > 0.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the norms are those of
+            all shards together. None is no axis.
 
     State:
         params0: like params, float32 or wider.
         estim_sq_dist, weighted_sq_norm_grads: scalars of the whole tree, d and v.
 
     Raises:
-        ValueError: init_estim_sq_dist <= 0 or eps <= 0; at update, params missing.
+        ValueError: init_estim_sq_dist <= 0 or eps <= 0; at update, params missing, or a leaf that varies over a
+            manual axis which axis_name does not name.
         TypeError: what the state starts with is a schedule.
 
     Cost: 1 array per parameter; two passes, since the norms need all leaves before any of them moves.
@@ -73,10 +79,10 @@ def scale_by_dowg(init_estim_sq_dist: Positive | None = None, eps: Positive = 1e
         raise TypeError(message("scale_by_dowg", argument, "is a schedule", "a number > 0", fix))
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
-        distance = square(moved(tree.slots["params0"], tree.params))
+        check_axes(tree.grads, axis_name)
+        distance = square(moved(tree.slots["params0"], tree.params), axis_name)
         largest = jnp.maximum(tree.memory["estim_sq_dist"], held(distance))
-        weighted = held(tree.memory["weighted_sq_norm_grads"] + largest * square(tree.grads))
+        weighted = held(tree.memory["weighted_sq_norm_grads"] + largest * square(tree.grads, axis_name))
         rate = divide(largest, root(weighted) + k.eps)
         return {"rate": rate}, {"estim_sq_dist": largest, "weighted_sq_norm_grads": weighted}
 
@@ -104,6 +110,8 @@ def dowg(
     eps: Positive = 1e-4,
     weight_decay: Finite | None = None,
     mask: Any = None,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend at the squared distance moved so far over the root of the sum of gradients weighted by it.
 
@@ -119,13 +127,15 @@ def dowg(
         eps: added outside the root, > 0.
         weight_decay: L2 regularisation, finite; None is none.
         {mask}
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     State:
         a tuple: of the decay, of `scale_by_dowg` (params0, like params; estim_sq_dist, weighted_sq_norm_grads) and of
         the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing, or a leaf
+            that varies over a manual axis which axis_name does not name.
         TypeError: what the state starts with is a schedule.
 
     Cost: 1 array per parameter; two passes.
@@ -144,4 +154,6 @@ def dowg(
         13.2688
     """
     decay = identity() if weight_decay is None else add_decayed_weights(weight_decay, mask)
-    return chain(decay, scale_by_dowg(init_estim_sq_dist, eps), scale_by_learning_rate(learning_rate))
+    return chain(
+        decay, scale_by_dowg(init_estim_sq_dist, eps, axis_name=axis_name), scale_by_learning_rate(learning_rate)
+    )

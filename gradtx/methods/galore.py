@@ -4,7 +4,8 @@ from typing import Any, NamedTuple
 
 import optax
 
-from gradtx._core.arrays.matrices import Layout, layout_of, whole_number
+from gradtx._core.arrays.matrices import Layout, is_mixed, layout_of, whole_number
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx._core.engine.chain import check_member, own
 from gradtx.factors.low_rank import GaLore, matrices
 from gradtx.factors.weight_decay import add_decayed_weights
@@ -32,6 +33,8 @@ def scale_by_galore(
     scale: Finite = 1.0,
     base_optimizer: optax.GradientTransformation | None = None,
     weight_dimension_numbers: Any = None,
+    *,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Run an optimizer on the gradients of matrices in their few largest directions.
 
@@ -52,12 +55,14 @@ def scale_by_galore(
         weight_dimension_numbers: a tree of `GaLoreDimensionNumbers`, like the params or a prefix of them, None at
             leaves that are no matrices, or a function of the params that returns one; None takes each array of 2
             dimensions as a matrix. Axes that are not named are a batch of matrices.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         base_optimizer_state; projector: (m, rank) or (n, rank) at a matrix, float32 or wider, None elsewhere; count.
 
     Raises:
-        ValueError: rank or update_proj_gap is no whole number >= 1; at update, a base_optimizer that needs params.
+        ValueError: rank or update_proj_gap is no whole number >= 1; at update, a base_optimizer that needs params,
+            or a matrix that differs by device without axis_name.
         TypeError: base_optimizer is no transform.
 
     Cost: rank (m + 3 n) numbers for a matrix with m >= n under Adam, in place of 2 m n; 2 products of m n rank, and a
@@ -83,7 +88,8 @@ def scale_by_galore(
     layout: Layout = matrices
     if weight_dimension_numbers is not None:
         layout = layout_of(name, "weight_dimension_numbers", weight_dimension_numbers, "leave it whole", small=True)
-    return Transform.of(GaLore(name, {"scale": scale}, rank, gap, base, layout))
+    check = refuse_parts(name, axis_name, is_mixed)
+    return Transform.of(GaLore(name, {"scale": scale}, rank, gap, base, layout, check))
 
 
 @factory
@@ -96,6 +102,8 @@ def galore(
     weight_decay: Finite = 0.0,
     mask: Any = None,
     weight_dimension_numbers: Any = None,
+    *,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Descend by Adam, or another optimizer, on gradients of matrices in their few largest directions.
 
@@ -113,12 +121,14 @@ def galore(
         {weight_decay}
         {mask}
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_galore`.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         a tuple: of `scale_by_galore`, of the decay and of the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; the mask does not fit the params.
+        ValueError: a hyperparameter is out of its range; the mask does not fit the params; a matrix that differs
+            by device without axis_name.
         TypeError: base_optimizer is no transform.
 
     Cost: that of `scale_by_galore`, and one pass.
@@ -134,5 +144,6 @@ def galore(
         >>> state[0].base_optimizer_state.mu["kernel"].shape, state[0].projector["kernel"].shape
         ((4, 32), (64, 4))
     """
-    scaled = scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers)
+    numbers = (rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers)
+    scaled = scale_by_galore(*numbers, axis_name=axis_name)
     return chain(scaled, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

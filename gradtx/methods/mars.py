@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.norm import AVERAGE, SHRINK, check_axes, shrunk_square, total
+from gradtx._core.arrays.norm import SHRINK, AxisName, check_axes, shrunk_square, summed_over, total
 from gradtx._core.arrays.numerics import wider
 from gradtx._core.arrays.turns import first_turn, next_turn, takes_turns
 from gradtx.factors.weight_decay import add_decayed_weights
@@ -50,7 +50,9 @@ def corrected(g: jax.Array, last: jax.Array, weight: jax.Array) -> jax.Array:
     return g + lax.convert_element_type(lax.convert_element_type(weight, g.real.dtype), dtype) * (g - last)
 
 
-def share_of(grads: list[jax.Array], lasts: list[jax.Array], weight: jax.Array, bound: jax.Array) -> jax.Array:
+def share_of(
+    grads: list[jax.Array], lasts: list[jax.Array], weight: jax.Array, bound: jax.Array, axis_name: AxisName
+) -> jax.Array:
     """Return what bounds the norm of all corrected gradients, NaN where it is not finite."""
     squares, turn = [], first_turn()
     for g, last in zip(grads, lasts, strict=True):
@@ -59,6 +61,7 @@ def share_of(grads: list[jax.Array], lasts: list[jax.Array], weight: jax.Array, 
         c = corrected(g, last, in_turn(weight, own))
         squares.append(shrunk_square(c, in_turn(SHRINK / bound, own)))
         turn = turn if own is None else next_turn(squares[-1])
+    squares = summed_over(squares, grads, axis_name)
     excess = root(total(squares, bound.dtype)) * (1.0 / SHRINK)
     return jnp.where(jnp.isfinite(excess), 1.0 / jnp.maximum(excess, 1.0), jnp.nan)
 
@@ -73,6 +76,7 @@ def scale_by_mars(
     *,
     max_norm: Bound = 1.0,
     per_array: bool = False,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Scale variance-reduced gradients by Adam's ratio of debiased moments.
 
@@ -94,12 +98,14 @@ def scale_by_mars(
         mu_dtype: dtype the mean of d is stored in; None is the parameter's, float32 or wider.
         max_norm: the largest norm of c that passes, > 0; infinity never clips.
         per_array: whether each array is clipped by its own norm.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: a norm is that of all
+            shards together. None is no axis.
 
     State:
         mu, nu, last: like params, float32 or wider (mu in mu_dtype); nu real; last is g_{t-1}.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; a leaf that varies over a manual axis of `shard_map`.
+        ValueError: a hyperparameter is out of its range; a leaf varies over a manual axis that axis_name does not name.
 
     Cost: 3 arrays per parameter; one pass for the norm and one more.
 
@@ -124,17 +130,17 @@ def scale_by_mars(
         return {"weight": weight, "unbias_mu": unbias(k.b1, t), "unbias_nu": unbias(k.b2, t)}
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_axes(tree.grads, None, f"{AVERAGE}, or update outside shard_map")
+        check_axes(tree.grads, axis_name)
         bound = jnp.asarray(k.max_norm, scalar_dtype())
         if per_array:
             return {"bound": bound}, {}
-        return {"share": share_of(tree.grads, tree.slots["last"], k.weight, bound)}, {}
+        return {"share": share_of(tree.grads, tree.slots["last"], k.weight, bound, axis_name)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[Any, Slots]:
         del p
         # computed anew once the norm is known, or XLA would keep what was summed up for it
         c = corrected(in_turn(g, k.turn) if per_array else behind(g, k.share), slots["last"], k.weight)
-        d = c * (clip_factor([c], k.bound) if per_array else k.share)
+        d = c * (clip_factor([c], k.bound, axis_name) if per_array else k.share)
         mu = k.b1 * slots["mu"] + (1 - k.b1) * d
         nu = k.b2 * slots["nu"] + (1 - k.b2) * held(abs_sq(d))
         return (k.unbias_mu * mu, root(nu * k.unbias_nu) + k.eps), {"mu": mu, "nu": nu, "last": behind(g, mu, nu)}
@@ -167,6 +173,7 @@ def mars(
     *,
     max_norm: Bound = 1.0,
     per_array: bool = False,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend as AdamW does along variance-reduced gradients.
 
@@ -188,12 +195,14 @@ def mars(
         {mask}
         max_norm: the largest norm of c that passes, > 0; infinity never clips.
         per_array: whether each array is clipped by its own norm, as the authors' code does.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     State:
         a tuple: of `scale_by_mars` (mu, nu, last, like params), of the decay and of the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, or the mask does not fit the params.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit the params; a leaf varies over a
+            manual axis that axis_name does not name.
 
     Cost: 3 arrays per parameter; one pass for the norm and one more.
 
@@ -205,5 +214,5 @@ def mars(
         >>> gradtx.mars(3e-3).name
         'mars'
     """
-    scaled = scale_by_mars(b1, b2, eps, gamma, mu_dtype, max_norm=max_norm, per_array=per_array)
+    scaled = scale_by_mars(b1, b2, eps, gamma, mu_dtype, max_norm=max_norm, per_array=per_array, axis_name=axis_name)
     return chain(scaled, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, products, square, times
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import products, square, times
 from gradtx._core.contract.errors import describe, message
 from gradtx.rules import (
     Decay,
@@ -91,6 +92,8 @@ def momo(
     lower_bound: Finite = 0.0,
     weight_decay: NonNegative = 0.0,
     adapt_lower_bound: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend along the mean gradient, by the Polyak step of the model that the means of loss and gradient make.
 
@@ -112,13 +115,16 @@ def momo(
         lower_bound: of the loss, finite; 0 fits most losses.
         weight_decay: decoupled decay, >= 0.
         adapt_lower_bound: whether to estimate the bound from the losses seen, starting at lower_bound.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the sums are those of all
+            shards together. None is no axis.
 
     State:
         exp_avg: m, like params, float32 or wider.
         barf, gamma: scalars of the whole tree, F and c; lb, the next l, where it is adapted.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; at update, params or value missing, or value no scalar.
+        ValueError: a hyperparameter is out of its range; at update, params or value missing, or value no scalar, or a
+            leaf that varies over a manual axis which axis_name does not name.
 
     Cost: 1 array per parameter; two passes, since the step needs all leaves before any of them moves. Call
     `update(grads, state, params, value=loss)`.
@@ -141,10 +147,10 @@ def momo(
         return {"decay": (1.0 - first) * k.beta, "shrink": decayed / (1.0 + decayed)}
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
-        new = averages(tree.memory, k.decay, loss("momo", tree), products(tree.grads, tree.params))
+        check_axes(tree.grads, axis_name)
+        new = averages(tree.memory, k.decay, loss("momo", tree), products(tree.grads, tree.params, axis_name))
         m = mean(k.decay, tree.slots["exp_avg"], tree.grads)
-        model = SimpleNamespace(slope=products(m, tree.params), square=square(m), weight=1.0)
+        model = SimpleNamespace(slope=products(m, tree.params, axis_name), square=square(m, axis_name), weight=1.0)
         tau, bound = step_of(k, tree.memory, new, model)
         return {"tau": tau}, {**new, **bound}
 

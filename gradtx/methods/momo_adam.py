@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, products, quotients
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import products, quotients
 from gradtx.methods.momo import averages, loss, mean, step_of
 from gradtx.rules import (
     Decay,
@@ -52,6 +53,8 @@ def momo_adam(
     lower_bound: Finite = 0.0,
     weight_decay: NonNegative = 0.0,
     adapt_lower_bound: bool = False,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend as AdamW does, by the Polyak step of the model that the means of loss and gradient make.
 
@@ -74,13 +77,16 @@ def momo_adam(
         lower_bound: of the loss, finite; 0 fits most losses.
         weight_decay: decoupled decay, >= 0.
         adapt_lower_bound: whether to estimate the bound from the losses seen, starting at lower_bound.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the sums are those of all
+            shards together. None is no axis.
 
     State:
         exp_avg, exp_avg_sq: m and v, like params, float32 or wider; exp_avg_sq real.
         barf, gamma: scalars of the whole tree, F and c; lb, the next l, where it is adapted.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; at update, params or value missing, or value no scalar.
+        ValueError: a hyperparameter is out of its range; at update, params or value missing, or value no scalar, or a
+            leaf that varies over a manual axis which axis_name does not name.
 
     Cost: 2 arrays per parameter; two passes, since the step needs all leaves before any of them moves. Call
     `update(grads, state, params, value=loss)`.
@@ -103,13 +109,13 @@ def momo_adam(
         return {**unbiased, "shrink": decayed / (1.0 + decayed), "decay": jnp.asarray(k.b1, scalar_dtype())}
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
-        new = averages(tree.memory, k.decay, loss("momo_adam", tree), products(tree.grads, tree.params))
+        check_axes(tree.grads, axis_name)
+        new = averages(tree.memory, k.decay, loss("momo_adam", tree), products(tree.grads, tree.params, axis_name))
         m = mean(k.b1, tree.slots["exp_avg"], tree.grads)
         squares = [held(abs_sq(lax.convert_element_type(g, x.dtype))) for g, x in zip(tree.grads, m, strict=True)]
         v = mean(k.b2, tree.slots["exp_avg_sq"], squares)
-        scaled = quotients([abs_sq(x) for x in m], v, k.eps, k.unbias_v)
-        sums = {"slope": products(m, tree.params), "square": scaled}
+        scaled = quotients([abs_sq(x) for x in m], v, k.eps, k.unbias_v, axis_name)
+        sums = {"slope": products(m, tree.params, axis_name), "square": scaled}
         model = SimpleNamespace(**sums, weight=1.0 / k.unbias_m)
         tau, bound = step_of(k, tree.memory, new, model)
         return {"tau": tau}, {**new, **bound}

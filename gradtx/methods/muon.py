@@ -1,6 +1,6 @@
 """Muon: momentum of a matrix, with all its singular values brought near 1."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.matrices import LEAVE, Layout, layout_of, where_none
+from gradtx._core.arrays.matrices import LEAVE, Layout, is_mixed, layout_of, where_none
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.newton_schulz import JORDAN, all_orthogonalised, check_preconditioning, orders
 from gradtx.factors.shape import times_shape_factor
 from gradtx.methods.adam import scale_by_adam
@@ -38,6 +39,7 @@ def orthogonal_momentum(
     mu_dtype: Any,
     orders: Any,
     preconditioning: str,
+    check: Callable[..., None],
     *,
     nesterov: bool,
     adaptive: bool,
@@ -73,6 +75,7 @@ def orthogonal_momentum(
             ("mu",),
             {"beta": beta, "eps": eps},
             scalars=scalars,
+            check=check,
             elementwise=False,
             layout=layout,
             together=together,
@@ -99,6 +102,7 @@ def scale_by_muon(
     adaptive: bool = False,
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Replace each matrix by its momentum, orthogonalised.
 
@@ -124,13 +128,15 @@ def scale_by_muon(
         preconditioning: what to divide by before the steps: "frobenius", "spectral", "aol" or "schatten".
         weight_dimension_numbers: a tree of `MuonDimensionNumbers`, like the params or a prefix of them, or a function
             of the params that returns one; a leaf at None stays as it is. None takes all leaves as matrices.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         mu: like params, float32 or wider, or in mu_dtype.
 
     Raises:
         ValueError: a leaf of another number of dimensions than 2 without dimension numbers, or dimension numbers that
-            do not fit it; beta outside [0, 1), eps < 0; coefficients that are not three numbers.
+            do not fit it; beta outside [0, 1), eps < 0; coefficients that are not three numbers; a matrix that differs
+            by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: 1 array per parameter; 3 matrix products per Newton-Schulz step, in JAX's default matmul precision.
@@ -149,8 +155,9 @@ def scale_by_muon(
     name = "scale_by_muon"
     check_preconditioning(name, preconditioning)
     layout = layout_of(name, "weight_dimension_numbers", weight_dimension_numbers, LEAVE, small=False)
+    check = refuse_parts(name, axis_name, is_mixed)
     rows, how = orders(name, ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive}
-    return orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, **how)
+    return orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, check, **how)
 
 
 def decay(weight_decay: Any, layout: Layout | None = None, mask: Any = None) -> Transform:
@@ -186,6 +193,7 @@ def muon(
     adam_learning_rate: LearningRate | None = None,
     muon_weight_dimension_numbers: Any = None,
     consistent_rms: NonNegative | None = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Descend along orthogonalised momentum at matrices, and as AdamW does elsewhere.
 
@@ -219,13 +227,14 @@ def muon(
             None takes each array of 2 dimensions as a matrix, and those of fewer are Adam's.
         consistent_rms: root mean square of the updates of matrices, such as 0.2 to be like Adam's; None scales by the
             shape.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         a tuple, one entry per link; mu at matrices, mu and nu elsewhere, float32 or wider (mu in mu_dtype).
 
     Raises:
         ValueError: a hyperparameter is out of its range; the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
         TypeError: a leaf of muon_weight_dimension_numbers is something else.
 
     Cost: 1 array per number of a matrix, 2 elsewhere; one pass, and the matrix products of `scale_by_muon`.
@@ -241,14 +250,15 @@ def muon(
         [['mu'], [], ['mu', 'nu']]
     """
     check_preconditioning("muon", preconditioning)
+    check = refuse_parts("muon", axis_name, is_mixed)
     rows, how = orders("muon", ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive}
     to_adam = "leave it to Adam"
     layout = layout_of("muon", "muon_weight_dimension_numbers", muon_weight_dimension_numbers, to_adam, small=True)
     is_other = where_none(layout)
     adam = scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov)
     links = [
-        orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, **how),
-        times_shape_factor(layout, consistent_rms),
+        orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, check, **how),
+        times_shape_factor(layout, consistent_rms, check),
         Transform.of(adam.body.where(is_other)),
         decay(weight_decay, layout, weight_decay_mask),
         decay(adam_weight_decay, mask=is_other),

@@ -84,7 +84,7 @@ def scale_by_novograd(
     """
 
     def init(p: jax.Array) -> Slots:
-        return {"mu": zeros(p, mu_dtype), "norm": one_number(p)}
+        return {"mu": zeros(p, mu_dtype), "norm": one_number(p, by_device=axis_name == ())}
 
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
         b2 = jnp.where(count == 0, 0.0, k.b2)

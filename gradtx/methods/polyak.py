@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import measured
-from gradtx._core.arrays.norm import AVERAGE, check_axes, norm_over
+from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
 from gradtx._core.contract.errors import message
 from gradtx.rules import (
     Finite,
@@ -35,7 +35,12 @@ VARIANTS = ("sps", "sps+")
 
 @factory
 def scale_by_polyak(
-    f_min: Finite = 0.0, max_learning_rate: Largest = 1.0, eps: NonNegative = 0.0, variant: str = "sps"
+    f_min: Finite = 0.0,
+    max_learning_rate: Largest = 1.0,
+    eps: NonNegative = 0.0,
+    variant: str = "sps",
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Multiply by Polyak's step size, which needs the value of the loss.
 
@@ -52,12 +57,15 @@ def scale_by_polyak(
         max_learning_rate: the largest step size, >= 0; infinity is no bound.
         eps: added to the squared norm, >= 0.
         variant: "sps" or "sps+".
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the norm is that of all
+            shards together. None is no axis.
 
     State:
         no slots; the count alone.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, an unknown variant; at update, value missing or no scalar.
+        ValueError: a hyperparameter is out of its range, an unknown variant; at update, value missing or no scalar,
+            or a leaf that varies over a manual axis which axis_name does not name.
         TypeError: at update, value is no real number.
 
     Cost: no array; one pass to sum, and one multiplication.
@@ -78,10 +86,10 @@ def scale_by_polyak(
         )
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_axes(tree.grads, None, f"{AVERAGE}, or update outside shard_map")
+        check_axes(tree.grads, axis_name)
         gap = measured("scale_by_polyak", "value", tree.extra["value"]) - k.f_min
         gap = gap if variant == "sps" else jnp.maximum(gap, 0.0)
-        norm = lax.convert_element_type(norm_over(tree.grads, jnp.ones((), scalar_dtype())), scalar_dtype())
+        norm = lax.convert_element_type(norm_over(tree.grads, jnp.ones((), scalar_dtype()), axis_name), scalar_dtype())
         return {"step": jnp.minimum(divide(gap, norm * norm + k.eps), k.max_learning_rate)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
@@ -106,6 +114,8 @@ def polyak_sgd(
     f_min: Finite = 0.0,
     eps: NonNegative = 0.0,
     variant: str = "sps",
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend along the gradient by Polyak's step size.
 
@@ -123,12 +133,15 @@ def polyak_sgd(
         f_min: the smallest value of the loss, or a guess of it, finite.
         eps: added to the squared norm, >= 0.
         variant: "sps" or "sps+".
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the norm is that of all
+            shards together. None is no axis.
 
     State:
         a tuple: of `scale_by_polyak` and of the rate; no slots.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, an unknown variant; at update, value missing or no scalar.
+        ValueError: a hyperparameter is out of its range, an unknown variant; at update, value missing or no scalar,
+            or a leaf that varies over a manual axis which axis_name does not name.
         TypeError: at update, value is no real number.
 
     Cost: no array; one pass to sum, and one more.
@@ -148,4 +161,5 @@ def polyak_sgd(
         >>> losses
         [14.0, 3.5, 0.875]
     """
-    return chain(scale_by_polyak(f_min, max_learning_rate, eps, variant), scale_by_learning_rate(scaling))
+    scaled = scale_by_polyak(f_min, max_learning_rate, eps, variant, axis_name=axis_name)
+    return chain(scaled, scale_by_learning_rate(scaling))

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.sums import check_whole, moved, products, size, times, total
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import moved, products, size, times
 from gradtx.rules import (
     Decay,
     Finite,
@@ -56,6 +57,8 @@ def prodigy(
     weight_decay: Finite = 0.0,
     safeguard_warmup: bool = False,
     weight_decay_mask: Any = None,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Descend as AdamW does, at a rate that is learned.
 
@@ -80,13 +83,16 @@ def prodigy(
         safeguard_warmup: whether s has d_t in place of gamma_t, so that a warm-up from 0 cannot make d too large.
         weight_decay_mask: tree of bools like the params or a prefix of them, or a function of the params that returns
             one, True where p decays; None is everywhere.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the sums are those of all
+            shards together. None is no axis.
 
     State:
         exp_avg, exp_avg_sq, grad_sum, params0: like params, float32 or wider; exp_avg_sq real.
         estim_lr, numerator_weighted: scalars of the whole tree, d and r; `state.estim_lr` is the rate that was learned.
 
     Raises:
-        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing.
+        ValueError: a hyperparameter is out of its range, or the mask does not fit; at update, params missing, or a leaf
+            that varies over a manual axis which axis_name does not name.
         TypeError: estim_lr0 is a schedule.
 
     Cost: 4 arrays per parameter; two passes, since d needs all leaves before any of them moves.
@@ -125,18 +131,18 @@ def prodigy(
         return math.sqrt(k.b2) if isinstance(k.b2, float) else jnp.sqrt(k.b2)
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
+        check_axes(tree.grads, axis_name)
         d = tree.memory["estim_lr"]
         more = rates(k, d, steps(tree.count))
         b3 = decay3(k)
-        correlation = products(tree.grads, moved(tree.slots["params0"], tree.params))
+        correlation = products(tree.grads, moved(tree.slots["params0"], tree.params), axis_name)
         zero = jnp.zeros((), scalar_dtype())
         numerator = b3 * tree.memory["numerator_weighted"] + d / d0 * more["gamma"] * correlation
         sums = [
             times(b3 + zero, s) + times(more["into_sum"], lax.convert_element_type(g, s.dtype))
             for g, s in zip(tree.grads, tree.slots["grad_sum"], strict=True)
         ]
-        estimate = divide(k.estim_lr_coef * numerator, total([size(s) for s in sums]))
+        estimate = divide(k.estim_lr_coef * numerator, size(sums, axis_name))
         new = jnp.maximum(d, estimate)
         return {**more, "b3": b3, "next_d": new}, {"estim_lr": new, "numerator_weighted": numerator}
 

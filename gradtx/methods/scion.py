@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.matrices import fans, is_alone, layout_of, or_alone
+from gradtx._core.arrays.matrices import fans, is_alone, is_mixed, layout_of, or_alone
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.newton_schulz import JORDAN, all_orthogonalised, check_preconditioning, orders
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
@@ -39,6 +40,7 @@ def scale_by_scion(
     *,
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Replace each array by the point of a norm ball that lies furthest along its momentum.
 
@@ -62,13 +64,15 @@ def scale_by_scion(
         weight_dimension_numbers: which leaves are matrices, and their axes: a tree of `MuonDimensionNumbers`, like the
             params or a prefix of them, or a function of the params that returns one; the sign is taken where it is
             None. None takes each array of 2 dimensions as a matrix, and those of fewer get the sign.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         mu: like params, float32 or wider, or in mu_dtype.
 
     Raises:
         ValueError: b1 outside [0, 1), a radius or eps < 0; an array of 3 or more dimensions without dimension numbers,
-            or dimension numbers that do not fit; coefficients that are not three numbers.
+            or dimension numbers that do not fit; coefficients that are not three numbers; a matrix that differs by
+            device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: 1 array per parameter; 3 matrix products per Newton-Schulz step.
@@ -115,6 +119,7 @@ def scale_by_scion(
             init,
             ("mu",),
             hyper,
+            check=refuse_parts(name, axis_name, is_mixed),
             elementwise=False,
             layout=layout,
             together=together,
@@ -137,6 +142,7 @@ def scion(
     constrained: bool = True,
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Descend by steps towards, or along, the point of a norm ball that lies furthest along the momentum.
 
@@ -158,13 +164,14 @@ def scion(
         constrained: whether to step towards the point, so that parameters stay in their balls, or along it.
         preconditioning: what to divide a matrix by before the steps.
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_scion`.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         a tuple: of `scale_by_scion` (mu, like params), of the pull to 0 where constrained, of the rate.
 
     Raises:
         ValueError: a hyperparameter is out of its range; an array of 3 or more dimensions without dimension numbers, or
-            dimension numbers that do not fit.
+            dimension numbers that do not fit; a matrix that differs by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: as `scale_by_scion`.
@@ -178,7 +185,9 @@ def scion(
         >>> tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()
         [-0.75, -0.25]
     """
-    numbers = {"preconditioning": preconditioning, "weight_dimension_numbers": weight_dimension_numbers}
-    pointed = scale_by_scion(b1, radius, other_radius, ns_coeffs, ns_steps, eps, mu_dtype, **numbers)
+    settings = {"preconditioning": preconditioning, "weight_dimension_numbers": weight_dimension_numbers}
+    pointed = scale_by_scion(
+        b1, radius, other_radius, ns_coeffs, ns_steps, eps, mu_dtype, axis_name=axis_name, **settings
+    )
     pull = [add_decayed_weights(1.0)] if constrained else []
     return chain(pointed, *pull, scale_by_learning_rate(learning_rate))

@@ -8,7 +8,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.matrices import Axes, as_stack, fans, from_stack, is_alone, layout_of, or_alone, whole_number
+from gradtx._core.arrays.matrices import (
+    Axes,
+    as_stack,
+    fans,
+    from_stack,
+    is_alone,
+    is_mixed,
+    layout_of,
+    or_alone,
+    whole_number,
+)
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.kronecker import adjoint, products, squares
 from gradtx.factors.momentum import trace
 from gradtx.factors.weight_decay import add_decayed_weights
@@ -74,6 +85,7 @@ def scale_by_shampoo(
     max_precond_dim: int = 10_000,
     *,
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Multiply each matrix by the inverse fourth roots of the sums of its rows' and of its columns' products.
 
@@ -94,6 +106,7 @@ def scale_by_shampoo(
         weight_dimension_numbers: which leaves are matrices, and their axes: a tree of `MuonDimensionNumbers`, like the
             params or a prefix of them, or a function of the params that returns one; Adagrad works where it is None.
             None takes each array of 2 dimensions as a matrix, and those of fewer are Adagrad's.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         left, right: L and R of each matrix, (..., m, m) and (..., n, n), or (..., m) and (..., n) beyond
@@ -102,7 +115,8 @@ def scale_by_shampoo(
 
     Raises:
         ValueError: b2 outside [0, 1], eps < 0; an array of 3 or more dimensions without dimension numbers, or dimension
-            numbers that do not fit; precondition_frequency or max_precond_dim no whole number.
+            numbers that do not fit; precondition_frequency or max_precond_dim no whole number;
+            a matrix that differs by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: 2 m^2 + 2 n^2 numbers for an m x n matrix; 4 matrix products a step, and two eigendecompositions and two
@@ -159,7 +173,18 @@ def scale_by_shampoo(
         return from_stack(stack, axes, g.shape), new
 
     hyper = {"b2": b2, "eps": eps}
-    rule = Rule(name, update, init, SLOTS, hyper, scalars=scalars, elementwise=False, layout=layout, role="direction")
+    rule = Rule(
+        name,
+        update,
+        init,
+        SLOTS,
+        hyper,
+        scalars=scalars,
+        check=refuse_parts(name, axis_name, is_mixed),
+        elementwise=False,
+        layout=layout,
+        role="direction",
+    )
     return leafwise(rule)
 
 
@@ -183,6 +208,7 @@ def shampoo(
     *,
     nesterov: bool = False,
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Descend with each matrix of gradients between the inverse roots of its rows' and of its columns' products.
 
@@ -202,6 +228,7 @@ def shampoo(
         max_precond_dim: a side with more rows or columns keeps the squares of its numbers alone.
         {nesterov}
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_shampoo`.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         a tuple: of `scale_by_shampoo` (left, right and their roots), of the momentum (trace, like params), of the
@@ -209,7 +236,7 @@ def shampoo(
 
     Raises:
         ValueError: a hyperparameter is out of its range, the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: as `scale_by_shampoo`, and 1 array per parameter with momentum.
@@ -223,7 +250,7 @@ def shampoo(
         >>> {name: (slot["kernel"].shape, slot["bias"].shape) for name, slot in state[0].slots.items()}["left"]
         ((4, 4), (2,))
     """
-    numbers = {"weight_dimension_numbers": weight_dimension_numbers}
+    numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name}
     scaled = scale_by_shampoo(b2, eps, precondition_frequency, max_precond_dim, **numbers)
     moving = identity() if momentum is None else trace(momentum, nesterov)
     return chain(scaled, moving, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

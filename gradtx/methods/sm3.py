@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.rules import (
     Decay,
     LearningRate,
@@ -50,7 +51,13 @@ def bound(covers: tuple[jax.Array, ...], like: jax.Array) -> jax.Array:
 
 
 @factory
-def scale_by_sm3(b1: Decay | None = 0.9, b2: Momentum = 1.0, eps: NonNegative = 1e-8) -> Transform:
+def scale_by_sm3(
+    b1: Decay | None = 0.9,
+    b2: Momentum = 1.0,
+    eps: NonNegative = 1e-8,
+    *,
+    axis_name: tuple[()] | None = None,
+) -> Transform:
     """Average the gradient over the root of a bound on its sum of squares, kept in one vector per dimension.
 
     v_t(i) = b2 min_r n_{t-1,r}(i) + c g_t(i)^2 over the vectors n_r that cover element i, one per dimension, with
@@ -67,13 +74,16 @@ def scale_by_sm3(b1: Decay | None = 0.9, b2: Momentum = 1.0, eps: NonNegative = 
         b1: decay of the mean of g / sqrt(v), in [0, 1); None keeps no mean.
         b2: decay of v, in [0, 1]; 1 is a sum.
         eps: added inside the root, >= 0.
+        axis_name: () where each device of `shard_map` holds whole arrays; None refuses one of two or more dimensions
+            that differs by device.
 
     State:
         mu: m, like params, float32 or wider; absent without b1.
         nu: for each array a tuple of vectors n_r, one per dimension, real, float32 or wider.
 
     Raises:
-        ValueError: b1 outside [0, 1), b2 outside [0, 1], eps < 0.
+        ValueError: b1 outside [0, 1), b2 outside [0, 1], eps < 0; an array of two or more dimensions that differs by
+            device without axis_name.
 
     Cost: n + m numbers for an n x m matrix, and 1 array per parameter with b1; one pass and one for each dimension.
 
@@ -118,13 +128,22 @@ def scale_by_sm3(b1: Decay | None = 0.9, b2: Momentum = 1.0, eps: NonNegative = 
     hyper = {"b2": b2, "eps": eps} if b1 is None else {"b1": b1, "b2": b2, "eps": eps}
     names = ("nu",) if b1 is None else ("mu", "nu")
     rule = Rule(
-        "scale_by_sm3", update, init, names, hyper, scalars=scalars, elementwise=False, role="direction", writes=True
+        "scale_by_sm3",
+        update,
+        init,
+        names,
+        hyper,
+        scalars=scalars,
+        check=refuse_parts("scale_by_sm3", axis_name, lambda x, _: x.ndim > 1),
+        elementwise=False,
+        role="direction",
+        writes=True,
     )
     return leafwise(rule)
 
 
 @factory
-def sm3(learning_rate: LearningRate, momentum: Decay | None = 0.9) -> Transform:
+def sm3(learning_rate: LearningRate, momentum: Decay | None = 0.9, *, axis_name: tuple[()] | None = None) -> Transform:
     """Descend as Adagrad does, with a bound on its sum of squares in one vector per dimension, and with momentum.
 
     u_t = -eta_t m_t, m_t = momentum m_{t-1} + (1-momentum) g_t / sqrt(v_t + 1e-8), m_0 = 0, v as in `scale_by_sm3`.
@@ -135,12 +154,15 @@ def sm3(learning_rate: LearningRate, momentum: Decay | None = 0.9) -> Transform:
     Args:
         {learning_rate}
         momentum: decay of the mean of g / sqrt(v), in [0, 1); None keeps no mean.
+        axis_name: () where each device of `shard_map` holds whole arrays; None refuses one of two or more dimensions
+            that differs by device.
 
     State:
         a tuple: of `scale_by_sm3` (mu, like params, and nu, a tuple of vectors for each array) and of the rate.
 
     Raises:
-        ValueError: a hyperparameter is out of its range.
+        ValueError: a hyperparameter is out of its range; an array of two or more dimensions that differs by device
+            without axis_name.
 
     Cost: n + m numbers for an n x m matrix, and 1 array per parameter with momentum; one pass and one per dimension.
 
@@ -152,4 +174,4 @@ def sm3(learning_rate: LearningRate, momentum: Decay | None = 0.9) -> Transform:
         >>> gradtx.sm3(0.1)
         chain(scale_by_sm3(b1=0.9, b2=1.0, eps=1e-08), scale_by_learning_rate(0.1))
     """
-    return chain(scale_by_sm3(momentum), scale_by_learning_rate(learning_rate))
+    return chain(scale_by_sm3(momentum, axis_name=axis_name), scale_by_learning_rate(learning_rate))

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.matrices import Axes, as_stack, from_stack, layout_of, or_alone, whole_number
+from gradtx._core.arrays.matrices import Axes, as_stack, from_stack, is_mixed, layout_of, or_alone, whole_number
+from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.kronecker import adjoint, products, sides_of, squares
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
@@ -45,6 +46,7 @@ def scale_by_soap(
     *,
     shampoo_beta: Decay | None = None,
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Scale as Adam does, in the eigenbasis of the mean products of a matrix's rows and of its columns.
 
@@ -69,6 +71,7 @@ def scale_by_soap(
         weight_dimension_numbers: which leaves are matrices, and their axes: a tree of `MuonDimensionNumbers`, like the
             params or a prefix of them, or a function of the params that returns one; Adam works where it is None. None
             takes each array of 2 dimensions as a matrix, and those of fewer are Adam's.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         mu, nu: like params, float32 or wider; nu real, in the basis.
@@ -77,7 +80,8 @@ def scale_by_soap(
 
     Raises:
         ValueError: b1, b2 or shampoo_beta outside [0, 1), eps < 0; an array of 3 or more dimensions without dimension
-            numbers, or dimension numbers that do not fit; precondition_frequency or max_precond_dim no whole number.
+            numbers, or dimension numbers that do not fit; precondition_frequency or max_precond_dim no whole number;
+            a matrix that differs by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: 2 arrays per parameter and 2 m^2 + 2 n^2 numbers for an m x n matrix; 8 matrix products a step, two more and
@@ -135,7 +139,18 @@ def scale_by_soap(
         return u, {**slots, "mu": mu, "nu": nu, **means, **renewed(slots, means, k.renewal)}
 
     hyper = {"b1": b1, "b2": b2, "eps": eps, **({} if shampoo_beta is None else {"shampoo_beta": shampoo_beta})}
-    rule = Rule(name, update, init, SLOTS, hyper, scalars=scalars, elementwise=False, layout=layout, role="direction")
+    rule = Rule(
+        name,
+        update,
+        init,
+        SLOTS,
+        hyper,
+        scalars=scalars,
+        check=refuse_parts(name, axis_name, is_mixed),
+        elementwise=False,
+        layout=layout,
+        role="direction",
+    )
     return leafwise(rule)
 
 
@@ -186,6 +201,7 @@ def soap(
     *,
     shampoo_beta: Decay | None = None,
     weight_dimension_numbers: Any = None,
+    axis_name: tuple[()] | None = None,
 ) -> Transform:
     """Descend as AdamW does, in the eigenbasis of Shampoo's preconditioners.
 
@@ -205,13 +221,14 @@ def soap(
         max_precond_dim: a side with more rows or columns has no basis.
         shampoo_beta: decay of the means of the preconditioners, in [0, 1); None is b2.
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_soap`.
+        axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
 
     State:
         a tuple: of `scale_by_soap` (mu, nu, like params, and the preconditioners and bases), of the decay, of the rate.
 
     Raises:
         ValueError: a hyperparameter is out of its range, the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
         TypeError: a leaf of weight_dimension_numbers is something else.
 
     Cost: as `scale_by_soap`.
@@ -226,5 +243,5 @@ def soap(
         {'left_basis': (4, 4), 'right_basis': (2, 2)}
     """
     settings = {"shampoo_beta": shampoo_beta, "weight_dimension_numbers": weight_dimension_numbers}
-    scaled = scale_by_soap(b1, b2, eps, precondition_frequency, max_precond_dim, **settings)
+    scaled = scale_by_soap(b1, b2, eps, precondition_frequency, max_precond_dim, axis_name=axis_name, **settings)
     return chain(scaled, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

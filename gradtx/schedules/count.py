@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradtx._core.arguments.ranges import as_float
 from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
 from gradtx.schedules.check import ArgumentError, is_plain
 
@@ -62,7 +63,7 @@ def as_count(count: Any) -> jax.Array:
         ArgumentError: the count is neither an integer nor a float.
     """
     if isinstance(count, int) and not isinstance(count, bool) and abs(count) > INT64_MAX:
-        count = float(count)
+        count = as_float(count)
     if not isinstance(count, jax.Array):
         count = np.asarray(count)
     if jnp.issubdtype(count.dtype, jnp.floating):

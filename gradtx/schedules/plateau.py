@@ -33,7 +33,9 @@ START = {
 def judged(k: SimpleNamespace, mean: jax.Array, old: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Return the next memory after a mean of values that is complete."""
     best = old["best_value"]
-    bar = jnp.where(best < jnp.inf, best - k.rtol * jnp.abs(best) - k.atol, jnp.inf)  # inf - inf is no bar
+    seen = best < jnp.inf
+    known = jnp.where(seen, best, 0.0)  # before the arithmetic: inf - inf is NaN, which a check for NaN would find
+    bar = jnp.where(seen, known - k.rtol * jnp.abs(known) - k.atol, jnp.inf)
     better, resting = mean < bar, old["cooldown_count"] > 0
     waited = jnp.where(better, 0.0, old["plateau_count"] + 1.0)
     falls = ~resting & (waited >= k.patience)

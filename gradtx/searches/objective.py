@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arguments.reading import check_same
 from gradtx._core.arrays.numerics import accumulator, scalar_dtype
 from gradtx._core.arrays.sums import inner, times, total
 from gradtx._core.arrays.tree import is_traced, promoted
@@ -37,7 +38,7 @@ def as_scalar(transform: str, what: str, value: Any) -> jax.Array:
 
     Raises:
         TypeError: it is no number.
-        ValueError: it is no scalar.
+        ValueError: it is no scalar, or differs between the devices of a `shard_map`.
     """
     if not isinstance(value, (int, float)) and not hasattr(value, "dtype"):
         fix = "return the loss alone, without auxiliary output"
@@ -45,6 +46,7 @@ def as_scalar(transform: str, what: str, value: Any) -> jax.Array:
     if jnp.shape(value) != ():
         got = f"has shape {jnp.shape(value)}"
         raise ValueError(message(transform, what, got, "the objective, a scalar", "take the mean over the batch"))
+    check_same(transform, what, value)
     return lax.convert_element_type(value, scalar_dtype())
 
 

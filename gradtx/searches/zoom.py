@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.numerics import scalar_dtype
+from gradtx._core.arrays.numerics import divide, scalar_dtype
 
 MARGIN_OF_CUBIC, MARGIN_OF_PARABOLA = 0.2, 0.1  # shares of the interval; a minimum nearer to its ends is not taken
 
@@ -89,22 +89,29 @@ def at_most(at: jax.Array, bound: Any) -> jax.Array:
 
 
 def parabola(low: Point, high: Point) -> jax.Array:
-    """Return where the parabola with the value and slope of one point and the value of another is least."""
+    """Return where the parabola with the value and slope of one point and the value of another is least.
+
+    Where there is none, at the first point, which is not inside; so that no check for NaN or division by 0 finds one.
+    """
     width = high.at - low.at
-    bend = (high.value - low.value - low.slope * width) / (width * width)
-    return low.at - low.slope / (2.0 * bend)
+    bend = divide(high.value - low.value - low.slope * width, width * width)
+    return low.at - divide(low.slope, 2.0 * bend)
 
 
 def cubic(low: Point, high: Point, third: Point) -> jax.Array:
-    """Return where the cubic with the value and slope of one point and the values of two others is least."""
+    """Return where the cubic with the value and slope of one point and the values of two others is least.
+
+    Where there is none, at the first point, as `parabola`.
+    """
     b, c = high.at - low.at, third.at - low.at
     at_b, at_c = high.value - low.value - low.slope * b, third.value - low.value - low.slope * c
     unit = b * b * c * c * (b - c)
-    third_order = (c * c * at_b - b * b * at_c) / unit
-    second_order = (b * b * b * at_c - c * c * c * at_b) / unit
+    third_order = divide(c * c * at_b - b * b * at_c, unit)
+    second_order = divide(b * b * b * at_c - c * c * c * at_b, unit)
     radical = second_order * second_order - 3.0 * third_order * low.slope
     # (-b + root) / 3a in the form that keeps its digits where a is all but 0
-    return low.at - low.slope / (second_order + jnp.sqrt(radical))
+    step = divide(low.slope, second_order + jnp.sqrt(jnp.maximum(radical, 0.0)))
+    return jnp.where(radical < 0, low.at, low.at - step)
 
 
 def narrowed(low: Point, high: Point, third: Point) -> jax.Array:

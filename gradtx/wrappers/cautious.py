@@ -1,6 +1,7 @@
 """Cautious updates: leave a parameter where it is while the step of any method would go up its gradient."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -8,30 +9,38 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from gradtx._core.arrays.norm import AxisName, axes_of, size_over, summed_over
 from gradtx._core.arrays.numerics import accumulator, opposed, scalar_dtype
 from gradtx._core.arrays.tree import has_gradient, is_trainable
 from gradtx._core.contract.errors import none_is_leaf
 from gradtx._core.contract.transform import Info, Part
-from gradtx._core.contract.writing import shown
+from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.finite import check_split
 from gradtx.rules import Transform, factory
 
 
-@jax.jit
-def descending(g: jax.Array, u: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=2)
+def descending(g: jax.Array, u: jax.Array, axis_name: AxisName = None) -> jax.Array:
     """Return an update without the elements that ascend, the others larger by the share that they are."""
     goes_down = opposed(g, u)
-    kept = jnp.sum(goes_down, dtype=scalar_dtype())
+    (kept,) = summed_over([jnp.sum(goes_down, dtype=scalar_dtype())], [goes_down], axis_name)
     wide = lax.convert_element_type(u, accumulator(u.dtype))
-    factor = lax.convert_element_type(u.size / (kept + 1.0), wide.dtype)
+    factor = lax.convert_element_type(size_over(goes_down, axis_name) / (kept + 1.0), wide.dtype)
     return lax.convert_element_type(jnp.where(goes_down, wide * factor, jnp.zeros_like(wide)), u.dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cautious:
-    """A transform whose updates descend along every element, or leave it: the body of `cautious`."""
+    """A transform whose updates descend along every element, or leave it: the body of `cautious`.
+
+    Attributes:
+        inner: the transform.
+        axis_name: the axes of `shard_map` over which leaves are split; () counts on each device for itself.
+    """
 
     inner: Any
+    axis_name: AxisName = None
     name: str = "cautious"
     info: Info | None = None
     role: str = "container"
@@ -41,11 +50,19 @@ class Cautious:
         return self.inner.init(params)
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        """Return the updates of the inner one that descend, and its next state."""
+        """Return the updates of the inner one that descend, and its next state.
+
+        Raises:
+            ValueError: a gradient of which each shard holds a part, and no axis is named.
+        """
+        if self.axis_name != ():
+            check_split(self.name, "grads", updates, self.axis_name)
         new, state = optax.with_extra_args_support(self.inner).update(updates, state, params, **extra)
 
         def one(g: Any, u: Any) -> Any:
-            return descending(jnp.asarray(g), jnp.asarray(u)) if has_gradient(g) and is_trainable(g) else u
+            if not (has_gradient(g) and is_trainable(g)):
+                return u
+            return descending(jnp.asarray(g), jnp.asarray(u), self.axis_name)
 
         return jax.tree.map(one, updates, new, is_leaf=none_is_leaf), state
 
@@ -64,7 +81,7 @@ class Cautious:
 
 
 @factory
-def cautious(inner: optax.GradientTransformation) -> Transform:
+def cautious(inner: optax.GradientTransformation, *, axis_name: AxisName = None) -> Transform:
     """Leave out the elements of an update that go up the gradient, and enlarge the others.
 
     v_t is the update of `inner`, to be added to the parameters, and n the number of elements of an array, k_t that of
@@ -77,12 +94,15 @@ def cautious(inner: optax.GradientTransformation) -> Transform:
 
     Args:
         inner: the optimizer, gradtx's or optax's.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: n and k_t count the
+            elements of all shards together; () counts those of each device. None is no axis.
 
     State:
         that of inner.
 
     Raises:
         TypeError: inner is no transform.
+        ValueError: at update, a leaf varies over a manual axis that axis_name does not name.
 
     Cost: no array; two passes over the update.
 
@@ -98,4 +118,6 @@ def cautious(inner: optax.GradientTransformation) -> Transform:
     """
     check_member("cautious", "inner", inner)
     member = own(inner)
-    return Transform.of(Cautious(member), Info({"inner": member}, f"cautious({shown(member)})"))
+    settings = {"inner": member, **({} if axis_name is None else {"axis_name": axis_name})}
+    axes = None if axis_name is None else axes_of(axis_name)
+    return Transform.of(Cautious(member, axes), Info(settings, wrapped("cautious", settings)))

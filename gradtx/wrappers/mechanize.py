@@ -13,7 +13,8 @@ from jax import lax
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.arrays.sums import check_whole, moved, products, square
+from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.sums import moved, products, square
 from gradtx._core.arrays.tree import flatten, has_gradient
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Part
@@ -39,21 +40,26 @@ from gradtx.rules import (
 RANGES = {"eps": Range("(0, inf)"), "s_init": Range("(0, inf)")}
 
 
-def tuner(weight_decay: Any, eps: Any, s_init: Any, num_betas: int) -> Transform:
+def tuner(weight_decay: Any, eps: Any, s_init: Any, num_betas: int, axis_name: AxisName) -> Transform:
     """Return the transform that scales the base optimizer's updates, given the `gradients` they were made of."""
     betas = 1.0 - 10.0 ** -np.arange(1.0, num_betas + 1.0)
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        check_whole(tree.grads)
+        check_axes(tree.grads, axis_name)
         grads, back = tree.extra["gradients"], moved(tree.slots["x0"], tree.params)
         m, v, r, s = (tree.memory[name] for name in "mvrs")
         b = jnp.asarray(betas, scalar_dtype())
         before = jnp.sum(s) + k.eps
         # apart from the squares that the base optimizer takes, as `again` from `back`: XLA would store them for both
         apart = [lax.optimization_barrier(g) for g in grads]
-        pull = k.weight_decay * jnp.sum(s) * root(square(apart)) / (root(square(tree.params)) + k.eps)
+        pull = (
+            k.weight_decay
+            * jnp.sum(s)
+            * root(square(apart, axis_name))
+            / (root(square(tree.params, axis_name)) + k.eps)
+        )
         again = moved([lax.optimization_barrier(x) for x in tree.slots["x0"]], tree.params)
-        h = (products(back, grads) + pull * products(again, tree.params)) / before
+        h = (products(back, grads, axis_name) + pull * products(again, tree.params, axis_name)) / before
         won = b * r + s * jnp.clip(h, -m, m)
         largest = jnp.maximum(b * m, jnp.abs(h) + k.eps)
         squares = b**2 * v + h**2
@@ -135,6 +141,8 @@ def mechanize(
     eps: Positive = 1e-8,
     s_init: Positive = 1e-6,
     num_betas: int = 6,
+    *,
+    axis_name: AxisName = None,
 ) -> Transform:
     """Scale all that an optimizer has moved by a factor that is learned.
 
@@ -157,13 +165,16 @@ def mechanize(
         eps: keeps the quotients finite, > 0.
         s_init: the first S, > 0.
         num_betas: how many decays of what is remembered, from 0.9 on, a whole number >= 1.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`: the sums are those of all
+            shards together. None is no axis.
 
     State:
         a tuple: the base optimizer's, and that of the tuner: x0 = p_1, like params, float32 or wider; m, v, r and s, n
         numbers each: `state[1].s.sum()` is the factor that was learned.
 
     Raises:
-        ValueError: a hyperparameter is out of its range; at update, params missing, or a state of another transform.
+        ValueError: a hyperparameter is out of its range; at update, params missing, a state of another transform, or
+            a leaf that varies over a manual axis which axis_name does not name.
         TypeError: base_optimizer is no transform.
 
     Cost: 1 array per parameter beside the base optimizer's; two passes beside its own, since the factor needs all
@@ -188,5 +199,6 @@ def mechanize(
     base = base if isinstance(base, Transform) else optax.with_extra_args_support(base)
     numbers = {"weight_decay": weight_decay, "eps": eps, "s_init": s_init, "num_betas": num_betas}
     settings = {"base_optimizer": base_optimizer, **numbers}
-    body = Mechanize(base, tuner(weight_decay, eps, s_init, num_betas))
+    settings |= {} if axis_name is None else {"axis_name": axis_name}
+    body = Mechanize(base, tuner(weight_decay, eps, s_init, num_betas, axis_name))
     return Transform.of(body, Info(settings, wrapped("mechanize", settings)))

@@ -9,12 +9,12 @@ import optax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.whole import whole
-from gradtx._core.arrays.norm import global_norm
+from gradtx._core.arrays.norm import AxisName, global_norm, summed_over
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.accumulating import AccumulateState, Accumulating
 from gradtx._core.engine.around import member
-from gradtx._core.engine.finite import inexact
+from gradtx._core.engine.finite import check_split
 from gradtx.rules import Transform
 
 Skip = Callable[[Any, Any, Any], tuple[Any, Any]]
@@ -38,11 +38,14 @@ class MultiSteps:
         should_skip_update_fn: `(gradients, updates made, params) -> (skip, info)`: where skip is True it is as if that
             micro-step had never been; info is stored in `state.skip_state`. None leaves out what is not finite.
         accumulator_dtype: dtype of the sums, None is float32 or wider.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`, so that all shards leave
+            out the same micro-steps. None is no axis.
 
     Raises:
         TypeError: opt is no transform, or every_k_schedule no whole number.
-        ValueError: every_k_schedule < 1; at update, gradients unlike the params, a state of another transform, or a
-            skip that is no bool.
+        ValueError: every_k_schedule < 1; at update, gradients unlike the params, a state of another transform, a skip
+            that is no bool or differs between devices, or a leaf that varies over a manual axis which axis_name does
+            not name.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -62,6 +65,8 @@ class MultiSteps:
         use_grad_mean: bool = True,
         should_skip_update_fn: Skip | None = None,
         accumulator_dtype: DTypeLike | None = None,
+        *,
+        axis_name: AxisName = None,
     ) -> None:
         """Hold the transform that it stands for."""
         inner = member("MultiSteps", "opt", opt)
@@ -69,8 +74,9 @@ class MultiSteps:
         every = every if callable(every) else whole("MultiSteps", "every_k_schedule", every)
         settings = {"opt": inner, "every_k_schedule": every, "use_grad_mean": use_grad_mean}
         settings |= {} if should_skip_update_fn is None else {"should_skip_update_fn": should_skip_update_fn}
+        settings |= {} if axis_name is None else {"axis_name": axis_name}
         options = use_grad_mean, should_skip_update_fn, accumulator_dtype
-        body = Accumulating(inner, "MultiSteps", None, every, "every_k_schedule", *options)
+        body = Accumulating(inner, "MultiSteps", None, every, "every_k_schedule", *options, axis_name)
         self._tx = Transform.of(body, Info(settings, wrapped("MultiSteps", settings)))
 
     @property
@@ -104,19 +110,23 @@ class MultiSteps:
         return repr(self._tx)
 
 
-def skip_not_finite(updates: Any, gradient_step: Any, params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+def skip_not_finite(
+    updates: Any, gradient_step: Any, params: Any, *, axis_name: AxisName = None
+) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return True if gradients hold NaN or an infinity: a `should_skip_update_fn` of `MultiSteps`.
 
     Args:
         updates: the gradients.
         gradient_step: updates made, which do not matter.
         params: the params, which do not matter.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     Returns:
         Whether to skip, and `should_skip` and `num_not_finite`, the number of such entries, to store.
 
     Raises:
         TypeError: a leaf is no array.
+        ValueError: a leaf varies over a manual axis that axis_name does not name.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -125,12 +135,14 @@ def skip_not_finite(updates: Any, gradient_step: Any, params: Any) -> tuple[jax.
         (True, 2)
     """
     del gradient_step, params
-    bad = sum((jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for _, x in inexact(updates)), jnp.zeros((), jnp.int32))
+    leaves = [x for _, x in check_split("skip_not_finite", "updates", updates, axis_name)]
+    found = summed_over([jnp.sum(~jnp.isfinite(x), dtype=jnp.int32) for x in leaves], leaves, axis_name)
+    bad = sum(found, jnp.zeros((), jnp.int32))
     return bad > 0, {"should_skip": bad > 0, "num_not_finite": bad}
 
 
 def skip_large_updates(
-    updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any
+    updates: Any, gradient_step: Any, params: Any, max_squared_norm: Any, *, axis_name: AxisName = None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return True if the norm of the gradients is too large: a `should_skip_update_fn` of `MultiSteps`.
 
@@ -141,6 +153,7 @@ def skip_large_updates(
         gradient_step: updates made, which do not matter.
         params: the params, which do not matter.
         max_squared_norm: the square of the largest norm that is not skipped.
+        axis_name: the mesh axis, or axes, over which the leaves are split inside `shard_map`; None is no axis.
 
     Returns:
         Whether to skip, and `should_skip` and `norm_squared`, the square of the norm, to store. A norm that is not
@@ -148,6 +161,7 @@ def skip_large_updates(
 
     Raises:
         TypeError: a leaf is no array.
+        ValueError: a leaf varies over a manual axis that axis_name does not name.
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
@@ -156,7 +170,7 @@ def skip_large_updates(
         (True, 25.0)
     """
     del gradient_step, params
-    norm = global_norm(updates)
+    norm = global_norm(updates, axis_name=axis_name)
     squared = norm * norm
     skip = ~(squared < max_squared_norm)
     return skip, {"should_skip": skip, "norm_squared": squared}

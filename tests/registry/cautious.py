@@ -62,5 +62,12 @@ FILE = "wrappers/cautious.py"
 MUTANTS = [
     Mutant("cautious: those that go up", FILE, "opposed(g, u)", "opposed(g, -u)", reference_of("cautious")),
     Mutant("cautious: no larger", FILE, "wide * factor", "wide", reference_of("cautious")),
+    Mutant(
+        "cautious: counted on one shard",
+        FILE,
+        "[goes_down], axis_name)",
+        "[goes_down], None)",
+        ("test_shards.py::test_shards_are_taken_together[cautious]",),
+    ),
     Mutant("cautious: the mean alone", FILE, "(kept + 1.0)", "jnp.maximum(kept, 1.0)", case_of("cautious[momentum]")),
 ]

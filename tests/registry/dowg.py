@@ -72,7 +72,13 @@ CASES = [
 
 FILE = "methods/dowg.py"
 MUTANTS = [
-    Mutant("dowg: without weights", FILE, "largest * square(tree.grads)", "square(tree.grads)", reference_of("dowg")),
+    Mutant(
+        "dowg: without weights",
+        FILE,
+        "largest * square(tree.grads, axis_name)",
+        "square(tree.grads, axis_name)",
+        reference_of("dowg"),
+    ),
     Mutant("dowg: eps inside", FILE, "root(weighted) + k.eps", "root(weighted + k.eps)", case_of("scale_by_dowg[eps]")),
     Mutant(
         "dowg: the last distance",

@@ -83,7 +83,9 @@ FILE = "wrappers/mechanize.py"
 MUTANTS = [
     Mutant("mechanize: bets of any size", FILE, "jnp.clip(h, -m, m)", "h", reference_of("mechanize")),
     Mutant("mechanize: wealth below 0", FILE, "jnp.maximum(won, 0.0)", "won", reference_of("mechanize")),
-    Mutant("mechanize: no pull", FILE, "+ pull * products(again, tree.params)", "", reference_of("mechanize")),
+    Mutant(
+        "mechanize: no pull", FILE, "+ pull * products(again, tree.params, axis_name)", "", reference_of("mechanize")
+    ),
     Mutant("mechanize: squares decay as means do", FILE, "b**2 * v", "b * v", case_of("mechanize[schedules]")),
     Mutant("mechanize: one update alone", FILE, "k.back * (behind", "0.0 * (behind", reference_of("mechanize")),
 ]

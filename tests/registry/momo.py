@@ -179,8 +179,8 @@ MUTANTS = [
     Mutant(
         "momo_adam: v not corrected in the norm",
         SECOND,
-        "v, k.eps, k.unbias_v)",
-        "v, k.eps)",
+        "v, k.eps, k.unbias_v, axis_name)",
+        "v, k.eps, 1.0, axis_name)",
         falls("momo_adam", adapts=True),
     ),
 ]

@@ -81,8 +81,8 @@ MUTANTS = [
     Mutant(
         "polyak: scaled before the norm",
         FILE,
-        "chain(scale_by_polyak(f_min, max_learning_rate, eps, variant), scale_by_learning_rate(scaling))",
-        "chain(scale_by_learning_rate(scaling), scale_by_polyak(f_min, max_learning_rate, eps, variant))",
+        "chain(scaled, scale_by_learning_rate(scaling))",
+        "chain(scale_by_learning_rate(scaling), scaled)",
         reference_of("polyak_sgd"),
     ),
 ]

@@ -148,4 +148,11 @@ MUTANTS = [
         "",
         reference_of("prodigy"),
     ),
+    Mutant(
+        "prodigy: the sum of one shard",
+        FILE,
+        "size(sums, axis_name)",
+        "size(sums)",
+        ("test_shards.py::test_shards_are_taken_together[prodigy]",),
+    ),
 ]

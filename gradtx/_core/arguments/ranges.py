@@ -73,6 +73,14 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
+def as_float(value: Any) -> float:
+    """Return a number as a float; an int beyond all floats as an infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def is_array(value: Any) -> bool:
     """Return True if `value` is an array whose numbers are known now."""
     return isinstance(value, (jax.Array, np.ndarray)) and not isinstance(value, jax.core.Tracer)
@@ -103,8 +111,9 @@ def check(transform: str, hypers: Mapping[str, Any], ranges: Mapping[str, Range]
                 "give each group of parameters a transform of its own with optax.partition"
             )
         if is_number(value) or is_array(value):
-            if not allowed.holds(float(value)):
-                got = f"{name} = {float(value)!r}" if is_array(value) else f"{name} = {value!r}"
+            number = as_float(value)
+            if not allowed.holds(number):
+                got = f"{name} = {number!r}" if is_array(value) or math.isinf(number) else f"{name} = {value!r}"
                 fix = f"change {name} or give a schedule"
                 raise ValueError(f"{transform}: {got}, expected {allowed.expected}; {fix}")
         elif not (callable(value) or isinstance(value, (Event, jax.core.Tracer))):

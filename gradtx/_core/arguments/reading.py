@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx._core.arguments.ranges import Event, is_number
+from gradtx._core.arguments.ranges import Event, as_float, is_number
+from gradtx._core.arrays.compat import manual_axes
 from gradtx._core.arrays.numerics import scalar_dtype
 from gradtx._core.contract.errors import describe, message
 
@@ -59,7 +60,7 @@ def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") 
     if isinstance(hyper, bool) or hyper is None:
         return hyper
     if is_number(hyper):
-        return float(hyper)
+        return as_float(hyper)
     value = hyper
     if isinstance(hyper, Event):
         value = hyper.value(count, jnp.asarray(-1, jnp.int32) if switched is None else switched)
@@ -75,18 +76,31 @@ def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") 
     return lax.convert_element_type(value, scalar_dtype())
 
 
+def check_same(transform: str, name: str, value: Any) -> None:
+    """Raise where a number such as the loss differs between the devices of a `shard_map`: so would what it decides.
+
+    Raises:
+        ValueError: it does.
+    """
+    axes = sorted(manual_axes(value)) if isinstance(value, jax.core.Tracer) else []
+    if axes:
+        got, fix = f"varies over the mesh axis {axes[0]!r}", f"average it first, jax.lax.pmean(..., {axes[0]!r})"
+        raise ValueError(message(transform, name, got, "the same number on all devices", fix))
+
+
 def measured(transform: str, name: str, value: Any) -> jax.Array:
     """Return an extra argument of `update`, such as the loss, as a scalar of the step.
 
     Raises:
         TypeError: it is no real number.
-        ValueError: it is no scalar.
+        ValueError: it is no scalar, or differs between devices.
     """
     fix = f"call update(grads, state, params, {name}=loss)"
     if value is None or not jnp.issubdtype(jnp.result_type(value), np.number) or jnp.iscomplexobj(value):
         raise TypeError(message(transform, name, f"is {describe(value)}", "a real number", fix))
     if jnp.shape(value) != ():
         raise ValueError(message(transform, name, f"has shape {jnp.shape(value)}", "a scalar", fix))
+    check_same(transform, name, value)
     return lax.convert_element_type(jnp.asarray(value), scalar_dtype())
 
 

@@ -168,6 +168,12 @@ def is_alone(axes: Axes) -> bool:
     return not axes.rows and not axes.columns
 
 
+def is_mixed(x: jax.Array, axes: Axes | None) -> bool:
+    """Return True if a leaf of these axes is made of matrices whose elements a rule mixes."""
+    del x
+    return axes is not None and not is_alone(axes)
+
+
 def or_alone(layout: Layout) -> Layout:
     """Return the layout that takes a leaf which another leaves out as a batch of numbers, each a matrix of its own."""
 

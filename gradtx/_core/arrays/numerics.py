@@ -69,11 +69,16 @@ def own_copy(p: jax.Array, dtype: DTypeLike | None = None) -> jax.Array:
     return slot + lax.convert_element_type(p, slot.dtype)
 
 
-def one_number(p: jax.Array, value: Any = 0.0, dtype: DTypeLike | None = None) -> jax.Array:
-    """Return a slot of one number for the whole of `p`, on the devices where `p` lies; see `full`."""
+def one_number(p: jax.Array, value: Any = 0.0, dtype: DTypeLike | None = None, *, by_device: bool = False) -> jax.Array:
+    """Return a slot of one number for the whole of `p`, on the devices where `p` lies; see `full`.
+
+    `by_device` says that each device of a `shard_map` holds a `p` of its own, so that the number differs too.
+    """
     value = value(0) if callable(value) else value
     dtype = real(accumulator(p.dtype)) if dtype is None else jnp.dtype(dtype)
-    if manual_axes(p):  # inside shard_map all shards hold the same number, although their parts of p differ
+    if (
+        manual_axes(p) and not by_device
+    ):  # inside shard_map all shards hold the same number, although their parts of p differ
         return jnp.full((), value, dtype)
     whole = jnp.sum(p)  # lies where p lies, also under jit; its value is not used
     slot = jnp.full_like(whole, value, dtype=dtype)

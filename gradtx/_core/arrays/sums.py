@@ -1,9 +1,10 @@
 """Sums over whole leaves, for methods that learn a rate from all of them: inner products, squares, magnitudes.
 
-Every sum is taken in the dtype of the step's scalars, float32 or wider.
+Every sum is taken in the dtype of the step's scalars, float32 or wider, and inside `shard_map` over all shards of the
+named axes; a leaf that is the same on all of them counts once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,9 +12,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.compat import manual_axes
+from gradtx._core.arrays.norm import AxisName, split_over, summed_over
 from gradtx._core.arrays.numerics import abs_sq, root, scalar_dtype
 from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, takes_turns
-from gradtx._core.contract.errors import LeafError
+from gradtx._core.contract.errors import LeafError, message
 
 
 def inner(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -23,10 +25,14 @@ def inner(a: jax.Array, b: jax.Array) -> jax.Array:
     return sum((jnp.sum(x * y) for x, y in wide), jnp.zeros((), scalar_dtype()))
 
 
-def size(x: jax.Array) -> jax.Array:
-    """Return the sum of the magnitudes of `x`."""
-    magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
-    return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
+def size(leaves: Sequence[jax.Array], axis_name: AxisName = None) -> jax.Array:
+    """Return the sum of the magnitudes of all numbers."""
+
+    def of(x: jax.Array) -> jax.Array:
+        magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
+        return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
+
+    return total(summed_over([of(x) for x in leaves], list(leaves), axis_name))
 
 
 def summed(x: jax.Array) -> jax.Array:
@@ -34,7 +40,9 @@ def summed(x: jax.Array) -> jax.Array:
     return jnp.sum(lax.convert_element_type(x, scalar_dtype()))
 
 
-def quotients(ms: Sequence[jax.Array], squares: Sequence[jax.Array], eps: Any, unbias: Any = 1.0) -> jax.Array:
+def quotients(
+    ms: Sequence[jax.Array], squares: Sequence[jax.Array], eps: Any, unbias: Any = 1.0, axis_name: AxisName = None
+) -> jax.Array:
     """Return the sum over all leaves of m / (sqrt(unbias v) + eps), all of them real, 0 where that is divided by 0.
 
     XLA:CPU sums up arithmetic as it goes, but stores what a choice gives, and a scalar that many leaves share, as large
@@ -48,7 +56,7 @@ def quotients(ms: Sequence[jax.Array], squares: Sequence[jax.Array], eps: Any, u
         sigma = root(scale * v) + shift
         sums.append(summed(m * jnp.sign(sigma) / jnp.maximum(sigma, least)))
         turn = turn if own is None else next_turn(sums[-1])
-    return total(sums)
+    return total(summed_over(sums, list(ms), axis_name))
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -61,14 +69,19 @@ def total(values: Sequence[jax.Array]) -> jax.Array:
     return sum(values, jnp.zeros((), scalar_dtype()))
 
 
-def square(leaves: Sequence[jax.Array]) -> jax.Array:
+def square(leaves: Sequence[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the sum of |x|^2 over all leaves."""
-    return total([inner(x, x) for x in leaves])
+    return products(leaves, leaves, axis_name)
 
 
-def products(these: Sequence[jax.Array], those: Sequence[jax.Array]) -> jax.Array:
+def products(these: Sequence[jax.Array], those: Sequence[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the real part of <a, b> summed over all pairs of leaves."""
-    return total([inner(a, b) for a, b in zip(these, those, strict=True)])
+
+    def one(a: jax.Array, b: jax.Array) -> jax.Array:
+        over = tuple(sorted({*split_over(a, axis_name), *split_over(b, axis_name)}))
+        return lax.psum(inner(a, b), over) if over else inner(a, b)
+
+    return total([one(a, b) for a, b in zip(these, those, strict=True)])
 
 
 def times(factor: Any, x: jax.Array) -> jax.Array:
@@ -92,7 +105,11 @@ def moved(start: Sequence[jax.Array], params: Sequence[jax.Array]) -> list[jax.A
     return [x - lax.convert_element_type(p, x.dtype) for x, p in zip(start, params, strict=True)]
 
 
-def check_whole(leaves: Sequence[jax.Array]) -> None:
+OUTSIDE = "average the gradients over it first, or update outside shard_map"
+HELD = "give axis_name=() if each device holds whole arrays, else update outside shard_map"
+
+
+def check_whole(leaves: Sequence[jax.Array], fix: str = OUTSIDE) -> None:
     """Raise for a leaf of which each shard holds a part: a sum over it would be that of one shard.
 
     Raises:
@@ -101,5 +118,27 @@ def check_whole(leaves: Sequence[jax.Array]) -> None:
     for i, x in enumerate(leaves):
         axes = sorted(manual_axes(x))
         if axes:
-            fix = "average the gradients over it first, or update outside shard_map"
             raise LeafError(i, f"varies over the mesh axis {axes[0]!r}", "a leaf that each device has whole", fix)
+
+
+def refuse_parts(
+    transform: str, axis_name: tuple[()] | None, mixes: Callable[[jax.Array, Any], bool]
+) -> Callable[..., None]:
+    """Return the `check` of a rule for whole arrays, which cannot be put together from sums over shards.
+
+    Args:
+        transform: name in errors.
+        axis_name: () takes what each device holds as a whole array, None refuses one that differs between devices.
+        mixes: `(array, layout) -> bool`: whether the rule mixes the elements of this array.
+
+    Raises:
+        ValueError: axes are named.
+    """
+    if axis_name is not None and axis_name != ():
+        got, fix = f"= {axis_name!r}", "an array that is split over devices must be updated outside shard_map"
+        raise ValueError(message(transform, "axis_name", got, "None, or () where each device holds whole arrays", fix))
+
+    def check(x: jax.Array, layout: Any = None) -> None:
+        check_whole([x] if axis_name is None and mixes(x, layout) else [], HELD)
+
+    return check

@@ -78,8 +78,10 @@ def tree_mismatch(
     if type(one) is type(other) and isinstance(one, (str, int, float, bool)):  # a static field
         expected = f"{other!r} as in {like_root}{path}"
         return ValueError(message(transform, root + path, f"is {one!r}", expected, f"{fix}; static fields must agree"))
-    expected = f"{describe(other)} as in {like_root}{path}"
-    return ValueError(message(transform, root + path, f"is {describe(one)}", expected, fix))
+    said = [describe(one), describe(other)]
+    if said[0] == said[1]:  # another function, or another tuple as long
+        said, fix = [f"another {said[0]}", "the same"], f"{fix}; static fields must agree"
+    return ValueError(message(transform, root + path, f"is {said[0]}", f"{said[1]} as in {like_root}{path}", fix))
 
 
 def static_difference(tree: Any, like: Any) -> str | None:

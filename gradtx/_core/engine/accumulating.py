@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arguments.reading import call_schedule
+from gradtx._core.arguments.reading import call_schedule, check_same
 from gradtx._core.arguments.whole import whole
 from gradtx._core.arrays.norm import AxisName
 from gradtx._core.arrays.numerics import increment, zeros
@@ -121,7 +121,7 @@ class Accumulating(Around):
         """Return whether a micro-batch counts, and what is stored of that decision.
 
         Raises:
-            ValueError: `should_skip_update_fn` returns something else than a bool.
+            ValueError: `should_skip_update_fn` returns something else than a bool, or another on each device.
         """
         if self.should_skip is None:
             return all_finite(self.name, "grads", grads, self.axis_name), ()
@@ -130,6 +130,7 @@ class Accumulating(Around):
         if skips.dtype != jnp.bool_ or skips.shape != ():
             got, fix = f"returned {describe(skips)}", "return (skip, what to store), skip a scalar of dtype bool"
             raise ValueError(message(self.name, "should_skip_update_fn", got, "a bool", fix))
+        check_same(self.name, "what should_skip_update_fn returned", skips)
         return ~skips, jax.tree.map(lambda x, old: jnp.asarray(x, jnp.asarray(old).dtype), stored, state.skip_state)
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateState]:

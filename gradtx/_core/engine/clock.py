@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arguments.ranges import Event
-from gradtx._core.arguments.reading import as_argument, is_live, read
+from gradtx._core.arguments.reading import as_argument, check_same, is_live, read
 from gradtx._core.arrays.numerics import increment, scalar_dtype
 from gradtx._core.arrays.tree import check_slots
 from gradtx._core.contract.errors import message
@@ -60,7 +60,7 @@ class Clock:
         """Return the extra arguments that event schedules wait for and rules need.
 
         Raises:
-            ValueError: one is missing.
+            ValueError: one is missing, or is a number that differs between the devices of a `shard_map`.
         """
         found = {}
         for name, arguments in self.arguments.items():
@@ -69,6 +69,8 @@ class Clock:
                     call = f"update(grads, state, params, {argument}=...)"
                     raise ValueError(f"{name}: extra argument {argument} is missing, expected a number; call {call}")
                 found[argument] = extra[argument]
+                if getattr(extra[argument], "shape", None) == ():
+                    check_same(name, argument, extra[argument])
         return found
 
     def tick(

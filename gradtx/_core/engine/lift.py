@@ -77,7 +77,7 @@ class Leafwise:
         arrays = param_leaves(self.name, params, leaves, active)
         for i, p in enumerate(arrays):
             if p is not None:
-                self.check_leaf("params", params, i, p)
+                self.check_leaf("params", params, i, p, layouts[i])
         slots = [None if p is None else self.rule.start(p, own) for p, own in zip(arrays, layouts, strict=True)]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
@@ -88,11 +88,14 @@ class Leafwise:
         """Return what the masks of the rule's `where` say at each leaf, by name."""
         return tuple((key, tuple(resolve_mask(self.name, mask, tree, root))) for key, mask in self.rule.where.items())
 
-    def check_leaf(self, root: str, tree: Any, index: int, x: jax.Array) -> None:
+    def check_leaf(self, root: str, tree: Any, index: int, x: jax.Array, layout: Any = None) -> None:
         """Raise unless the rule takes this leaf of a tree."""
         check_dimensions(self.name, root, tree, index, x.shape, self.rule.ndims)
         try:
-            self.rule.check(x)
+            if self.rule.layout is None:
+                self.rule.check(x)
+            else:
+                self.rule.check(x, layout)
         except LeafError as error:
             raise error.at(self.name, paths(root, tree)[index]) from None
 

@@ -26,9 +26,9 @@ def no_scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
     return {}
 
 
-def no_check(x: jax.Array) -> None:
+def no_check(x: jax.Array, layout: Any = None) -> None:
     """Take every leaf."""
-    del x
+    del x, layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Rule:
             integers where it is a key.
         extra: the extra arguments of `update` that `whole_tree` needs, such as "value", by name.
         ndims: the numbers of dimensions of the leaves it takes; None is all.
-        check: raises a `LeafError` for a gradient or a parameter that it cannot take; the lift adds the path.
+        check: `x -> None`, raises a `LeafError` for a gradient or a parameter that it cannot take; the lift adds the
+            path.
         elementwise: whether each element of the value and the slots depends on that element of the arrays alone.
         writes: whether `update` makes an array as large as g that XLA writes out, since it is read more than once. It
             then computes it from something times `k.turn`, by `in_turn`, so that the leaves write one after another.
@@ -84,7 +85,8 @@ class Rule:
             wait for the parameter where they can, so that none is copied.
         layout: `(tree, root) -> list`: for each leaf of a tree of params or gradients, None leaves among them, what the
             rule must know of it beside its array, such as which axes are rows; hashable, None where the rule does not
-            apply. It is `k.layout` in `update` and the second argument of `init`. `root` names the tree in errors.
+            apply. It is `k.layout` in `update` and the second argument of `init` and `check`. `root` names the tree in
+            errors.
         together: `(values, layouts, k) -> values`: what is done to the values of all leaves after `update`, such as one
             product of all matrices of one shape. Each comes with a first axis of size 1 added, along which those of one
             shape can be joined, and `k` is that of the step, not cast. Only for `leafwise`.
@@ -108,7 +110,7 @@ class Rule:
     memory: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extra: tuple[str, ...] = ()
     ndims: tuple[int, ...] | None = None
-    check: Callable[[jax.Array], None] = no_check
+    check: Callable[..., None] = no_check
     elementwise: bool = True
     writes: bool = False
     reads_old: bool = False

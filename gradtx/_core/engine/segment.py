@@ -159,7 +159,7 @@ class Segment:
         check_slots(member.name, state, LeafState, rule.slots)
         for i, g in enumerate(leaves):
             if has_gradient(g) and (mask is None or mask[i]):
-                member.check_leaf("grads", grads, i, g)
+                member.check_leaf("grads", grads, i, g, layouts and layouts[i])
         slots = {}
         for key in rule.slots:
             root = f"state.slots['{key}']"

@@ -129,8 +129,14 @@ class Whole:
         leaves, treedef = flatten(params)
         return param_leaves(self.name, params, leaves, [True] * len(leaves)), treedef
 
-    def leaves(self, grads: Any, params: Any, *, needs_params: bool = True) -> Leaves:
+    def leaves(self, grads: Any, params: Any, *, needs_params: bool = True, whole: bool = True) -> Leaves:
         """Return the leaves of the gradients and the params at them, checked.
+
+        Args:
+            grads: the gradients.
+            params: the params, or None.
+            needs_params: whether they must be given.
+            whole: whether each device must hold every leaf whole.
 
         Raises:
             ValueError: trees or shapes that differ, params missing, or a leaf of which each shard holds a part.
@@ -140,11 +146,17 @@ class Whole:
         found = Leaves(
             self.name, grads, treedef, leaves, p_leaves, [i for i, g in enumerate(leaves) if has_gradient(g)]
         )
-        try:
-            check_whole(found.of(leaves))
-        except LeafError as error:
-            raise error.at(self.name, paths("grads", grads)[found.places[error.index]]) from None
+        if whole:
+            for i in found.places:
+                self.check_leaf(grads, i, check_whole, [leaves[i]])
         return found
+
+    def check_leaf(self, grads: Any, index: int, check: Callable[..., None], *args: Any) -> None:
+        """Call what may raise a `LeafError` for one gradient, which gets its path."""
+        try:
+            check(*args)
+        except LeafError as error:
+            raise error.at(self.name, paths("grads", grads)[index]) from None
 
     def needed(self, extra: Mapping[str, Any], *names: str) -> list[Any]:
         """Return these extra arguments of `update`.
