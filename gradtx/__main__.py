@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gradtx.diagnosis.diagnose import judge
 from gradtx.diagnosis.read.logged import from_columns
-from gradtx.diagnosis.read.logs import load
+from gradtx.diagnosis.read.logs import read_log
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,15 +23,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     watch.add_argument("log", help="the log, a table such as .csv, .json or .jsonl")
     watch.add_argument("--loss", metavar="NAME", help="name or number of the column of the loss (default: found)")
+    watch.add_argument("--step", metavar="NAME", help="name or number of the column of the step, 'rows' to count rows")
+    watch.add_argument("--run", metavar="NAME", help="name or number of the run where the log holds several")
     watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
     watch.add_argument("--no-plot", action="store_true", help="draw nothing")
     watch.add_argument("--json", action="store_true", help="print the report as JSON")
     watch.add_argument("--loss-floor", type=float, default=0.0, help="least loss that can be reached (default 0)")
     chosen = parser.parse_args(arguments)
     try:
-        log = load(chosen.log, chosen.loss)
+        log = read_log(chosen.log, loss=chosen.loss, step=chosen.step, run=chosen.run)
         report = judge(from_columns(log.columns, chosen.loss_floor, log.notes))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(report.to_dict(), indent=2) if chosen.json else report)

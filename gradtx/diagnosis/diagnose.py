@@ -15,6 +15,8 @@ from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.evidence import FEWEST, Evidence, read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
+from gradtx.diagnosis.read.logged import from_columns
+from gradtx.diagnosis.read.logs import Log
 from gradtx.diagnosis.show.report import Report
 
 MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup"}
@@ -39,7 +41,7 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
     Units: ratios throughout, so that no threshold depends on the scale of the loss or of the parameters.
 
     Args:
-        state: the state of a watched transform, or one that holds it. Host side only.
+        state: the state of a watched transform, or one that holds it; or what `read_log` returned. Host side only.
         probe: result of `probe`, which distinguishes a minimum from a saddle and a noise floor from a crawl.
         full_batch: True if every step saw the same data, False if not, None to infer it from the record.
         loss_floor: the least loss that can be reached; a constant in the loss hides how far there is to go.
@@ -72,6 +74,8 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         'oscillating'
     """
     check_arguments(probe, full_batch, loss_floor)
+    if isinstance(state, Log):
+        return judge(from_columns(state.columns, float(loss_floor), state.notes))
     return judge(read(state, float(loss_floor)), probe, full_batch)
 
 

@@ -12,7 +12,7 @@ import pytest
 from gradtx.__main__ import main
 from gradtx.diagnosis.diagnose import judge
 from gradtx.diagnosis.read.logged import from_columns
-from gradtx.diagnosis.read.logs import load
+from gradtx.diagnosis.read.logs import read_log
 
 ROOT = Path(__file__).parents[2]
 N = 400
@@ -59,7 +59,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_is_read_alike(name, tmp_path):
     FORMS[name](tmp_path / name)
-    got = load(str(tmp_path / name)).columns
+    got = read_log(str(tmp_path / name)).columns
     want = {"step": FEW["step"], "loss": FEW["loss"], "grad_norm": FEW["grad_norm"], "learning_rate": FEW["lr"]}
     assert {key: x.tolist() for key, x in got.items()} == want
 
@@ -78,17 +78,17 @@ def test_every_form_is_read_alike(name, tmp_path):
 )
 def test_usual_spellings(spelling, name, tmp_path):
     columns = {spelling: [1.0, 2.0]} if name == "loss" else {"loss": [3.0, 3.0], spelling: [1.0, 2.0]}
-    assert load(str(table(tmp_path / "x.csv", columns))).columns[name].tolist() == [1.0, 2.0]
+    assert read_log(str(table(tmp_path / "x.csv", columns))).columns[name].tolist() == [1.0, 2.0]
 
 
 def test_one_column(tmp_path):
-    assert load(str(table(tmp_path / "x.csv", {"loss": [1.5, 2.5]}))).columns["loss"].tolist() == [1.5, 2.5]
+    assert read_log(str(table(tmp_path / "x.csv", {"loss": [1.5, 2.5]}))).columns["loss"].tolist() == [1.5, 2.5]
 
 
 def test_other_columns_may_hold_text(tmp_path):
     columns = {"time": ["12:00", "12:01"], "loss": [1.0, 2.0], "note": ["warm, up", ""]}
     (tmp_path / "x.json").write_text(json.dumps(columns))
-    assert set(load(str(tmp_path / "x.json")).columns) == {"loss"}
+    assert set(read_log(str(tmp_path / "x.json")).columns) == {"loss"}
 
 
 REFUSED = {
@@ -110,26 +110,28 @@ def test_what_is_no_log_is_refused(name, tmp_path, capsys):
     file, text, words = REFUSED[name]
     (tmp_path / file).write_text(text)
     if words:
-        with pytest.raises(ValueError, match=rf"(?s)^watch: .*{file}.*({words})"):
-            load(str(tmp_path / file))
+        with pytest.raises(ValueError, match=rf"(?s)^read_log: .*{file}.*({words})"):
+            read_log(str(tmp_path / file))
         assert main(["watch", str(tmp_path / file), "--no-plot"]) == 2
         assert words[:3].strip("(") or capsys.readouterr().err
     else:
-        assert load(str(tmp_path / file)).columns["loss"].tolist() == [1, 2, 3]
+        assert read_log(str(tmp_path / file)).columns["loss"].tolist() == [1, 2, 3]
 
 
 def test_missing_and_binary_files(tmp_path):
-    with pytest.raises(ValueError, match=r"watch: .*nowhere.csv is not a file"):
-        load(str(tmp_path / "nowhere.csv"))
-    with pytest.raises(ValueError, match="is not a file"):
-        load(str(tmp_path))
+    with pytest.raises(ValueError, match=r"read_log: .*nowhere.csv is not a file"):
+        read_log(str(tmp_path / "nowhere.csv"))
+    with pytest.raises(ValueError, match=r"^read_log: .* holds no log, expected one"):
+        read_log(str(tmp_path))
     (tmp_path / "x.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(ValueError, match=r"watch: .*x.csv"):
-        load(str(tmp_path / "x.csv"))
+    with pytest.raises(ValueError, match=r"read_log: .*x.csv"):
+        read_log(str(tmp_path / "x.csv"))
 
 
 def test_blank_cells_are_unknown_and_nan_cells_are_not_finite(tmp_path):
-    got = load(str(table(tmp_path / "x.csv", {"loss": ["1", "", "nan", "-inf"], "lr": ["", "1e-3", "2", "0"]}))).columns
+    got = read_log(
+        str(table(tmp_path / "x.csv", {"loss": ["1", "", "nan", "-inf"], "lr": ["", "1e-3", "2", "0"]}))
+    ).columns
     np.testing.assert_array_equal(got["loss"], [1, np.nan, np.inf, np.inf])
     np.testing.assert_array_equal(got["learning_rate"], [np.nan, 1e-3, 2, 0])
 

@@ -16,6 +16,7 @@ EVALUATION = {"val", "valid", "validation", "eval", "evaluation", "test", "testi
 TRAINING = {"train", "training", "trainer", "tr", "history", "scalars"}
 GRAIN = {"step", "batch", "minibatch", "iter", "iteration"}
 TOTAL = {"total", "overall", "all", "sum"}
+LANGUAGE = {"lm", "model", "reduced", "language"}
 MEAN = {"avg", "average", "mean", "running", "smooth", "smoothed", "moving", "ema"}
 OTHER_LOSS = ({"nll"}, {"objective"}, {"cost"}, {"cross", "entropy"}, {"ce"}, {"xent"})
 NO_LOSS = {"min", "max", "std", "var", "scale", "scaler", "weight", "coef", "best", "ratio", "grad", "gradient", "norm"}
@@ -74,9 +75,10 @@ def loss_rank(column: Column) -> int | None:
         core = core - {"losses"} | {"loss"}
     if "loss" in core:
         rest = core - {"loss"}
-        kinds = (not rest, rest <= TOTAL, rest == {"epoch"}, rest <= MEAN | TOTAL | {"epoch"})
-        return kinds.index(True) if True in kinds else 6
-    return 4 if core in OTHER_LOSS else 5 if words == {"value"} else None
+        mean = MEAN | TOTAL | {"epoch"}
+        kinds = (not rest, rest <= TOTAL, rest == {"epoch"}, rest <= mean, rest <= mean | LANGUAGE)
+        return kinds.index(True) if True in kinds else 7
+    return 5 if core in OTHER_LOSS else 6 if words == {"value"} else None
 
 
 def norm_rank(column: Column) -> int | None:
@@ -85,7 +87,7 @@ def norm_rank(column: Column) -> int | None:
     if core in ({"gnorm"}, {"gradnorm"}, {"|g|"}, {"grad", "norm"}, {"gradient", "norm"}):
         return 0
     whole = core - {"grad", "gradient", "norm", "l", "2", "0", "total", "global", "overall"}
-    return 1 if "norm" in core and core & {"grad", "gradient"} and not whole else None
+    return 1 if "norm" in core and core & {"grad", "gradient"} and not whole else 2 if core == {"norm"} else None
 
 
 def rate_rank(column: Column) -> int | None:
@@ -93,9 +95,9 @@ def rate_rank(column: Column) -> int | None:
     core = set(column.words) - TRAINING
     if core & NO_RATE or column.is_evaluation:
         return None
-    if core in ({"lr"}, {"learning", "rate"}, {"eta"}):
+    if core in ({"lr"}, {"learning", "rate"}):
         return 0
-    return 1 if "lr" in core or core >= {"learning", "rate"} else None
+    return 1 if "lr" in core or core >= {"learning", "rate"} else 2 if core == {"eta"} else None
 
 
 def step_rank(column: Column) -> int | None:
@@ -134,14 +136,11 @@ def choose_loss(
     if wanted is not None:
         return named(path, columns, wanted)
     found = ranked(columns, loss_rank)
-    prose = any(re.search(r"loss\W{1,3}[-+]?\d*\.\d", column.name.lower()) for column in columns)
-    if not found or prose:
+    if not found:
         have = ", ".join(column.name for column in columns) or "none"
-        fix = "name the column of the loss, --loss NAME, or rename it"
-        if prose:
-            fix = 'text for people is not read: log CSV, or lines such as {"step": 1, "loss": 2.5}'
         raise ValueError(
-            f"watch: {path} has the columns {have}, expected one named loss (and grad_norm, learning_rate, step); {fix}"
+            f"read_log: {path} has the columns {have}, expected one named loss (and grad_norm, learning_rate, step); "
+            "name the column of the loss, --loss NAME (in Python loss=NAME), or rename it"
         )
     best = [column for column in found if loss_rank(column) == loss_rank(found[0])]
     most = max(column.known for column in best)
@@ -149,8 +148,8 @@ def choose_loss(
     best = [column for column in best if column.known > max(1, most // 20) or column.known == most]
     if len(best) > 1 and not all(same(values(best[0]), values(column)) for column in best[1:]):
         raise ValueError(
-            f"watch: {path} has {len(best)} columns that may be the loss, {listed(best)}, expected one; "
-            "choose one by its name or number, --loss NAME"
+            f"read_log: {path} has {len(best)} columns that may be the loss, {listed(best)}, expected one; "
+            "choose one by its name or number, --loss NAME (in Python loss=NAME)"
         )
     return best[0]
 
@@ -161,8 +160,12 @@ def same(a: "np.ndarray", b: "np.ndarray") -> bool:
     return bool(both.any() and np.array_equal(a[both], b[both]))
 
 
-def named(path: str, columns: Sequence[Column], wanted: str) -> Column:
-    """Return the column that the user named, by its name, its name without the run, or its number."""
+def named(path: str, columns: Sequence[Column], wanted: str, what: str = "loss") -> Column:
+    """Return the column that the user named, by its name, its name without the run, or its number.
+
+    Raises:
+        ValueError: there is none, or there are several.
+    """
     tests: tuple[Callable[[Column], bool], ...] = (
         lambda column: column.name == wanted,
         lambda column: column.name.strip().lower() == wanted.strip().lower(),
@@ -175,13 +178,18 @@ def named(path: str, columns: Sequence[Column], wanted: str) -> Column:
             return found[0]
         if found:
             raise ValueError(
-                f"watch: {path} has {len(found)} columns named {wanted}, {listed(found)}, expected one; "
-                "choose one by its number, --loss NUMBER"
+                f"read_log: {path} has {len(found)} columns named {wanted}, {listed(found)}, expected one; "
+                f"choose one by its number, --{what} NUMBER (in Python {what}=NUMBER)"
             )
     have = listed(columns) or "none"
-    raise ValueError(f"watch: {path} has no column {wanted!r}, expected one of {have}; give --loss one of these")
+    raise ValueError(f"read_log: {path} has no column {wanted!r}, expected one of {have}; give --{what} one of these")
 
 
 def listed(columns: Sequence[Column]) -> str:
     """Return the names of columns with their numbers, to choose from."""
-    return ", ".join(f"{column.name!r} (column {column.number})" for column in columns)
+    return listing([f"{column.name!r} (column {column.number})" for column in columns])
+
+
+def listing(names: Sequence[str], most: int = 12) -> str:
+    """Return names apart by commas, the first of many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

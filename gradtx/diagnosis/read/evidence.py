@@ -106,7 +106,7 @@ def missing_record(state: Any, caller: str) -> TypeError:
     if isinstance(state, optax.GradientTransformation):
         got, fix = "is the transform itself", "pass the state that tx.init returned and tx.update carried on"
     elif isinstance(state, (str, os.PathLike)):
-        got, fix = f"is the path {os.fspath(state)!r}", "for a log of a run: python -m gradtx watch LOG"
+        got, fix = f"is the path {os.fspath(state)!r}", "for a log of a run: gradtx.diagnose(gradtx.read_log(path))"
     elif hasattr(state, "verdict"):
         got, fix = "is a report already", "print it, or pass the state of the optimizer"
     elif state is None:

@@ -52,11 +52,14 @@ class Report:
         f, meta = self.features, self.run.meta
         data = {True: "one loss for all steps", False: "minibatches", None: "batches unknown"}[f.one_loss]
         what = meta.transform if meta is not None else "from a log"
+        head = f"gradtx diagnosis   steps 1..{self.run.steps:,}   window: last {f.rows} measured   {data}"
+        notes = self.run.notes
+        if meta is None:  # of a log, the first line says what was read
+            head, notes = " ".join(("gradtx diagnosis", *notes[:1])), (f"{self.run.steps:,} rows", *notes[1:])
         lines = [
-            f"gradtx diagnosis   {'rows' if meta is None else 'steps'} 1..{self.run.steps:,}   "
-            f"window: last {f.rows} measured   {data}",
+            head,
             f"  {what}",
-            *(f"  {note}" for note in self.run.notes),
+            *(f"  {note}" for note in notes),
             f"VERDICT  {self.verdict}: {self.headline}",
             *self.skipped_lines(),
             *(["EVIDENCE (check by hand)"] if self.evidence else []),

@@ -1,0 +1,1 @@
+"""Formats of logs, one per file. `known.FORMATS` is the table of all of them: copy a file and add its row."""
