@@ -425,6 +425,31 @@ def test_a_rule_that_hides_its_sigma_has_no_known_rate() -> None:
         assert got is None if want is None else np.allclose(got, want)
 
 
+def test_rates_inside_optax_are_read_or_not_known() -> None:
+    """Wrappers of optax show their parts other trees; a product of rates of different leaves is the rate of none."""
+    from gradtx.diagnosis.record.rates import effective_rate, learning_rate
+
+    p, to = {"w": jnp.ones((3, 2)), "b": jnp.ones(3)}, {"w": "a", "b": "b"}
+    on_w, on_b = {"w": True, "b": False}, {"w": False, "b": True}
+    adam, sgd = gradtx.adam(0.5), gradtx.sgd(0.25)
+    for tx, eta, rate in (
+        (optax.masked(adam, on_w), 0.5, None),
+        (optax.flatten(adam), 0.5, None),
+        (optax.selective_transform(adam, freeze_mask=on_b), 0.5, None),
+        (optax.partition({"a": adam, "b": sgd}, to), None, None),
+        (optax.chain(optax.masked(adam, on_w), optax.masked(sgd, on_b)), None, None),
+        (optax.chain(adam, gradtx.scale(0.5)), 0.25, 0.25),
+        (optax.named_chain(("one", adam), ("two", gradtx.scale(0.5))), 0.25, 0.25),
+        (optax.apply_if_finite(adam, 3), 0.5, 0.5),
+    ):
+        state = tx.init(p)
+        assert learning_rate(tx, state) == eta, tx
+        got = effective_rate(tx, state, p, p)
+        assert got is None if rate is None else got["w"][0, 0] == pytest.approx(rate, rel=1e-5), tx
+        spy = gradtx.watch(tx)
+        jax.eval_shape(spy.update, p, spy.init(p), p)
+
+
 # --- masks ------------------------------------------------------------------------------------------------------------
 
 

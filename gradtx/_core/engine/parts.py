@@ -64,7 +64,7 @@ def walk(
     """Yield each transform that holds no other, with its state, in the order in which they run."""
     found = parts(tx, state)
     body = getattr(tx, "body", None)
-    in_row = in_row and getattr(body, "in_row", True)
+    in_row = in_row and (getattr(body, "in_row", True) if isinstance(tx, Transform) else is_row(tx))
     if not found:
         yield Link(tx, state, labels, in_row and (everywhere or getattr(tx, "role", "") in LEAVE_THE_RATE), views)
     everywhere = everywhere and not getattr(body, "passes_some", False)
@@ -94,6 +94,28 @@ def enclosed(tx: Any) -> list[Transform]:
 
     look(getattr(tx, "update", tx), 0)
     return list(found.values())
+
+
+def is_row(tx: Any) -> bool:
+    """Return True if what one of optax's transforms holds runs one after another: one alone, or members of a chain.
+
+    Of two in `optax.partition`, or in wrappers of which each may leave out some leaves, nobody can tell.
+    """
+    if len(enclosed(tx)) < 2:
+        return True
+    members = [getattr(tx, "update", None)]
+    if getattr(members[0], "__qualname__", "").split(".")[0] not in ("chain", "named_chain"):
+        return False
+    members = contents(members[0])
+    while any(isinstance(x, (list, tuple)) for x in members):
+        members = [y for x in members for y in (contents(x) if isinstance(x, (list, tuple)) else [x])]
+    functions = [x for x in members if isinstance(x, (types.FunctionType, types.MethodType))]
+    return all(is_ours(f) or not enclosed(f) for f in functions)
+
+
+def is_ours(function: Any) -> bool:
+    """Return True if a function is the update of a transform of gradtx's."""
+    return body_of(getattr(getattr(function, "__self__", None), "init", None), function) is not None
 
 
 def contents(value: Any) -> list[Any]:

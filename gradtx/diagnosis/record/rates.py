@@ -12,7 +12,7 @@ from gradtx._core.arrays.tree import align, flatten, resolve_mask
 from gradtx._core.contract.errors import structure
 from gradtx._core.engine.kernel import apply, freeze
 from gradtx._core.engine.lift import Leafwise
-from gradtx._core.engine.parts import walk
+from gradtx._core.engine.parts import Link, walk
 from gradtx._core.engine.rule import Rule
 
 
@@ -83,7 +83,8 @@ def effective_rate(
     Returns:
         A tree like the gradients as the scales see them, or a scalar where the chain has no sigma, or None where it
         holds a transform that is neither direction, scale, factor nor global clip, such as one of optax's, or scales
-        that see trees of different forms; or `grads` are a sample and a wrapper joins leaves.
+        that see trees of different forms, or one inside a wrapper of optax's that shows it another tree; or `grads` are
+        a sample and a wrapper joins leaves.
 
     Cost: one pass over the gradients for each scale, and one for what stands before the last scale.
 
@@ -96,10 +97,8 @@ def effective_rate(
         [0.25, 0.0625]
     """
     chain: list[Any] = [(place, getattr(place.tx, "body", None)) for place in walk(tx, state)]
-    if not all(place.in_row and is_read(body, place.state) for place, body in chain):
+    if not all(is_known(place, body, grads, like) for place, body in chain):
         return None
-    if like is not None and any(view.joins for place, _ in chain for view in place.views):
-        return None  # the samples of the leaves are other coordinates than those of a slot that joins them
     eta: Any = 1.0
     rate: Any = None
     last = max((i for i, (place, body) in enumerate(chain) if reads(place.tx, body, limits)), default=-1)
@@ -142,6 +141,38 @@ def is_read(body: Any, state: Any) -> bool:
     rule = body.rule
     plain = rule.whole_tree is None and rule.elementwise and not rule.where
     return has_role(body, "limit", "rate") or plain
+
+
+def is_known(place: Link, body: Any, grads: Any, like: Any) -> bool:
+    """Return True if eta / sigma can be read of a transform at its place in a chain."""
+    if not (place.in_row and is_read(body, place.state)):
+        return False
+    if like is not None and any(view.joins for view in place.views):
+        return False  # the samples of the leaves are other coordinates than those of a slot that joins them
+    return is_of_form(body, place.state, place.into(grads, like))
+
+
+def is_of_form(body: Any, state: Any, grads: Any) -> bool:
+    """Return True if the slots of a transform are those of such gradients.
+
+    They are not inside a wrapper of optax's, of which nobody says how it shows trees to what it holds: `optax.masked`
+    leaves nodes without arrays in them, `optax.flatten` joins leaves.
+    """
+    if not isinstance(body, Leafwise):
+        return True
+    leaves, treedef = flatten(grads)
+    for slot in state.slots.values():
+        try:
+            found = treedef.flatten_up_to(slot)
+        except (ValueError, TypeError, KeyError):
+            return False
+        for g, x in zip(leaves, found, strict=True):
+            arrays = jax.tree.leaves(x)
+            if x is not None and not arrays:
+                return False
+            if g is not None and body.rule.elementwise and any(a.shape != g.shape for a in arrays):
+                return False
+    return True
 
 
 def reads(link: Any, body: Any, limits: bool) -> bool:
