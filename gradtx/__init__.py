@@ -28,6 +28,7 @@ from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.apply_every import apply_every
 from gradtx.factors.ema import ema
+from gradtx.factors.factored_rms import scale_by_factored_rms
 from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.factors.momentum import trace
 from gradtx.factors.newton_schulz import orthogonalize_via_newton_schulz
@@ -51,7 +52,7 @@ from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
-from gradtx.methods.adafactor import adafactor, scale_by_factored_rms
+from gradtx.methods.adafactor import adafactor
 from gradtx.methods.adagrad import adagrad
 from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax

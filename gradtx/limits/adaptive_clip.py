@@ -1,5 +1,6 @@
 """Adaptive gradient clipping: bound the gradient of each output unit by a share of the norm of its weights."""
 
+import functools
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ def unit_norms(x: jax.Array, axis: Axis, axis_name: AxisName = None) -> jax.Arra
     return unit * root(lax.psum(squares, over) if over else squares)
 
 
-def unit_factors(g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array, axis: Axis) -> Any:
+def unit_factors(axis: Axis, g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array) -> Any:
     """Return what plain sums of squares scale each unit by, and whether none that counts left its range.
 
     Of a norm below `least` digits may be lost, which counts only where it could exceed its bound, or be one.
@@ -235,14 +236,13 @@ def adaptive_grad_clip(
             got, fix = f"has shape {x.shape} on each shard", "say which dimensions are a unit's by axis=0"
             raise LeafError(0, got, "no dimension of 1, which the whole leaf may not have", fix)
 
+    def exact(g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array) -> jax.Array:
+        norm, weights = (unit_norms(x, axis, axis_name) for x in (g, p))
+        return bounded(norm, weights, clipping, eps)[0]
+
+    quick = functools.partial(unit_factors, axis)
+
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        def exact(g: jax.Array, p: jax.Array, clipping: jax.Array, eps: jax.Array) -> jax.Array:
-            norm, weights = (unit_norms(x, axis, axis_name) for x in (g, p))
-            return bounded(norm, weights, clipping, eps)[0]
-
-        def quick(*arrays: jax.Array) -> Any:
-            return unit_factors(*arrays, axis=axis)
-
         clipping, eps = (jnp.asarray(x, g.real.dtype) for x in (k.clipping, k.eps))
         factor = quick_if_exact(quick, exact, g, p, clipping, eps) if not axis_name else exact(g, p, clipping, eps)
         return g * factor, slots

@@ -148,7 +148,7 @@ CASES = [
     ),
 ]
 
-FILE = "methods/adafactor.py"
+FILE = "factors/factored_rms.py"
 MUTANTS = [
     Mutant(
         "adafactor: not divided by the whole mean",
@@ -174,7 +174,7 @@ MUTANTS = [
     ),
     Mutant(
         "adafactor: never relative",
-        FILE,
+        "methods/adafactor.py",
         "if multiply_by_parameter_scale:",
         "if not multiply_by_parameter_scale:",
         reference_of("adafactor"),
