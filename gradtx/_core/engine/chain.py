@@ -196,6 +196,16 @@ def check_member(name: str, position: str, tx: Any) -> None:
         raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
 
 
+def check_order(name: str, members: tuple[tuple[str | None, Any], ...]) -> None:
+    """Raise ValueError if something follows a rule that decides what the parameter becomes."""
+    links = Chain(name, members).links
+    for i, tx in enumerate(links):
+        after = next((x for x in links[i + 1 :] if getattr(x, "role", "") not in ("identity", "measure")), None)
+        if after is not None and isinstance(getattr(tx, "body", None), Leafwise) and tx.body.rule.stores:
+            got, fix = f"stands before {shown(after)}", "move it to the end"
+            raise ValueError(message(name, shown(tx), got, "the last place of the chain", fix))
+
+
 def chain(*transforms: optax.GradientTransformation) -> Transform:
     """Apply transforms in order, each to the updates of the one before.
 
@@ -217,6 +227,7 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
     for i, tx in enumerate(transforms):
         check_member("chain", f"argument {i}", tx)
     members = tuple((None, own(tx)) for tx in transforms)
+    check_order("chain", members)
     text = f"chain({', '.join(shown(tx) for _, tx in members)})"
     return Transform.of(Chain("chain", members), Info({}, text))
 
@@ -250,5 +261,6 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
     if twice is not None:
         raise ValueError(message("named_chain", f"label {twice!r}", "stands twice", "distinct labels", "rename one"))
     members = tuple((label, own(tx)) for label, tx in transforms)
+    check_order("named_chain", members)
     text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in members)})"
     return Transform.of(Chain("named_chain", members), Info({}, text))

@@ -74,7 +74,7 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, l
     # under strict promotion a real scalar of the step times a complex array would be refused
     mixed = jax.numpy_dtype_promotion("standard") if jnp.issubdtype(dtype, jnp.complexfloating) else nullcontext()
     with mixed:
-        value, new = rule.update(cast(g), wide, None if p is None else cast(p), own)
+        value, new = rule.update(cast(g), wide, p if p is None or rule.stores else cast(p), own)
     return value, stored(rule, slots, new)
 
 
