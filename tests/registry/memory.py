@@ -6,7 +6,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from tests.registry.base import Mutant, Row, reference_of, row
+from tests.registry.adam import adamw
+from tests.registry.base import FUSED, Mutant, Row, reference_of, row
 from tests.registry.numbers import Tree, elements, like
 
 WORD = 2**32
@@ -78,6 +79,17 @@ def stochastic_rounding(grads: list[Tree], params: Tree, *, seed: int = 0, store
     return updates
 
 
+def stored_adamw(grads: list[Tree], params: Tree) -> list[Tree]:
+    """AdamW: arrays so small are not kept in few bits."""
+    return adamw(grads, params, learning_rate=RATE, weight_decay=DECAY)
+
+
+def around_adamw(library: Any) -> Any:
+    """Return AdamW, its moments in 8 bits."""
+    return library.store(library.adamw(RATE, weight_decay=DECAY), mu="fp8", nu="fp8_root")
+
+
+RATE, DECAY = 0.1, 0.3
 WIDE = {"params": ("bf16", "f32", "f64"), "stores": True}
 ROWS: list[Row] = [
     row("keep_residue", traits={**WIDE, "reference": keep_residue, "numbers_only": ("bits",)}),
@@ -88,6 +100,14 @@ ROWS: list[Row] = [
         traits={**WIDE, "reference": stochastic_rounding, "random": True, "laws": (), "numbers_only": ("seed",)},
         seed=3,
     ),
+    Row(
+        "store",
+        maker=around_adamw,
+        reference=stored_adamw,
+        kind="wrapper",
+        fused=FUSED,
+        around=lambda library, tx: library.store(tx),
+    ),
 ]
 
 
@@ -96,6 +116,12 @@ def memory(name: str) -> tuple[str, ...]:
     return (f"memory/test_narrow_params.py::test_{name}",)
 
 
+def kept(name: str) -> tuple[str, ...]:
+    """Return this test of state in few bits."""
+    return (f"memory/test_store.py::test_{name}",)
+
+
+CODES = "_core/arrays/codes.py"
 BITS, RESIDUE, CHANCE = "memory/bits.py", "memory/keep_residue.py", "memory/stochastic_rounding.py"
 NARROW = (*reference_of("keep_residue", dtype="bfloat16"),)
 MUTANTS = [
@@ -156,5 +182,67 @@ MUTANTS = [
         "for axis in sorted(manual_axes(p)):",
         "for axis in ():",
         memory("shards_inside_shard_map_draw_their_own"),
+    ),
+    Mutant(
+        "store: no root", CODES, 'root(x) if self.kind == "fp8_root" else x', "x", kept("what_is_kept_is_near_what_was")
+    ),
+    Mutant(
+        "store: small magnitudes vanish",
+        CODES,
+        "jnp.maximum(share, LEAST), share)",
+        "share, share)",
+        kept("what_is_kept_is_near_what_was"),
+    ),
+    Mutant(
+        "store: small means are rounded up",
+        CODES,
+        "jnp.trunc(share / LEAST)",
+        "jnp.ceil(share / LEAST)",
+        kept("steps_are_hardly_longer"),
+    ),
+    Mutant("store: blocks of any size", CODES, "block >= FEWEST and", "", kept("blocks_divide_the_last_axis")),
+    Mutant("store: one scale a row", CODES, "min(last, MOST)", "last", kept("blocks_divide_the_last_axis")),
+    Mutant(
+        "store: an array of zeros is encoded",
+        CODES,
+        "    code = full(p, TOP if value else 0.0, FLOAT8)\n",
+        "    return Coded(kind, full(p, 0.0, FLOAT8), jnp.zeros((*p.shape[:-1], p.shape[-1] // block), "
+        "jnp.float32)).encoded(slot)\n    code = full(p, TOP if value else 0.0, FLOAT8)\n",
+        kept("zero_codes_are_made_at_once"),
+    ),
+    Mutant(
+        "store: starts at 0",
+        "_core/engine/storage.py",
+        "start_of(rule, name).value or 0.0",
+        "0.0",
+        kept("a_slot_that_starts_at_a_number"),
+    ),
+    Mutant(
+        "store: scales lie anywhere",
+        CODES,
+        "sharded_as(of_block, scale) if isinstance(p, jax.core.Tracer) else scale",
+        "scale",
+        kept("blocks_are_sharded_as_their_parameter"),
+    ),
+    Mutant(
+        "store: no chain sees through it",
+        "memory/store.py",
+        "only_starts: bool = True",
+        "only_starts: bool = False",
+        kept("members_run_as_one_kernel"),
+    ),
+    Mutant(
+        "store: watch samples codes",
+        "diagnosis/record/measure.py",
+        "(decoded(step.inner), step.grads",
+        "(step.inner, step.grads",
+        kept("watch_reads_the_rate_of_a_stored_sigma"),
+    ),
+    Mutant(
+        "store: a root for any slot",
+        "memory/store.py",
+        "not begins.is_magnitude",
+        "False",
+        kept("what_cannot_be_kept_is_an_error"),
     ),
 ]

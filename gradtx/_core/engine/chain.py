@@ -95,16 +95,18 @@ class Chain:
     @cached_property
     def links(self) -> list[optax.GradientTransformation]:
         """The transforms in order, those of chains within this one among them."""
-        return [link for _, tx in self.members for link in (tx.body.links if is_chain(tx) else [tx])]
+        members = [opened(tx) for _, tx in self.members]
+        return [link for tx in members for link in (tx.body.links if is_chain(tx) else [tx])]
 
     def unpacked(self, state: Any) -> list[Any]:
         """Return the states of the links."""
-        states = zip(self.members, self.states(state), strict=True)
-        return [link for (_, tx), own in states for link in (tx.body.unpacked(own) if is_chain(tx) else [own])]
+        states = zip([opened(tx) for _, tx in self.members], self.states(state), strict=True)
+        return [link for tx, own in states for link in (tx.body.unpacked(own) if is_chain(tx) else [own])]
 
     def packed(self, states: Iterator[Any]) -> Any:
         """Return the state made of those of the links."""
-        return self.pack([tx.body.packed(states) if is_chain(tx) else next(states) for _, tx in self.members])
+        members = [opened(tx) for _, tx in self.members]
+        return self.pack([tx.body.packed(states) if is_chain(tx) else next(states) for tx in members])
 
     @cached_property
     def runs(self) -> list[tuple[Any, list[int]]]:
@@ -179,6 +181,13 @@ def dtypes_of(grads: Any, params: Any) -> list[Any]:
 def is_chain(tx: Any) -> bool:
     """Return True if a transform is a chain, whose members may join those of the chain round it."""
     return isinstance(getattr(tx, "body", None), Chain)
+
+
+def opened(tx: Any) -> Any:
+    """Return the transform inside wrappers that have its state and its update, and so hide nothing from a chain."""
+    while getattr(getattr(tx, "body", None), "only_starts", False):
+        tx = tx.body.inner
+    return tx
 
 
 def own(tx: Any) -> Any:

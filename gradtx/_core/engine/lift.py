@@ -24,6 +24,7 @@ from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.clock import start_of
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.segment import Segment
+from gradtx._core.engine.storage import in_code
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class Leafwise:
     def start(self, params: Any, index: int, p: Any, layout: Any) -> Any:
         """Return the slots of a leaf of the params, None where it has none."""
         try:
-            return None if p is None else self.rule.start(p, layout)
+            return None if p is None else in_code(self.rule, p, self.rule.start(p, layout))
         except LeafError as error:
             raise error.at(self.name, paths("params", params)[index]) from None
 
