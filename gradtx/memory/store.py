@@ -128,6 +128,9 @@ def store(tx: optax.GradientTransformation, /, **how: str) -> Transform:
     second moments: sqrt(s) is kept, to nearest everywhere, and what is not 0 stays so. "bfloat16": s rounded. Only what
     a step hands to the next is rounded: a step computes in float32, from its gradient and what was kept.
 
+    A second moment in fp8_root follows its block's largest one exactly, and the others only where their squares are far
+    above what was kept: where gradients of one block change their sizes for good, keep it in float32.
+
     A block is the largest divisor of the last axis up to 128. Where it is below 32, the slot stays float32. Members of
     a chain run as one kernel as without it.
 

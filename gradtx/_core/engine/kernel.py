@@ -64,8 +64,8 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, l
     for x in jax.tree.leaves((dict(slots), p)):
         dtype = wider(dtype, x.dtype) if is_inexact(x) else dtype
 
-    def cast(x: Any) -> jax.Array:
-        x = x.decoded() if is_coded(x) else x
+    def cast(given: Any) -> jax.Array:
+        x: jax.Array = given.decoded() if is_coded(given) else given
         if not is_inexact(x):
             return x
         return lax.convert_element_type(x, dtype if jnp.iscomplexobj(x) else real(dtype))

@@ -63,7 +63,7 @@ class Stage:
         here = tuple(tuple((key, bools[i]) for key, bools in member) for member in self.own(flags))
         plan = Static(Plan(active, here, dtype if self.is_last else accumulator(dtype), known, self.joins))
         old = [{key: xs[i] for key, xs in member.items()} for member in self.own(slots)]
-        used = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
+        used: list[Any] = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
         for member, needs_leaf in enumerate(self.needs_leaf):
             if needs_leaf and active[member]:  # an argument and no constant: leaves of one shape share a trace
                 used[member] = {**used[member], "leaf": np.uint32(i)}
