@@ -49,6 +49,9 @@ from gradtx.limits.per_example import per_example_global_norm_clip, per_example_
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
+from gradtx.memory.keep_residue import keep_residue
+from gradtx.memory.stochastic_rounding import stochastic_rounding
+from gradtx.memory.store import store
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
@@ -369,6 +372,10 @@ __all__ = [
     "skipped",
     "tunable",
     "with_extra_args_support",
+    # in fewer bytes
+    "keep_residue",
+    "stochastic_rounding",
+    "store",
     # measure inside a chain
     "measure_with_ema",
     "monitor",

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.engine.chain import check_member
+from gradtx.migration.codes import in_form
 from gradtx.migration.keys import entries
 
 MOST_SHOWN = 6  # keys in one line of a report or an error
@@ -46,7 +47,8 @@ def export_state(tx: Any, state: Any) -> dict[str, Any]:
     "adamw/scale_by_adam/mu/mlp/0/w". `chain`, and a wrapper round one transform, add nothing to the keys of what they
     hold, `named_chain` adds its labels, and a second transform of one name is "trace#2". The arrays are those of the
     state, not copies. Every file format for dicts of arrays stores the dict, and it outlives a change of the chain,
-    which a pickled state does not.
+    which a pickled state does not. A slot that `store` keeps in few bits has two keys, such as
+    "adamw/scale_by_adam/mu/mlp/0/w/fp8" for its codes and ".../w/scale" for what those of each block are worth.
 
     Args:
         tx: the transform that made the state, gradtx's or optax's.
@@ -88,7 +90,8 @@ def import_state(
     """Make the state of a transform from a flat dict that `export_state` wrote, perhaps for another chain.
 
     What the dict has is taken over, what it lacks is as `tx.init` makes it, what `tx` does not keep is dropped; the
-    report says which. Unless it is allowed, nothing may be added or dropped.
+    report says which. A slot is brought into the form in which `tx` keeps it, see `store`. Unless it is allowed,
+    nothing may be added or dropped.
 
     Args:
         tx: the transform that goes on.
@@ -134,6 +137,7 @@ def restore(
     """Return a fresh state with the arrays of a flat dict in their places, and the report; see `import_state`."""
     leaves, treedef = jax.tree.flatten(fresh)
     keys = [entry.key for entry in entries(caller, tx, fresh)]
+    flat = in_form(flat, dict(zip(keys, leaves, strict=True)))
     new = [placed(caller, k, flat[k], x, fix) if k in flat else x for k, x in zip(keys, leaves, strict=True)]
     kept, added = tuple(k for k in keys if k in flat), tuple(k for k in keys if k not in flat)
     dropped = tuple(k for k in flat if k not in set(keys))

@@ -123,7 +123,8 @@ class Mechanize:
 
     def parts(self, state: Any) -> list[Part]:
         """Return both, in the order in which they run."""
-        return [Part(None, tx, own) for tx, own in zip((self.base, self.tuner), self.states(state), strict=True)]
+        states = (None, None) if state is None else self.states(state)
+        return [Part(None, tx, own) for tx, own in zip((self.base, self.tuner), states, strict=True)]
 
     def renamed(self, name: str) -> "Mechanize":
         """Return the same body under another name."""

@@ -149,7 +149,7 @@ class Sam:
 
     def parts(self, state: Any) -> list[Part]:
         """Return the optimizer and the adversary."""
-        optimizer, adversary, _ = self.states(state)
+        optimizer, adversary, _ = (None,) * 3 if state is None else self.states(state)
         adversary = None if self.opaque and self.reset_state else adversary
         return [Part("optimizer", self.optimizer, optimizer), Part("adv_optimizer", self.adversary, adversary)]
 

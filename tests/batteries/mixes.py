@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import gradtx
+from gradtx._core.arrays.numerics import accumulator
 from tests.registry import Row
 from tests.registry.base import LEAVES, SHAPES
 
@@ -38,10 +39,11 @@ GRADS = np.array(
 
 def mixes_of(row: Row, *, exhaustive: bool) -> tuple[str, ...]:
     """Return the mixes that a run tests a row in."""
+    taken = row.params or tuple(DTYPES)
     if exhaustive:
-        return tuple(MIXES)
+        return tuple(mix for mix in MIXES if mix.split("_")[1] in taken)
     orders = list(itertools.permutations(DTYPES))
-    order = orders[zlib.crc32(row.name.encode()) % len(orders)]
+    order = [p if p in taken else taken[0] for p in orders[zlib.crc32(row.name.encode()) % len(orders)]]
     return tuple(dict.fromkeys([*(f"{g}_{p}" for g, p in zip(DTYPES, order, strict=True)), PRECISE]))
 
 
@@ -132,7 +134,8 @@ def is_half(dtype: Any) -> bool:
 def update_dtype(row: Row, g: Any, p: Any) -> np.dtype:
     """Return the dtype in which a row's update leaves: the wider of gradient and parameter, as in optax."""
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.dtype(g if row.keeps_dtype else jnp.promote_types(g, p))
+        wider = jnp.dtype(g if row.keeps_dtype else jnp.promote_types(g, p))
+    return accumulator(wider) if row.stores else wider
 
 
 def rounding(dtype: Any) -> float:

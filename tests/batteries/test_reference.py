@@ -17,6 +17,7 @@ import optax.contrib
 import pytest
 
 import gradtx
+from tests.batteries.mixes import DTYPES
 from tests.registry import CASES, ROWS, Row
 from tests.registry.base import ELEMENTS, LEAVES
 from tests.registry.numbers import Tree
@@ -108,8 +109,15 @@ def named(rows: list[Row]) -> Any:
     return pytest.mark.parametrize("row", rows, ids=lambda row: row.name)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@named(ROWS)
+def takes(row: Row, dtype: str) -> bool:
+    """Return True if a row takes parameters of a dtype."""
+    return not row.params or np.dtype(dtype) in [jnp.dtype(DTYPES[name]) for name in row.params]
+
+
+@pytest.mark.parametrize(
+    ("row", "dtype"),
+    [pytest.param(row, dtype, id=f"{row.name}-{dtype}") for row in ROWS for dtype in TOLERANCE if takes(row, dtype)],
+)
 def test_row(row: Row, dtype: str, exhaustive: bool) -> None:
     """In float64 on leaves of every shape; in other dtypes on one and for few steps, unless the run is exhaustive."""
     precise = dtype == "float64"

@@ -67,6 +67,9 @@ class Row:
         fused: why a watched step may round otherwise under jit, by one unit in the last place; empty where it does not.
         position: whether the update is the way to a position that is computed afresh, so that it rounds by the size of
             the parameters and not by its own.
+        params: the dtypes of parameters that it takes, as `tests.batteries.mixes` calls them; empty for all.
+        stores: whether it decides what a half-precision parameter becomes: its update then leaves in float32, and is
+            not that of wider parameters rounded.
         keeps_dtype: whether the update has the gradient's own dtype, because nothing is computed, or by a user alone.
         zero: whether every update is 0.
         unread: slots that an update replaces without reading them, by name: a donated one is not used up.
@@ -99,6 +102,8 @@ class Row:
     random: bool = False
     fused: str = ""
     position: bool = False
+    params: tuple[str, ...] = ()
+    stores: bool = False
     keeps_dtype: bool = False
     zero: bool = False
     unread: tuple[str, ...] = ()

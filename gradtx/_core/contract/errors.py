@@ -4,7 +4,7 @@ Paths are looked up only here, when an error is certain, so a correct program ne
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -20,16 +20,25 @@ class LeafError(ValueError):
     Attributes:
         index: the place of the leaf among those that were looked at.
         rest: what was got, what was expected and how to fix it.
+        kind: the error that it becomes once its path is known.
     """
+
+    kind: ClassVar[type[Exception]] = ValueError
 
     def __init__(self, index: int, got: str, expected: str, fix: str) -> None:
         """Hold the parts of the message."""
         self.index, self.rest = index, (got, expected, fix)
         super().__init__(message("a transform", f"leaf {index}", got, expected, fix))
 
-    def at(self, transform: str, path: str) -> ValueError:
+    def at(self, transform: str, path: str) -> Exception:
         """Return the error with the transform's name and the leaf's path."""
-        return ValueError(message(transform, path, *self.rest))
+        return self.kind(message(transform, path, *self.rest))
+
+
+class LeafTypeError(LeafError):
+    """A leaf of a kind that is not taken, such as one of another dtype; with its path it becomes a TypeError."""
+
+    kind = TypeError
 
 
 def message(transform: str, where: str, got: str, expected: str, fix: str) -> str:

@@ -4,13 +4,15 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gradtx._core.arrays.codes import decoded
 from gradtx._core.contract.errors import message
 
 
 class LeafState(NamedTuple):
     """State of a transform that was lifted from a rule.
 
-    A slot or a scalar of the memory is readable as an attribute too: `state.nu` is `state.slots["nu"]`.
+    A slot or a scalar of the memory is readable as an attribute too: `state.nu` is `state.slots["nu"]`, as arrays where
+    it is kept in few bits.
 
     Attributes:
         count: updates made, int32 scalar; stays at the largest int32.
@@ -28,6 +30,6 @@ class LeafState(NamedTuple):
         """Return the slot, or the scalar of the memory, of this name."""
         for held in (self.slots, self.memory):
             if isinstance(held, dict) and name in held:
-                return held[name]
+                return decoded(held[name])
         got, expected = f"has no field or slot {name!r}", f"one of the slots {sorted(self.slots)}"
         raise AttributeError(message("LeafState", "state", got, expected, "read a slot that the method keeps"))

@@ -55,7 +55,8 @@ class Body(Protocol):
     Attributes:
         name: name in errors.
         role: what it does to an update: "direction", "scale" (it has a sigma), "rate", "limit", "decay", "identity",
-            "measure" (it looks on), "container" (it holds other transforms), or "" where that is not known.
+            "rounding" (it decides how the parameter is rounded), "measure" (it looks on), "container" (it holds other
+            transforms), or "" where that is not known.
     """
 
     name: str

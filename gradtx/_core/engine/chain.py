@@ -95,16 +95,18 @@ class Chain:
     @cached_property
     def links(self) -> list[optax.GradientTransformation]:
         """The transforms in order, those of chains within this one among them."""
-        return [link for _, tx in self.members for link in (tx.body.links if is_chain(tx) else [tx])]
+        members = [opened(tx) for _, tx in self.members]
+        return [link for tx in members for link in (tx.body.links if is_chain(tx) else [tx])]
 
     def unpacked(self, state: Any) -> list[Any]:
         """Return the states of the links."""
-        states = zip(self.members, self.states(state), strict=True)
-        return [link for (_, tx), own in states for link in (tx.body.unpacked(own) if is_chain(tx) else [own])]
+        states = zip([opened(tx) for _, tx in self.members], self.states(state), strict=True)
+        return [link for tx, own in states for link in (tx.body.unpacked(own) if is_chain(tx) else [own])]
 
     def packed(self, states: Iterator[Any]) -> Any:
         """Return the state made of those of the links."""
-        return self.pack([tx.body.packed(states) if is_chain(tx) else next(states) for _, tx in self.members])
+        members = [opened(tx) for _, tx in self.members]
+        return self.pack([tx.body.packed(states) if is_chain(tx) else next(states) for tx in members])
 
     @cached_property
     def runs(self) -> list[tuple[Any, list[int]]]:
@@ -181,6 +183,13 @@ def is_chain(tx: Any) -> bool:
     return isinstance(getattr(tx, "body", None), Chain)
 
 
+def opened(tx: Any) -> Any:
+    """Return the transform inside wrappers that have its state and its update, and so hide nothing from a chain."""
+    while getattr(getattr(tx, "body", None), "only_starts", False):
+        tx = tx.body.inner
+    return tx
+
+
 def own(tx: Any) -> Any:
     """Return a transform of gradtx's also where only its two functions are left, as in a pair that was rebuilt."""
     body = None if isinstance(tx, Transform) else body_of(tx.init, tx.update)
@@ -194,6 +203,16 @@ def check_member(name: str, position: str, tx: Any) -> None:
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
         made = "call it first" if callable(tx) else "give a gradtx or optax transform"
         raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
+
+
+def check_order(name: str, members: tuple[tuple[str | None, Any], ...]) -> None:
+    """Raise ValueError if something follows a rule that decides what the parameter becomes."""
+    links = Chain(name, members).links
+    for i, tx in enumerate(links):
+        after = next((x for x in links[i + 1 :] if getattr(x, "role", "") not in ("identity", "measure")), None)
+        if after is not None and isinstance(getattr(tx, "body", None), Leafwise) and tx.body.rule.stores:
+            got, fix = f"stands before {shown(after)}", "move it to the end"
+            raise ValueError(message(name, shown(tx), got, "the last place of the chain", fix))
 
 
 def chain(*transforms: optax.GradientTransformation) -> Transform:
@@ -217,6 +236,7 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
     for i, tx in enumerate(transforms):
         check_member("chain", f"argument {i}", tx)
     members = tuple((None, own(tx)) for tx in transforms)
+    check_order("chain", members)
     text = f"chain({', '.join(shown(tx) for _, tx in members)})"
     return Transform.of(Chain("chain", members), Info({}, text))
 
@@ -250,5 +270,6 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
     if twice is not None:
         raise ValueError(message("named_chain", f"label {twice!r}", "stands twice", "distinct labels", "rename one"))
     members = tuple((label, own(tx)) for label, tx in transforms)
+    check_order("named_chain", members)
     text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in members)})"
     return Transform.of(Chain("named_chain", members), Info({}, text))

@@ -13,7 +13,7 @@ from gradtx._core.arrays.norm import AxisName, check_axes, split_over, square, s
 from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable
 from gradtx._core.contract.errors import LeafError, paths
-from gradtx._core.engine.chain import is_chain
+from gradtx._core.engine.chain import is_chain, opened
 from gradtx._core.engine.lift import Leafwise
 
 LARGEST = 1e9  # a hyperparameter beyond it may take an update of finite numbers out of float32's range
@@ -86,6 +86,7 @@ def found_bad(tree: Any, axis_name: AxisName) -> tuple[jax.Array, jax.Array]:
 
 def links_of(tx: Any, state: Any = None) -> list[tuple[Any, Any]]:
     """Return (body, state) of each transform of a chain, or of a transform; the body of one of optax's is None."""
+    tx = opened(tx)
     links = tx.body.links if is_chain(tx) else [tx]
     states = [None] * len(links) if state is None else tx.body.unpacked(state) if is_chain(tx) else [state]
     pairs = zip(links, states, strict=True)

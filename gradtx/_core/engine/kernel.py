@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.codes import is_coded
 from gradtx._core.arrays.numerics import real, wider
 from gradtx._core.arrays.tree import shapes_of
 from gradtx._core.arrays.turns import in_turn, next_turn, no_turns, shares_loops
@@ -63,18 +64,19 @@ def apply(rule: Rule, g: jax.Array, slots: Slots, p: jax.Array | None, k: Any, l
     for x in jax.tree.leaves((dict(slots), p)):
         dtype = wider(dtype, x.dtype) if is_inexact(x) else dtype
 
-    def cast(x: jax.Array) -> jax.Array:
+    def cast(given: Any) -> jax.Array:
+        x: jax.Array = given.decoded() if is_coded(given) else given
         if not is_inexact(x):
             return x
         return lax.convert_element_type(x, dtype if jnp.iscomplexobj(x) else real(dtype))
 
-    wide, own = jax.tree.map(cast, dict(slots)), thaw(k, real(dtype))
+    wide, own = jax.tree.map(cast, dict(slots), is_leaf=is_coded), thaw(k, real(dtype))
     if rule.layout is not None:
         own.layout = layout
     # under strict promotion a real scalar of the step times a complex array would be refused
     mixed = jax.numpy_dtype_promotion("standard") if jnp.issubdtype(dtype, jnp.complexfloating) else nullcontext()
     with mixed:
-        value, new = rule.update(cast(g), wide, None if p is None else cast(p), own)
+        value, new = rule.update(cast(g), wide, p if p is None or rule.stores else cast(p), own)
     return value, stored(rule, slots, new)
 
 
@@ -93,15 +95,20 @@ def stored(rule: Rule, old: Slots, new: Slots) -> Slots:
         if shapes_of(new[key]) != shapes_of(slot):
             got = f"returned shape {shapes_of(new[key])}"
             raise ValueError(message(rule.name, f"slot {key!r}", got, f"{shapes_of(slot)} as init", "keep its shape"))
-        for x, kept in zip(jax.tree.leaves(new[key]), jax.tree.leaves(slot), strict=True):
-            if is_inexact(x) != is_inexact(kept):
+        for x, kept in zip(jax.tree.leaves(new[key]), jax.tree.leaves(slot, is_leaf=is_coded), strict=True):
+            if not is_coded(kept) and is_inexact(x) != is_inexact(kept):
                 got, fix = f"returned {x.dtype}", "round and cast it in the rule"
                 raise TypeError(message(rule.name, f"slot {key!r}", got, f"{kept.dtype} as init made it", fix))
-    return {key: jax.tree.map(as_stored, new[key], slot) for key, slot in old.items()}
+    return {
+        key: jax.tree.map(lambda kept, x: as_stored(x, kept), slot, new[key], is_leaf=is_coded)
+        for key, slot in old.items()
+    }
 
 
-def as_stored(x: jax.Array, slot: jax.Array) -> jax.Array:
-    """Return an array in the dtype of a slot."""
+def as_stored(x: jax.Array, slot: Any) -> Any:
+    """Return an array in the dtype of a slot, or in its code."""
+    if is_coded(slot):
+        return slot.encoded(x)
     return lax.convert_element_type(x, slot.dtype)
 
 

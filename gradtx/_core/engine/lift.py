@@ -24,6 +24,7 @@ from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.clock import start_of
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.segment import Segment
+from gradtx._core.engine.storage import in_code
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,11 +79,18 @@ class Leafwise:
         for i, p in enumerate(arrays):
             if p is not None:
                 self.check_leaf("params", params, i, p, layouts[i])
-        slots = [None if p is None else self.rule.start(p, own) for p, own in zip(arrays, layouts, strict=True)]
+        slots = [self.start(params, i, p, own) for i, (p, own) in enumerate(zip(arrays, layouts, strict=True))]
         trees = {key: treedef.unflatten([s and s[key] for s in slots]) for key in self.rule.slots}
         event = None if self.rule.event is None else jnp.full((), -1, jnp.int32)
         memory = {key: start_of(value) for key, value in self.rule.memory.items()}
         return LeafState(jnp.zeros((), jnp.int32), trees, event, memory)
+
+    def start(self, params: Any, index: int, p: Any, layout: Any) -> Any:
+        """Return the slots of a leaf of the params, None where it has none."""
+        try:
+            return None if p is None else in_code(self.rule, p, self.rule.start(p, layout))
+        except LeafError as error:
+            raise error.at(self.name, paths("params", params)[index]) from None
 
     def flags(self, tree: Any, root: str) -> tuple[tuple[str, tuple[bool, ...]], ...]:
         """Return what the masks of the rule's `where` say at each leaf, by name."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gradtx._core.arrays.codes import decoded, encoded
 from gradtx._core.contract.errors import message
 
 MOST_LISTED = 8  # paths in an error
@@ -32,13 +33,14 @@ def tree_get_all_with_path(tree: Any, key: Any, filtering: Filter | None = None)
 
     Args:
         tree: the state, gradtx's or optax's, or any other tree.
-        key: the name of a slot or of any key of a dict, of a field of a named tuple, or of a kind of named tuple.
+        key: the name of a slot or of any key of a dict, of a field of a named tuple, or of a kind of named tuple. A
+            slot that is kept in few bits comes as the arrays it stands for.
         filtering: `(path, value) -> bool`, True for the values that are wanted; None for all.
 
     Returns:
         A list of (path, value); a key of a path that is a field is an `optax.tree_utils.NamedTupleKey`.
     """
-    return list(optax.tree_utils.tree_get_all_with_path(tree, key, filtering))
+    return [(path, decoded(x)) for path, x in optax.tree_utils.tree_get_all_with_path(tree, key, filtering)]
 
 
 def tree_get(tree: Any, key: Any, default: Any | None = None, filtering: Filter | None = None) -> Any:
@@ -111,7 +113,7 @@ def replaced(node: Any, path: Path, values: Mapping[str, Any], filtering: Filter
             name = getattr(key[0], "key", None)
         where = (*path, *key)
         new = name is not None and wanted(name, where, child)
-        children.append(values[str(name)] if new else replaced(child, where, values, filtering))
+        children.append(encoded(values[str(name)], child) if new else replaced(child, where, values, filtering))
     return treedef.unflatten(children)
 
 

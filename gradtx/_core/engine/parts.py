@@ -9,7 +9,8 @@ import optax
 from gradtx._core.contract.transform import Part, Transform, View, body_of
 
 EMPTY = types.CellType()  # a cell that holds nothing yet has no contents to look at
-LEAVE_THE_RATE = ("direction", "scale", "decay", "identity")  # on some leaves alone they leave eta one number for all
+# on some leaves alone they leave eta one number for all
+LEAVE_THE_RATE = ("direction", "scale", "decay", "identity", "rounding")
 MOST_NESTED = 8  # functions within functions that are looked into
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gradtx._core.arrays.codes import Coded, is_coded
 from gradtx._core.arrays.tree import align, flatten, shape_of
 from gradtx._core.contract.errors import describe, message, structure
 
@@ -91,13 +92,17 @@ def tree_map_params(
     def other(x: Any) -> Any:
         return x if transform_non_params is None else jax.tree.map(transform_non_params, x)
 
+    def g(x: Any, *others: Any) -> Any:
+        # of what is kept in few bits, the codes are the array and the scales are not
+        return Coded(x.kind, f(x.code, *others), other(x.scale)) if is_coded(x) else f(x, *others)
+
     def one(x: Any) -> Any:
         if like is None:
-            return mapped_as_held(f, x, rest, is_leaf)
+            return mapped_as_held(g, x, rest, is_leaf)
         leaves, form = flatten_held(like)
         beside = [align(NAME, "params", like, form, f"rest[{i}]", tree) for i, tree in enumerate(rest)]
         found = zip(leaves, form.flatten_up_to(x), *beside, strict=True)
-        return form.unflatten([f(x, *r) if is_array_of(x, p) else other(x) for p, x, *r in found])
+        return form.unflatten([g(x, *r) if is_array_of(x, p) else other(x) for p, x, *r in found])
 
     return treedef.unflatten(
         [one(x) if isinstance(s, Placeholder) else other(x) for s, x in zip(skeleton, held, strict=True)]
@@ -153,7 +158,7 @@ def mapped_as_held(f: Callable[..., Any], held: Any, rest: tuple[Any, ...], is_l
     Raises:
         ValueError: a tree of `rest` is not like the params.
     """
-    leaves, form = taken_apart(held, lambda x: is_left_out(x) or bool(is_leaf and is_leaf(x)))
+    leaves, form = taken_apart(held, lambda x: is_left_out(x) or is_coded(x) or bool(is_leaf and is_leaf(x)))
     beside = [align(NAME, "state", held, form, f"rest[{i}]", tree) for i, tree in enumerate(rest)]
     out = []
     for x, *others in zip(leaves, *beside, strict=True):
@@ -164,6 +169,7 @@ def mapped_as_held(f: Callable[..., Any], held: Any, rest: tuple[Any, ...], is_l
 
 def params_of(init: Callable[[Any], Any], state: Any, trees: list[Any]) -> Any:
     """Return the shapes of the params that a state was made for, None where it does not tell them."""
+    trees = [jax.tree.map(as_array, tree, is_leaf=is_coded) for tree in trees]
     shaped = [tree for tree in trees if all(map(is_array, jax.tree.leaves(tree)))]
     # flags, such as those of `zero_nans`, are kept for parameters that are floats
     floats = [jax.tree.map(as_float, tree) for tree in shaped]
@@ -206,6 +212,11 @@ def tried(trees: list[Any]) -> Iterator[Any]:
 def wider(x: Any, y: Any) -> Any:
     """Return the larger of two arrays, one that is left out being the smallest."""
     return x if is_left_out(y) or (not is_left_out(x) and x.size >= y.size) else y
+
+
+def as_array(x: Any) -> Any:
+    """Return the shape of the array that is kept in few bits, anything else as it is."""
+    return jax.ShapeDtypeStruct(x.shape, jnp.float32) if is_coded(x) else x
 
 
 def as_float(x: Any) -> Any:

@@ -93,6 +93,10 @@ class Rule:
         where: masks by name, as `leafwise` takes them; `k.name` is a bool inside `update`, that of the leaf.
         looks: whether `whole_tree` reads leaves; one that does not, for its memory's sake alone, may follow other rules
             in one kernel.
+        stores: whether `update` decides what the parameter becomes once it is rounded: p then comes in the dtype it is
+            stored in, and the update leaves in the accumulator's, float32 or wider, so that the sum lands on what was
+            decided. Such a rule stands last in a chain.
+        needs_leaf: whether `update` reads `k.leaf`, the place of the leaf in the tree, a scalar of uint32.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
     """
@@ -118,6 +122,8 @@ class Rule:
     together: Callable[[list[jax.Array], list[Any], SimpleNamespace], list[jax.Array]] | None = None
     where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     looks: bool = True
+    stores: bool = False
+    needs_leaf: bool = False
     role: str = ""
     made_of: tuple["Rule", ...] = ()
 

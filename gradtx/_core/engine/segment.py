@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 from jax import lax
 
+from gradtx._core.arrays.numerics import accumulator
 from gradtx._core.arrays.tree import (
     align,
     check_like,
@@ -123,12 +124,18 @@ class Segment:
         out, new_slots = list(leaves), [{key: list(xs) for key, xs in member.items()} for member in slots]
         places, order = self.places(leaves, None), {i: n for n, i in enumerate(self.places(leaves, masks[0]))}
         final = [dtypes[i] if dtypes else promoted(leaves[i], p_leaves[i]) for i in places]
+        if self.members[-1].rule.stores:  # the update leads to a parameter that is decided: it is not rounded again
+            decided = set(self.places(leaves, masks[-1]))
+            final = [accumulator(d) if i in decided else d for i, d in zip(places, final, strict=True)]
         for stage in stages:
             turn = first_turn()
             for i, dtype in zip(places, final, strict=True):
                 own = [of_leaf(ks[0], order[i]) if i in order else {}, *ks[1:]]  # none is read where the mask says no
                 arguments = (i, out[i], slots, new_slots, p_leaves[i], own, masks, flags, layouts, dtype)
-                out[i], turn = stage.on_leaf(*arguments, turn)
+                try:
+                    out[i], turn = stage.on_leaf(*arguments, turn)
+                except LeafError as error:
+                    raise error.at(name, paths("params", grads)[i]) from None
             stage.join(out, layouts[stage.stop - 1], ks[stage.stop - 1], self.places(leaves, masks[stage.stop - 1]))
         if not stages[-1].is_last:
             for i, dtype in zip(places, final, strict=True):

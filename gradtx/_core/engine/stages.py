@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jax
+import numpy as np
 
 from gradtx._core.arrays.numerics import accumulator, scalar_dtype
 from gradtx._core.arrays.turns import takes_turns
@@ -23,6 +24,7 @@ class Stage:
         joins: whether the stage before and this one join the leaves.
         needs_params: whether one of its rules reads the parameters.
         waits: whether one of its rules may write an array as large as the leaf; see `turns.py`.
+        needs_leaf: for each of its rules, whether it asks for the place of the leaf.
         kernel: runs them on one leaf.
         together: `(values, layouts, k) -> values` of its last rule, None where the leaves stay apart.
     """
@@ -33,6 +35,7 @@ class Stage:
     joins: tuple[bool, bool]
     needs_params: bool
     waits: bool
+    needs_leaf: tuple[bool, ...]
     kernel: Callable[..., Any]
     together: Callable[..., list[jax.Array]] | None
 
@@ -60,7 +63,10 @@ class Stage:
         here = tuple(tuple((key, bools[i]) for key, bools in member) for member in self.own(flags))
         plan = Static(Plan(active, here, dtype if self.is_last else accumulator(dtype), known, self.joins))
         old = [{key: xs[i] for key, xs in member.items()} for member in self.own(slots)]
-        used = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
+        used: list[Any] = [k if on else None for k, on in zip(self.own(ks), active, strict=True)]
+        for member, needs_leaf in enumerate(self.needs_leaf):
+            if needs_leaf and active[member]:  # an argument and no constant: leaves of one shape share a trace
+                used[member] = {**used[member], "leaf": np.uint32(i)}
         own_turn = turn if self.waits and takes_turns(g) else None
         p = p if self.needs_params or own_turn is not None else None
         value, new, next_turn = self.kernel(g, old, p, used, plan, own_turn)
@@ -124,5 +130,6 @@ def stages_of(rules: Sequence[Rule]) -> list[Stage]:
         kernel, together, reads = make_kernel(own), values_together(own[-1]), any(rule.needs_params for rule in own)
         waits = any(rule.writes or rule.reads_old or not rule.elementwise for rule in own)
         is_last, joins = stop == len(rules) and together is None, (start > 0, together is not None)
-        found.append(Stage(start, stop, is_last, joins, reads, waits, kernel, together))
+        leaf = tuple(rule.needs_leaf for rule in own)
+        found.append(Stage(start, stop, is_last, joins, reads, waits, leaf, kernel, together))
     return found

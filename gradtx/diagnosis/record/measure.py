@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.codes import decoded
 from gradtx.diagnosis.record import axes, sample
 from gradtx.diagnosis.record.arithmetic import FAR, cosine, hypotenuse, inner, root, root_of_product, unit
 from gradtx.diagnosis.record.chain import clip_bound, learning_rate, rate_range
@@ -116,7 +117,7 @@ def rates(step: Step, eta: jax.Array, bound: jax.Array | None, clip: jax.Array) 
     def taken(x: jax.Array) -> jax.Array:
         return sample.take(x, step.meta.total, axes.parts(axes.split_over(x, step.names))) if jnp.ndim(x) else x
 
-    drawn = jax.tree.map(taken, (step.inner, step.grads, step.params))
+    drawn = jax.tree.map(taken, (decoded(step.inner), step.grads, step.params))
     rate = effective_rate(step.tx, *drawn, clip=None if bound is None else clip, like=step.grads)
     if rate is None:
         return [eta] * 3
