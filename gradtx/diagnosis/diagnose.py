@@ -9,6 +9,7 @@ import numpy as np
 from gradtx._core.contract.errors import describe, message
 from gradtx.diagnosis.judge.ended import blew_up
 from gradtx.diagnosis.judge.finding import Finding, percent, progress_line, slope_lines, text
+from gradtx.diagnosis.judge.logs.rules import judge_log
 from gradtx.diagnosis.judge.sharpen import sharpen
 from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.probing.probed import Probe
@@ -100,6 +101,8 @@ def check_arguments(probe: Any, full_batch: Any, loss_floor: Any) -> None:
 def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> Report:
     """Return the report on a run."""
     f = features(run, full_batch)
+    if run.meta is None:
+        return report(judge_log(run), f, run, probe)
     ended = blew_up(f, run.bad_step, dict(run.bad))
     if ended is not None:
         return report([ended], f, run, probe)
@@ -128,8 +131,11 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
         evidence=first.evidence,
         action=first.action,
         doubt=first.doubt,
+        confidence=first.confidence,
         also=also,
-        ruled_out={} if run.steps < FEWEST else {k: why for k, why in reasons(f, run).items() if k not in fired},
+        ruled_out={}
+        if run.steps < FEWEST or run.meta is None
+        else {k: why for k, why in reasons(f, run).items() if k not in fired},
         missing=missing(f, run),
         features=f,
         run=run,
@@ -158,8 +164,10 @@ def missing(f: Features, run: Evidence) -> tuple[str, ...]:
     """Return what the record lacks and what cannot be said because of it."""
     if run.meta is None:
         return (
-            "a log holds no two gradients together: no rho, cosines, straightness or eta/sigma, so a bounce, a crawl, "
-            "a minimum, a saddle and a noise floor look alike; train under gradtx.watch to tell them apart",
+            "a log holds no two gradients together: whether they flip, how straight the steps go and how long each "
+            "parameter's step is are not known (in JAX, gradtx.watch records them)",
+            *("a gradient norm: log |g| before it is clipped",) * ("grad_norm" not in run.log),
+            *("the learning rate: log it to tell a schedule that ended",) * ("learning_rate" not in run.log),
         )
     lines = []
     if not run.history["losses"].any():

@@ -423,8 +423,9 @@ def test_what_stays_not_finite_ends_a_log(column):
     columns = {"loss": np.array(LOSS), "grad_norm": np.array(NORM)}
     columns[column][[10, *range(40, N)]] = np.inf
     run = from_columns(columns)
-    assert run.bad_step == 40
+    assert run.bad_step == (40 if column == "loss" else -1)
     assert judge(run).verdict == "non_finite"
+    assert "step 40" in judge(run).headline
 
 
 REFUSED = {

@@ -22,6 +22,7 @@ class Finding:
         evidence: lines of number, formula and meaning.
         action: what to do, with a number in it.
         doubt: which other cause would look the same, and the test that distinguishes them; empty if there is none.
+        confidence: of a verdict on a log: high, medium or low; empty where every step was measured.
     """
 
     verdict: str
@@ -29,6 +30,7 @@ class Finding:
     evidence: tuple[str, ...]
     action: str
     doubt: str = ""
+    confidence: str = ""
 
 
 def text(x: float) -> str:

@@ -53,6 +53,7 @@ class Evidence:
         skipped: skipped steps that were seen: their gradient was not finite, their update was.
         first_skipped, last_skipped: the first and the last of them, -1 if none.
         skipped_bad: name to its non-finite gradient entries at the first of them.
+        log: the columns of a log, whole; empty for a record.
     """
 
     steps: int
@@ -73,6 +74,7 @@ class Evidence:
     first_skipped: int = -1
     last_skipped: int = -1
     skipped_bad: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    log: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
 
 def find(state: Any, caller: str = "diagnose") -> Record:

@@ -17,14 +17,15 @@ def from_columns(columns: dict[str, Array], floor: float = 0.0, notes: tuple[str
     """
     loss = columns["loss"].copy()
     g = columns.get("grad_norm", np.full(len(loss), np.nan)).copy()
-    bad = ended(loss) | ended(g)
+    bad = ended(loss)
     n = int(np.argmax(bad)) if bad.any() else len(loss)
-    skipped = (np.isinf(loss) | np.isinf(g))[:n]
+    skipped = (np.isinf(loss) | (np.isinf(g) & ~ended(g)))[:n]
     for cells in (loss, g):
         cells[:n][np.isinf(cells[:n])] = math.nan
     counted = np.arange(len(loss), dtype=float)
     own = columns.get("step", counted)
     at = own if np.isfinite(own).all() and np.all(np.diff(own) > 0) else counted
+    whole = {**columns, "step": at}
     if "step" in columns and at is not own:
         notes = (*notes, "the steps do not rise from row to row: rows are counted instead")
     bad_step = int(at[n]) if bad.any() else -1
@@ -60,6 +61,7 @@ def from_columns(columns: dict[str, Array], floor: float = 0.0, notes: tuple[str
         meta=None,
         floor=floor,
         notes=notes,
+        log=whole,
     )
 
 

@@ -74,8 +74,8 @@ def read_log(log: Any, *, loss: str | None = None, step: str | None = None, run:
     Examples:
         >>> import gradtx
         >>> log = gradtx.read_log([{"step": i, "train/loss": 2.0, "lr": 0.0} for i in range(50)])
-        >>> list(log.columns)
-        ['loss', 'learning_rate', 'step']
+        >>> gradtx.diagnose(log).verdict
+        'not_moving'
     """
     path, form, table = table_from(log)
     run = None if run is None else str(run)

@@ -25,7 +25,7 @@ class Cut(NamedTuple):
         notes: what was found.
     """
 
-    rows: Array
+    rows: Any
     counted: bool
     notes: tuple[str, ...]
 

@@ -18,7 +18,8 @@ class Report:
 
     Attributes:
         verdict: one of healthy, oscillating, crawling, converged_minimum, saddle_plateau, noise_floor, diverging,
-            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, undecided.
+            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, undecided; of a
+            log also not_moving, collapsed, chance_level, loss_spikes, plateau.
         headline: what that means, in one sentence.
         evidence: lines of number, formula and meaning, to check by hand.
         action: what to do, with a number in it.
@@ -29,6 +30,7 @@ class Report:
         features: every number that the rules use.
         run: the recorded run.
         probe: the result of `probe` that was used, or None.
+        confidence: of a verdict on a log: high, medium or low; empty where every step was measured.
     """
 
     verdict: str
@@ -42,6 +44,7 @@ class Report:
     features: Features
     run: Evidence
     probe: Any = None
+    confidence: str = ""
 
     def __repr__(self) -> str:
         """Return one line for the interpreter; the whole report is what `print` shows."""
@@ -70,6 +73,8 @@ class Report:
         lines += [f"ACTION  {self.action}"]
         if self.doubt:
             lines += [f"DOUBT   {self.doubt}"]
+        if self.confidence:
+            lines += [f"CONFIDENCE  {self.confidence}"]
         if self.also:
             lines += ["ALSO FIRED"] + [f"  {x.verdict}: {x.headline}" for x in self.also]
         if self.ruled_out:
@@ -128,6 +133,7 @@ class Report:
             "evidence": list(self.evidence),
             "action": self.action,
             "doubt": self.doubt,
+            "confidence": self.confidence or None,
             "also": [{"verdict": x.verdict, "headline": x.headline, "evidence": list(x.evidence)} for x in self.also],
             "ruled_out": dict(self.ruled_out),
             "missing": list(self.missing),

@@ -1,5 +1,6 @@
 """TensorBoard's event files, read by TensorBoard itself: the extra `tensorboard`."""
 
+import importlib
 from typing import Any
 
 from gradtx.diagnosis.read.formats.table import Format, Source, Table
@@ -18,8 +19,8 @@ def read(source: Source) -> Table:
         ValueError: there is no scalar in them.
     """
     try:
-        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-        from tensorboard.util.tensor_util import make_ndarray
+        loader = importlib.import_module("tensorboard.backend.event_processing.event_file_loader")
+        number_of = importlib.import_module("tensorboard.util.tensor_util").make_ndarray
     except ImportError as error:
         raise ImportError(
             f'read_log: {source.name} needs TensorBoard, expected the extra; pip install "gradtx[tensorboard]"'
@@ -28,7 +29,7 @@ def read(source: Source) -> Table:
     last: dict[int, dict[str, Any]] = {}  # the row of each step that is being filled
     for file, part in source.files:
         last.clear()
-        for event in EventFileLoader(str(file)).Load():
+        for event in loader.EventFileLoader(str(file)).Load():
             for value in event.summary.value:
                 if value.tensor.dtype not in (1, 2, 19) or value.tensor.tensor_shape.dim:
                     continue  # neither half, float nor double, or not a scalar
@@ -37,7 +38,7 @@ def read(source: Source) -> Table:
                 if row is None or name in row:
                     row = last[event.step] = {"step": event.step}
                     rows.append(row)
-                row[name] = float(make_ndarray(value.tensor))
+                row[name] = float(number_of(value.tensor))
     if not rows:
         raise ValueError(f"read_log: {source.name} holds no scalar, expected one named loss; log it with add_scalar")
     names = dict.fromkeys(name for row in rows for name in row)

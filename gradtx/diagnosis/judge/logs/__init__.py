@@ -1,0 +1,1 @@
+"""Rules for logs: what may be said from the loss, |g| and the learning rate alone."""

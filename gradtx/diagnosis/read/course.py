@@ -1,0 +1,138 @@
+"""The course of a log: levels, spread and trends of the loss and of |g|, free of the loss's zero and of its scale.
+
+Differences of losses are compared with each other and with the spread of the loss, never with the loss itself: adding a
+constant to it, or multiplying it by a positive number, changes no verdict that rests on these.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from gradtx.diagnosis.read.evidence import Array
+
+MOST_BLOCKS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """A log of n rows that hold a loss.
+
+    Attributes:
+        step: the step of each row.
+        y: the loss of each row.
+        g: |g| of each row; NaN where it is not known, infinite where it is not finite.
+        rate: the learning rate of each row, NaN where it is not known.
+        blocks: median loss of at most 40 equal parts.
+        noise: robust spread of one row about its neighbours.
+        error: spread of a block about the trend of its neighbours.
+        start, end: median loss of the first rows and of the last tenth.
+        least, most: of the blocks and the start.
+        fall: change of the loss over the last half by a straight line through its blocks, negative where it falls.
+        surety: that change over its standard error.
+    """
+
+    step: Array
+    y: Array
+    g: Array
+    rate: Array
+    blocks: Array
+    noise: float
+    error: float
+    start: float
+    end: float
+    least: float
+    most: float
+    fall: float
+    surety: float
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.y)
+
+    @property
+    def is_falling(self) -> bool:
+        """Return True if the loss falls over the last half: surely, and by more than a hundredth of the whole fall."""
+        return self.surety < -3.5 and -self.fall > 0.01 * max(self.start - self.end, 0.0)
+
+    def norm(self, low: float, high: float) -> float:
+        """Return the median |g| between two shares of the run, NaN where it is not known."""
+        return middle(self.g[int(low * self.rows) : max(int(high * self.rows), 1)])
+
+
+def course_of(columns: Any) -> Course | None:
+    """Return the course of the finite losses of a log, None where there is none."""
+    loss = columns["loss"]
+    keep = np.isfinite(loss)
+    if not keep.any():
+        return None
+    blank = np.full(len(loss), np.nan)
+    y, n = loss[keep], int(keep.sum())
+    parts = np.array_split(y, n if n <= MOST_BLOCKS else MOST_BLOCKS)
+    blocks = np.array([np.median(part) for part in parts])
+    late = blocks[len(blocks) // 2 :]
+    fall, surety, rest = trend(late)
+    start, end = float(np.median(y[: max(3, min(16, n // 200))])), float(np.median(y[-max(3, n // 10) :]))
+    return Course(
+        step=columns.get("step", np.arange(len(loss), dtype=float))[keep],
+        y=y,
+        g=columns.get("grad_norm", blank)[keep],
+        rate=columns.get("learning_rate", blank)[keep],
+        blocks=blocks,
+        noise=spread(np.diff(y)) / np.sqrt(2),
+        error=rest,
+        start=start,
+        end=end,
+        least=min(start, float(np.min(blocks))),
+        most=max(start, float(np.max(blocks))),
+        fall=fall,
+        surety=surety,
+    )
+
+
+def trend(x: Array) -> tuple[float, float, float]:
+    """Return the change of a straight line through values, that over its standard error, and the spread about it.
+
+    Without any spread the second is infinite, or 0 where nothing changes.
+    """
+    n = len(x)
+    if n < 3:
+        return 0.0, 0.0, 0.0
+    t = np.arange(n) - (n - 1) / 2
+    slope = float(np.dot(t, x - x.mean()) / np.dot(t, t))
+    rest = x - x.mean() - slope * t
+    size = float(np.sqrt(np.dot(rest, rest) / (n - 2)))
+    error = size / float(np.sqrt(np.dot(t, t)))
+    if error <= 1e-12 * abs(slope):
+        return slope * (n - 1), float(np.sign(slope)) * np.inf if slope else 0.0, size
+    return slope * (n - 1), slope / error, size
+
+
+def spread(x: Array) -> float:
+    """Return a robust standard deviation about the median; where most values are equal, that of all but the largest."""
+    if not len(x):
+        return 0.0
+    away = np.sort(np.abs(x - np.median(x)))
+    usual = away[: max(int(0.95 * len(away)), 1)]
+    return max(1.4826 * float(np.median(away)), 0.5 * float(np.sqrt(np.mean(usual**2))))
+
+
+def running(y: Array, width: int) -> Array:
+    """Return the running median of an odd number of rows."""
+    if len(y) <= width:
+        return np.full(len(y), np.median(y))
+    padded = np.pad(y, width // 2, mode="reflect")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1))
+
+
+def middle(x: Array) -> float:
+    """Return the median of the finite values, NaN if there is none."""
+    x = x[np.isfinite(x)]
+    return float(np.median(x)) if len(x) else float("nan")
+
+
+def runs_of(flags: Any) -> list[tuple[int, int]]:
+    """Return begin and end of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

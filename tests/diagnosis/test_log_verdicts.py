@@ -1,0 +1,174 @@
+"""Verdicts on logs: stuck runs as people post them, healthy ones, and what no constant in the loss may change."""
+
+import json
+import math
+import re
+import time
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies
+
+import gradtx
+
+N = 400
+T = np.arange(N)
+RNG = np.random.default_rng(0)
+E = RNG.standard_normal(N)
+ONES = np.ones(N)
+EXP = np.exp(-T / 60)
+INF = np.where(T < 3, np.inf, 1.0)
+
+
+def join(*parts: tuple[int, Any]) -> np.ndarray:
+    """Return stretches of the given lengths, each a level or an array."""
+    return np.concatenate([np.broadcast_to(np.asarray(level, float), (n,)) for n, level in parts])
+
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    # nothing moves
+    "flat at ln 1000": ("chance_level", {"loss": 6.9077 + 0.003 * E, "grad_norm": 0.1 + 0.01 * np.abs(E)}),
+    "flat at ln 50257": ("chance_level", {"loss": 10.8249 + 0.004 * E}),
+    "down to ln 10 and no further": ("chance_level", {"loss": math.log(10) + 5 * np.exp(-T / 5) + 0.01 * E}),
+    "constant, no gradient": ("vanishing_dead", {"loss": 10.8259 * ONES, "grad_norm": 0 * ONES}),
+    "no gradient since half": ("vanishing_dead", {"loss": 2 + 0.1 * E, "grad_norm": np.where(T < 200, 1.0, 0.0)}),
+    "constant": ("not_moving", {"loss": 0.7 * ONES}),
+    "rate 0": ("not_moving", {"loss": 10.8 + 0.01 * E, "learning_rate": 0 * ONES, "grad_norm": ONES}),
+    "schedule ended": (
+        "not_moving",
+        {"loss": 3 * np.exp(-np.minimum(T, 200) / 80) + 0.02 * E, "learning_rate": np.maximum(1 - T / 200, 0) * 1e-3},
+    ),
+    # higher than it was
+    "jumped and stayed": (
+        "collapsed",
+        {"loss": join((40, np.linspace(2.3, 0.8, 40)), (200, 0.8), (160, 6.2)) + 0.05 * E},
+    ),
+    "jumped from 10": (
+        "collapsed",
+        {"loss": join((100, np.linspace(10, 0.8, 100)), (140, 0.8), (160, 6.2)) + 0.05 * E},
+    ),
+    "no warm-up": (
+        "needs_warmup",
+        {"loss": join((4, [2.3, 2.4, 4.0, 9.0]), (396, 4 + 3 * np.exp(-T[:396] / 20))) + 0.05 * E},
+    ),
+    "rising": ("diverging", {"loss": 2 + T / 100 + 0.1 * E, "grad_norm": 1 + T / 50}),
+    "fell, then rises": ("diverging", {"loss": join((200, 3 * EXP[:200]), (200, T[:200] / 50)) + 0.05 * E}),
+    "nll rising": ("diverging", {"loss": -2 + T / N + 0.05 * E}),
+    "nll to 400": ("diverging", {"loss": -5 + 405 * (T / N) ** 4 + 0.05 * E}),
+    "exponential": ("diverging", {"loss": np.exp(T / 60) * (1 + 0.05 * E)}),
+    "14 rows": ("diverging", {"loss": 70 * 20.0 ** np.arange(14)}),
+    "overflow": ("diverging", {"loss": np.append(2 + np.exp(np.arange(100) / 8), np.inf)}),
+    # not finite
+    "nan without growth": ("non_finite", {"loss": np.append(2 + 0.1 * E[:100], np.inf)}),
+    "nan from the start": ("non_finite", {"loss": np.inf * ONES}),
+    "0.0 after nan": ("non_finite", {"loss": np.where(T < 15, 2 + 0.1 * E, 0.0)}),
+    "0.0 late": ("non_finite", {"loss": np.where(T < 300, 2 * EXP + 0.5 + 0.02 * E, 0.0)}),
+    "norm nan for good": ("non_finite", {"loss": 2 + 0.1 * E, "grad_norm": np.where(T < 240, 1.0, np.inf)}),
+    # stands, but not still
+    "gradient rises": ("oscillating", {"loss": 0.7 + 0.01 * E, "grad_norm": np.exp(T / 100) * (1 + 0.05 * E)}),
+    "in turn": ("oscillating", {"loss": 2.3 + 0.3 * (-1.0) ** T + 0.01 * E}),
+    "spikes": (
+        "loss_spikes",
+        {
+            "loss": 2.8 + 0.05 * E + 4.2 * (T % 90 == 60) + 2 * (T % 90 == 61) + (T % 90 == 62),
+            "grad_norm": 1 + 9.0 * (T % 90 == 60),
+        },
+    ),
+    "single spikes": ("loss_spikes", {"loss": 2.8 + 0.05 * E + 4.2 * (T % 90 == 60)}),
+    "pinn": ("plateau", {"loss": 8.2 + 395 * np.exp(-T / 20) + 0.05 * E}),
+    "flat": ("plateau", {"loss": 1.234 + 0.05 * E, "grad_norm": 1 + 0.1 * E}),
+    "policy loss": ("plateau", {"loss": 0.03 * E}),
+    "flat, |g| gone": ("plateau", {"loss": 0.52 + EXP**3 + 0.001 * E, "grad_norm": 2 * np.exp(-T / 40) + 1e-4}),
+    "one row": ("undecided", {"loss": 2 * ONES[:1]}),
+    "19 rows": ("undecided", {"loss": 2 + 0.1 * E[:19]}),
+    # nothing wrong
+    "falls": ("healthy", {"loss": 3 * np.exp(-T / 150) * (1 + 0.05 * E), "grad_norm": np.exp(-T / 300)}),
+    "power law": ("healthy", {"loss": 2.5 + 8 * (1.0 + T) ** -0.4 + 0.02 * E}),
+    "nll falls": ("healthy", {"loss": -1 - T / N + 0.05 * E}),
+    "around 0, falls": ("healthy", {"loss": 1 - 2 * T / N + 0.05 * E}),
+    "scaler": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.02 * E, "grad_norm": INF}),
+    "falls at the edge": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.1 * (-1.0) ** T}),
+    "falls, with spikes": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.02 * E + 3.0 * (T % 90 == 60)}),
+    "linear decay to 0": (
+        "healthy",
+        {"loss": 3 * np.exp(-T / 150) + 0.02 * E, "learning_rate": 1e-3 * (1 - T / (N - 1))},
+    ),
+}
+
+
+def report(columns: dict[str, Any], **options: Any) -> Any:
+    return gradtx.diagnose(
+        gradtx.read_log({name: np.asarray(x, float).tolist() for name, x in columns.items()}), **options
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_verdicts(name):
+    want, columns = CASES[name]
+    found = report(columns)
+    assert found.verdict == want, str(found)
+    assert found.confidence in ("high", "medium", "low")
+    assert found.confidence == "high" or found.doubt or want in ("undecided", "healthy", "non_finite"), str(found)
+    page = str(found)
+    for word in (r"value=", r"params to update", r"apply_if_finite", r"\beta\b", r"\bnan\b", "unknown"):
+        assert not re.search(word, page), page
+    assert f"CONFIDENCE  {found.confidence}" in page
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+BATCHES = {
+    "squares": lambda rng: rng.standard_normal((1000,)) ** 2,
+    "exponential": lambda rng: rng.exponential(size=1000),
+    "normal": lambda rng: 1 + 0.3 * rng.standard_normal(1000),
+    "negative": lambda rng: -5 + rng.standard_normal(1000),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_noise_at_the_optimum_is_never_called_diverging(name):
+    for seed in range(40):
+        verdict = report({"loss": BATCHES[name](np.random.default_rng(seed))}).verdict
+        assert verdict in ("plateau", "loss_spikes"), (seed, verdict)
+
+
+ABSOLUTE = ("0.0", "ln ")  # cases that rest on the loss's own value: exactly 0.0, and ln k
+SHIFTED = [
+    name for name, (_, columns) in CASES.items() if not any(x in name for x in ABSOLUTE) and "nan from" not in name
+]
+
+
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(strategies.sampled_from(SHIFTED), strategies.floats(-100, 1000), strategies.floats(0.01, 100))
+def test_no_verdict_rests_on_the_losss_zero_or_scale(name, shift, scale):
+    want, columns = CASES[name]
+    moved = columns | {"loss": shift + scale * np.asarray(columns["loss"], float)}
+    found = report(moved)
+    same = {want, *(["chance_level"] if want == "plateau" else [])}  # a plateau may be moved to ln k
+    assert found.verdict in same, str(found)
+
+
+def test_a_long_flat_log_is_judged_in_time():
+    loss = 0.7 + 0.01 * np.random.default_rng(0).standard_normal(300_000)
+    begin = time.process_time()
+    assert report({"loss": loss, "step": np.arange(300_000.0)}).verdict == "plateau"
+    assert time.process_time() - begin < 10
+
+
+def test_a_floor_that_is_reached():
+    columns = {"loss": 2 * np.exp(-T / 20) + 1.5 + 1e-4 * E}
+    assert report(columns).verdict == "plateau"
+    assert report(columns, loss_floor=1.5).verdict == "converged_minimum"
+
+
+def test_where_it_happened_is_said():
+    assert "since step 200" in report(CASES["schedule ended"][1]).headline
+    assert "after step 239" in report(CASES["jumped and stayed"][1]).headline
+    assert "ln 1,000" in report(CASES["flat at ln 1000"][1]).headline
+    assert "at steps 60, 150, 240, 330" in str(report(CASES["spikes"][1]))
+    assert "since step 240" in report(CASES["norm nan for good"][1]).headline
+
+
+def test_spikes_beside_a_fall_are_named():
+    assert [x.verdict for x in report(CASES["falls, with spikes"][1]).also] == ["loss_spikes"]
