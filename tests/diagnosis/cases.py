@@ -1,6 +1,7 @@
 """Hand-made features: for each rule one that fires it, and the one number whose change stops it."""
 
 import dataclasses
+import math
 from typing import Any
 
 from gradtx.diagnosis.read.features import Features
@@ -9,18 +10,32 @@ QUIET = Features(  # no rule fires: whether the steps see one loss is not known,
     steps=1000,
     rows=256,
     loss_first=1.0,
-    loss_middle=0.51,
+    loss_start=1.0,
+    loss_middle=0.501,
     loss_last=0.5,
     loss_least=0.5,
-    progress=0.02,
-    certainty=5.0,
-    recent=0.01,
-    rising=1.0,
+    spread=0.01,
+    quantum=1e-6,
+    gained=0.001,
+    certainty=2.0,
+    share=0.002,
+    pace=0.002,
+    rise=-50.0,
+    rising=0.1,
+    lost_again=0.0,
     peak_early=1.0,
+    burst=0.1,
     peak_late=1.1,
+    spike_share=0.01,
+    jump=0.0,
+    drift=0.0,
+    turns=-0.5,
     g_first=1.0,
     g_last=0.5,
     g_most=1.0,
+    u_first=0.1,
+    u_last=0.05,
+    p_growth=1.0,
     g_growth=-0.1,
     rho=0.5,
     cos1=0.1,
@@ -31,31 +46,56 @@ QUIET = Features(  # no rule fires: whether the steps see one loss is not known,
     error=1.0,
     fall=1e-4,
     decay=0.1,
-    remaining=1e-3,
-    bounce=1e-4,
+    remaining=1.0,
+    reach=0.1,
+    bounce=100.0,
     clipped=0.0,
     clip_median=1.0,
+    held=1.0,
+    aligned=0.9,
     early_steps=1.0,
     scaled=True,
     rate_spread=2.0,
     rate_drop=1.0,
     learning_rate=0.1,
+    lost=0.0,
     grown=1.0,
 )
 
+BOUNCE = {"cos1": -0.99, "cos2": 0.99, "rho": -0.99, "gain": 0.01, "reach": 50.0, "certainty": 10.0}
+AWAY = {"loss_last": 50.0, "rise": 900.0, "lost_again": 1.0, "rising": 30.0, "certainty": -9.0, "gained": -9.0}
+LOG = {"log": True, "scaled": None, "rho": math.nan, "cos1": math.nan, "cos2": math.nan, "straight": math.nan}
+JUMP = {"jump": 80.0, "jumped_at": 500, "lost_again": 0.8, "gained": -0.3, "certainty": -20.0}
+
 FIRES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # verdict: what fires it, what of it then stops it
-    "diverging": ({"loss_last": 50.0, "rising": 3.0, "g_growth": 1.0, "rho": -2.0}, {"loss_last": 1.1}),
+    "zero_loss": ({**LOG, "zeros_since": 40, "loss_last": 0.0, "certainty": 9.0, "share": 1.0}, {"log": False}),
+    "not_moving": ({"rate_zero_since": 200, "u_last": 0.0}, {"rate_zero_since": -1}),
+    "diverging": ({**AWAY, "g_last": 30.0, "g_growth": 1.0, "rho": -2.0}, {"rise": 2.0, "rising": 2.0}),
     "always_clipped": ({"clipped": 1.0, "clip_median": 0.001}, {"clip_median": 0.9}),
-    "needs_warmup": ({"early_steps": 30.0, "peak_early": 20.0}, {"early_steps": 1.0}),
+    "needs_warmup": ({"early_steps": 30.0, "peak_early": 90.0, "burst": 20.0}, {"early_steps": 1.0}),
     "vanishing_dead": ({"dead": ("encoder",)}, {"dead": ()}),
     "sigma_burst": ({"peak_late": 1000.0, "spikes": 20, "rate_drop": 5.0}, {"scaled": False}),
-    "oscillating": ({"cos1": -0.99, "cos2": 0.99, "rho": -0.99, "gain": 0.01, "bounce": 0.5}, {"cos1": 0.5}),
-    "healthy": ({"progress": 0.8}, {"certainty": 0.5}),
+    "oscillating": (BOUNCE, {"cos1": 0.5}),
+    "decay_bound": ({"cos1": 0.8, "cos2": 0.8, "one_loss": False}, {"straight": 45.0}),
+    "collapsed": (JUMP, {"jump": 2.0}),
+    "unbounded": (
+        {"gained": 9.0, "certainty": 30.0, "pace": 3.0, "p_growth": 9.0, "g_first": 0.3, "u_first": 0.02},
+        {"p_growth": 1.0},
+    ),
+    "healthy": ({"gained": 0.3, "share": 0.4, "certainty": 12.0}, {"certainty": 0.5}),
+    "at_chance": ({"loss_start": 1.4, "loss_last": 1.3863, "one_loss": False}, {"loss_last": 1.45}),
     "saddle_plateau": ({"one_loss": True, "rho": 1.3, "decay": -0.01, "g_growth": 2.0, "fall": 1e-12}, {"rho": 0.5}),
-    "crawling": ({"one_loss": True, "remaining": 0.5}, {"remaining": 1e-4}),
-    "converged_minimum": ({"one_loss": True, "remaining": 1e-6}, {"one_loss": None}),
+    "crawling": ({"one_loss": True, "reach": 50.0, "certainty": 20.0, "straight": 64.0}, {"reach": 0.1}),
+    "converged_minimum": ({"one_loss": True, "share": 1e-6, "reach": 0.1}, {"one_loss": None}),
+    "spiking": ({**LOG, "spikes": 12, "peak_late": 90.0}, {"spikes": 1}),
     "noise_floor": ({"one_loss": False, "straight": 0.8}, {"straight": 40.0}),
+    "plateau": (LOG, {"log": False}),
 }
+
+
+def word(rule: str) -> str:
+    """Return the verdict of a rule."""
+    return {"zero_loss": "non_finite"}.get(rule, rule)
 
 
 def firing(verdict: str) -> Features:

@@ -102,7 +102,7 @@ def leaf_names(tree: Any) -> tuple[str, ...]:
 
 
 def zero_shares(step: Step, g: list[jax.Array], at: list[int]) -> tuple[jax.Array, jax.Array]:
-    """Return the share of each leaf's gradient entries that is exactly 0, from the sample, and its weight in its group."""
+    """Return each leaf's share of gradient entries that are exactly 0, of the sample, and its weight in its group."""
     meta, shares, weights, over = step.meta, [], [], []
     for x, i in zip(g, at, strict=True):
         copies = axes.parts(axes.split_over(x, step.names))

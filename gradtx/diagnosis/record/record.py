@@ -72,6 +72,7 @@ class Meta(NamedTuple):
         clips: whether a global-norm clip stands first in the chain.
         level: depth of the keys that the default groups are named by.
         leaves: names of the leaves.
+        decays: whether the chain decays the parameters, None where it does not say.
     """
 
     transform: str
@@ -84,6 +85,7 @@ class Meta(NamedTuple):
     clips: bool
     level: int = 0
     leaves: tuple[str, ...] = ()
+    decays: bool | None = None
 
 
 class Record(NamedTuple):

@@ -18,13 +18,15 @@ class Report:
 
     Attributes:
         verdict: one of healthy, oscillating, crawling, converged_minimum, saddle_plateau, noise_floor, diverging,
-            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, undecided.
+            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, not_moving, decay_bound, collapsed,
+            at_chance, unbounded, undecided; of logs also plateau and spiking.
         headline: what that means, in one sentence.
         evidence: lines of number, formula and meaning, to check by hand.
         action: what to do, with a number in it.
         doubt: which other cause would look the same, and the test that distinguishes them; empty if there is none.
         also: the other findings that the evidence supports.
         ruled_out: verdict to the number that rules it out.
+        beside: arrays that get no gradient or no update, whatever the verdict.
         missing: what the record lacks, and which verdicts cannot be given because of it.
         features: every number that the rules use.
         run: the recorded run.
@@ -38,6 +40,7 @@ class Report:
     doubt: str
     also: tuple[Finding, ...]
     ruled_out: dict[str, str]
+    beside: tuple[str, ...]
     missing: tuple[str, ...]
     features: Features
     run: Evidence
@@ -67,6 +70,7 @@ class Report:
         lines += [f"ACTION  {self.action}"]
         if self.doubt:
             lines += [f"DOUBT   {self.doubt}"]
+        lines += [f"BESIDE  {line}" for line in self.beside]
         if self.also:
             lines += ["ALSO FIRED"] + [f"  {x.verdict}: {x.headline}" for x in self.also]
         if self.ruled_out:
@@ -127,6 +131,7 @@ class Report:
             "doubt": self.doubt,
             "also": [{"verdict": x.verdict, "headline": x.headline, "evidence": list(x.evidence)} for x in self.also],
             "ruled_out": dict(self.ruled_out),
+            "beside": list(self.beside),
             "missing": list(self.missing),
             "notes": list(self.run.notes),
             "steps": self.run.steps,
