@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
     watch.add_argument("--no-plot", action="store_true", help="draw nothing")
     watch.add_argument("--json", action="store_true", help="print the report as JSON")
-    watch.add_argument("--loss-floor", type=float, default=0.0, help="least loss that can be reached (default 0)")
+    watch.add_argument("--loss-floor", type=float, default=None, help="least loss that can be reached")
     chosen = parser.parse_args(arguments)
     try:
         log = read_log(chosen.log, loss=chosen.loss, step=chosen.step, run=chosen.run)

@@ -8,9 +8,11 @@ import numpy as np
 
 from gradtx._core.contract.errors import describe, message
 from gradtx.diagnosis.judge.ended import blew_up
-from gradtx.diagnosis.judge.finding import Finding, percent, progress_line, slope_lines, text
+from gradtx.diagnosis.judge.finding import Finding, percent, progress_line, slope_lines, text, times
 from gradtx.diagnosis.judge.logs.rules import judge_log
 from gradtx.diagnosis.judge.sharpen import sharpen
+from gradtx.diagnosis.judge.short import plain
+from gradtx.diagnosis.judge.still import names_of
 from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.evidence import FEWEST, Evidence, read
@@ -20,8 +22,14 @@ from gradtx.diagnosis.read.logged import from_columns
 from gradtx.diagnosis.read.logs import Log
 from gradtx.diagnosis.show.report import Report
 
-MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup"}
-AT_REST = {"crawling", "converged_minimum", "saddle_plateau", "noise_floor"}  # never reported beside those above
+MOVING = {"healthy", "diverging", "oscillating", "sigma_burst", "needs_warmup", "not_moving", "collapsed", "unbounded"}
+AT_REST = {
+    "crawling",
+    "converged_minimum",
+    "saddle_plateau",
+    "noise_floor",
+    "plateau",
+}  # never reported beside those above
 
 UNDECIDED = Finding(
     "undecided",
@@ -31,7 +39,9 @@ UNDECIDED = Finding(
 )
 
 
-def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, loss_floor: float = 0.0) -> Report:
+def diagnose(
+    state: Any, *, probe: Any = None, full_batch: bool | None = None, loss_floor: float | None = None
+) -> Report:
     """Find out why training is stuck, with evidence that can be checked by hand.
 
     Reads the record that `watch` kept: rho = sum g_t.u_{t-1} / sum g_{t-1}.u_{t-1} over the window, the cosines of
@@ -45,14 +55,15 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         state: the state of a watched transform, or one that holds it; or what `read_log` returned. Host side only.
         probe: result of `probe`, which distinguishes a minimum from a saddle and a noise floor from a crawl.
         full_batch: True if every step saw the same data, False if not, None to infer it from the record.
-        loss_floor: the least loss that can be reached; a constant in the loss hides how far there is to go.
+        loss_floor: the least loss that can be reached, None if it is not known. No verdict needs it; where it is known,
+            what is left to gain is held against it as well.
 
     Returns:
         A `Report`: print it, `to_dict()`, `plot(path)`, or show it in a notebook.
 
     Raises:
         TypeError: the state was never watched, or an argument is of the wrong kind.
-        ValueError: the state is traced or batched, or `loss_floor` is not a finite number.
+        ValueError: the state is traced or batched, or `loss_floor` is neither None nor a finite number.
 
     Cost: one copy of the record to the host (33 kB, 4 kB for each group and 16 bytes for each
     sampled coordinate).
@@ -75,9 +86,10 @@ def diagnose(state: Any, *, probe: Any = None, full_batch: bool | None = None, l
         'oscillating'
     """
     check_arguments(probe, full_batch, loss_floor)
+    floor = None if loss_floor is None else float(loss_floor)
     if isinstance(state, Log):
-        return judge(from_columns(state.columns, float(loss_floor), state.notes))
-    return judge(read(state, float(loss_floor)), probe, full_batch)
+        return judge(from_columns(state.columns, floor, state.notes))
+    return judge(read(state, floor), probe, full_batch)
 
 
 def check_arguments(probe: Any, full_batch: Any, loss_floor: Any) -> None:
@@ -89,13 +101,13 @@ def check_arguments(probe: Any, full_batch: Any, loss_floor: Any) -> None:
         fix = "True if every step sees the same data, None if the record shall tell"
         raise TypeError(message("diagnose", "full_batch", f"is {describe(full_batch)}", "True, False or None", fix))
     try:
-        known = math.isfinite(loss_floor)
+        known = loss_floor is None or math.isfinite(loss_floor)
     except TypeError:
         known = False
     if not known:
         got = describe(loss_floor) if not isinstance(loss_floor, float) else repr(loss_floor)
-        fix = "the least loss that can be reached, 0.0 for most losses"
-        raise ValueError(message("diagnose", "loss_floor", f"is {got}", "a finite number", fix))
+        fix = "the least loss that can be reached, or leave it out"
+        raise ValueError(message("diagnose", "loss_floor", f"is {got}", "a finite number or None", fix))
 
 
 def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> Report:
@@ -106,6 +118,8 @@ def judge(run: Evidence, probe: Any = None, full_batch: bool | None = None) -> R
     ended = blew_up(f, run.bad_step, dict(run.bad))
     if ended is not None:
         return report([ended], f, run, probe)
+    if run.steps < FEWEST and (found := plain(f, run)):
+        return report(found, f, run, probe)
     if run.steps < FEWEST:
         few = f"{run.steps} steps were recorded, fewer than {FEWEST} are too few for a verdict"
         return report(
@@ -136,6 +150,7 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
         ruled_out={}
         if run.steps < FEWEST or run.meta is None
         else {k: why for k, why in reasons(f, run).items() if k not in fired},
+        beside=beside(f, first.verdict),
         missing=missing(f, run),
         features=f,
         run=run,
@@ -143,17 +158,31 @@ def report(found: list[Finding], f: Features, run: Evidence, probe: Any) -> Repo
     )
 
 
+def beside(f: Features, verdict: str) -> tuple[str, ...]:
+    """Return what stands still beside any verdict: arrays that get no gradient, and those that get no update."""
+    lines = []
+    if f.dead_leaves:
+        lines.append(f"no gradient reaches {names_of(f.dead_leaves)}")
+    if f.frozen_leaves and f.still_since < 0 and f.rate_zero_since < 0:
+        lines.append(f"a gradient and no update: {names_of(f.frozen_leaves)} (frozen or masked)")
+    if f.lost > 0.5 and verdict not in ("not_moving", "converged_minimum"):
+        lines.append(f"{percent(f.lost)} of the update entries are lost to the rounding of the parameters")
+    return tuple(lines)
+
+
 def reasons(f: Features, run: Evidence) -> dict[str, str]:
     """Return for each verdict that is ruled out the number that does so."""
     out = {
         "non_finite": f"{sum(run.bad.values())} non-finite entries" if run.bad_step < 0 else "",
-        "diverging": f"loss {text(f.loss_first)} at the start, {text(f.loss_last)} at the end",
+        "diverging": f"loss {text(f.loss_start)} at the start, {text(f.loss_last)} at the end",
         "always_clipped": f"clipped {percent(f.clipped)} of the steps" if f.clipped == f.clipped else "",
         "oscillating": f"cos(g_t, g_t-1) = {text(f.cos1)}, actual/predicted fall {text(f.gain)}",
         "sigma_burst": "no sigma in this chain"
         if f.scaled is False
-        else f"largest late loss is {text(f.peak_late)} medians",
-        "needs_warmup": f"the loss rose to no more than {text(f.peak_early)} times its start within 64 steps",
+        else f"the largest late rise is {times(f.peak_late)} times what a block usually spans",
+        "needs_warmup": f"|u| of the first steps is {text(f.early_steps)} times the usual"
+        if f.early_steps < 4
+        else f"the loss rose by {times(f.peak_early)} spreads within 64 steps",
         "vanishing_dead": "" if f.dead or run.meta is None else "every group gets a gradient",
         "noise_floor": "every step sees the same batch" if f.one_loss else "",
     }
@@ -176,9 +205,13 @@ def missing(f: Features, run: Evidence) -> tuple[str, ...]:
         lines.append(
             "no params were passed to update: no |u|/|p|, no straightness, so noise and slow progress look alike"
         )
-    if run.meta is not None and f.learning_rate != f.learning_rate:
+    if f.learning_rate != f.learning_rate:
         lines.append("the chain does not say its learning rate: watch(tx, learning_rate=...)")
-    if run.meta is not None and run.meta.sampled < run.meta.total:
+    if not run.meta.clips and f.scaled is None and f.clipped != f.clipped:
+        lines.append(
+            "whether a clip inside the chain bounds the gradients: clip first, watch(chain(clip_by_global_norm(c), tx))"
+        )
+    if run.meta.sampled < run.meta.total:
         lines.append(
             f"products between steps are estimated from {run.meta.sampled:,} of {run.meta.total:,} parameters, "
             + (

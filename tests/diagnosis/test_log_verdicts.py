@@ -29,9 +29,9 @@ def join(*parts: tuple[int, Any]) -> np.ndarray:
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     # nothing moves
-    "flat at ln 1000": ("chance_level", {"loss": 6.9077 + 0.003 * E, "grad_norm": 0.1 + 0.01 * np.abs(E)}),
-    "flat at ln 50257": ("chance_level", {"loss": 10.8249 + 0.004 * E}),
-    "down to ln 10 and no further": ("chance_level", {"loss": math.log(10) + 5 * np.exp(-T / 5) + 0.01 * E}),
+    "flat at ln 1000": ("at_chance", {"loss": 6.9077 + 0.003 * E, "grad_norm": 0.1 + 0.01 * np.abs(E)}),
+    "flat at ln 50257": ("at_chance", {"loss": 10.8249 + 0.004 * E}),
+    "down to ln 10 and no further": ("at_chance", {"loss": math.log(10) + 5 * np.exp(-T / 5) + 0.01 * E}),
     "constant, no gradient": ("vanishing_dead", {"loss": 10.8259 * ONES, "grad_norm": 0 * ONES}),
     "no gradient since half": ("vanishing_dead", {"loss": 2 + 0.1 * E, "grad_norm": np.where(T < 200, 1.0, 0.0)}),
     "constant": ("not_moving", {"loss": 0.7 * ONES}),
@@ -145,7 +145,7 @@ def test_no_verdict_rests_on_the_losss_zero_or_scale(name, shift, scale):
     want, columns = CASES[name]
     moved = columns | {"loss": shift + scale * np.asarray(columns["loss"], float)}
     found = report(moved)
-    same = {want, *(["chance_level"] if want == "plateau" else [])}  # a plateau may be moved to ln k
+    same = {want, *(["at_chance"] if want == "plateau" else [])}  # a plateau may be moved to ln k
     assert found.verdict in same, str(found)
 
 

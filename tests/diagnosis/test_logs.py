@@ -162,6 +162,7 @@ def test_what_a_log_cannot_say_is_said(name):
     assert ("a gradient norm: log" in text) == ("grad_norm" not in LOGS[name])
     assert "the learning rate: log it" in text
     assert found.doubt  # and what would settle it
+    assert "nan" not in text
 
 
 def test_a_log_that_ends_in_nan():

@@ -17,7 +17,7 @@ from gradtx.diagnosis.judge.finding import Finding
 from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.read.evidence import Evidence, read
 from gradtx.diagnosis.read.logged import from_columns
-from tests.diagnosis.cases import FIRES, QUIET, firing
+from tests.diagnosis.cases import FIRES, QUIET, firing, word
 from tests.diagnosis.runs import Fed, feed, gradients, plain, short, start
 
 VERDICTS = [*FIRES, "non_finite", "overflow", "undecided"]
@@ -50,8 +50,8 @@ by_verdict = pytest.mark.parametrize("verdict", VERDICTS)
 @by_verdict
 def test_report_prints(verdict):
     text = str(made(verdict))
-    word = {"overflow": "diverging"}.get(verdict, verdict)
-    assert f"VERDICT  {word}: " in text
+    told = {"overflow": "diverging"}.get(verdict, word(verdict))
+    assert f"VERDICT  {told}: " in text
     assert "EVIDENCE" in text
     action = next(line for line in text.splitlines() if line.startswith("ACTION"))
     assert len(action) > len("ACTION  none")
@@ -70,7 +70,8 @@ def test_report_is_json(verdict):
     assert stored["action"]
     assert stored["steps"] == made(verdict).run.steps
     assert {row["group"] for row in stored["groups"]} == {"b", "w"}
-    assert stored["features"]["rho"] == pytest.approx(made(verdict).features.rho)
+    rho = made(verdict).features.rho
+    assert stored["features"]["rho"] == (None if np.isnan(rho) else pytest.approx(rho))
 
 
 @by_verdict
@@ -152,7 +153,8 @@ def test_report_names_the_params_that_were_not_passed():
 
 def test_report_names_the_rate_that_is_not_known():
     run = read(short(30).state)
-    blind = dataclasses.replace(run, rows={**run.rows, "learning_rate": np.full(30, np.nan)})
+    turned = {**run.rows, "learning_rate": np.full(30, np.nan), "gu": 0.5 * run.rows["gu"]}
+    blind = dataclasses.replace(run, rows=turned)  # along the gradient it would be |u| / |g|
     assert "watch(tx, learning_rate=...)" in str(judge(blind))
     assert "learning rate" not in str(judge(run))
 

@@ -17,7 +17,7 @@ from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.read.evidence import read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
-from tests.diagnosis.cases import FIRES, QUIET, firing, stopped
+from tests.diagnosis.cases import FIRES, QUIET, firing, stopped, word
 from tests.diagnosis.runs import train
 
 WORDS = [rule.__name__ for rule in RULES]
@@ -40,21 +40,21 @@ def test_quiet_features_and_unknown_ones_fire_nothing():
 @pytest.mark.parametrize("verdict", WORDS)
 def test_rule_fires_first(verdict):
     found = fired(firing(verdict))
-    assert [finding.verdict for finding in found][:1] == [verdict]
+    assert [finding.verdict for finding in found][:1] == [word(verdict)]
     assert any(character.isdigit() for character in "".join(found[0].evidence))
 
 
 @pytest.mark.parametrize("verdict", WORDS)
 def test_rule_is_stopped_by_one_number(verdict):
-    assert verdict not in [finding.verdict for finding in fired(stopped(verdict))]
+    assert word(verdict) not in [finding.verdict for finding in fired(stopped(verdict))]
 
 
 @pytest.mark.parametrize("verdict", WORDS)
 def test_rule_says_no_unknown_word(verdict):
     finding = fired(firing(verdict))[0]
     text = " ".join([finding.headline, *finding.evidence, finding.action, finding.doubt])
-    for word in ("nan", "inf ", "unknown", "None"):
-        assert word not in text, text
+    for unwanted in ("nan", "inf ", "unknown", "None"):
+        assert unwanted not in text, text
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Features) if f.type in ("float", float)])
@@ -65,15 +65,15 @@ def test_one_unknown_number_breaks_no_rule(field):
 
 
 def test_healthy_is_not_said_of_what_diverges_or_bounces():
-    grows = dataclasses.replace(firing("diverging"), progress=0.9)
-    bounces = dataclasses.replace(firing("oscillating"), progress=0.3)
+    grows = dataclasses.replace(firing("diverging"), share=0.9)
+    bounces = dataclasses.replace(firing("oscillating"), share=0.3)
     assert fired(grows)[0].verdict == "diverging"
     assert fired(bounces)[0].verdict == "oscillating"
 
 
 def test_a_bounce_names_the_rate_that_lands_on_the_line_minimum():
     f = dataclasses.replace(firing("oscillating"), rho=-1.0, learning_rate=0.4)
-    assert re.search(r"eta x 0\.5 .*0\.2\b", fired(f)[0].action)
+    assert re.search(r"learning rate x 0\.5 .*0\.2\b", fired(f)[0].action)
 
 
 def test_noise_seen_through_momentum_is_no_crawl():
@@ -118,7 +118,8 @@ def features_of(name: str, loss_scale: float, param_scale: float) -> Features:
     return features(read(train(tx, lambda p: loss_scale * loss(p / param_scale), start, steps)))
 
 
-UNITS = {"loss_first", "loss_middle", "loss_last", "loss_least", "g_first", "g_last", "g_most", "learning_rate"}
+UNITS = {"loss_first", "loss_start", "loss_middle", "loss_last", "loss_least", "spread", "quantum", "gained", "fall"}
+UNITS |= {"g_first", "g_last", "g_most", "u_first", "u_last", "learning_rate"}
 
 
 @pytest.mark.parametrize("name", RUNS)

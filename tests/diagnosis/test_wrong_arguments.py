@@ -25,7 +25,6 @@ DIAGNOSE: dict[str, tuple[type[Exception], str, dict[str, Any]]] = {
     "a word": (TypeError, "full_batch is str, expected True, False or None", {"full_batch": "yes"}),
     "an array": (TypeError, r"full_batch is float64 of shape \(2,\)", {"full_batch": np.ones(2)}),
     "no number": (ValueError, "loss_floor is str, expected a finite number", {"loss_floor": "0"}),
-    "nothing": (ValueError, "loss_floor is None, expected a finite number", {"loss_floor": None}),
     "nan": (ValueError, "loss_floor is nan, expected a finite number", {"loss_floor": float("nan")}),
     "several": (ValueError, r"loss_floor is float64 of shape \(2,\)", {"loss_floor": np.ones(2)}),
 }

@@ -1,6 +1,6 @@
 """The end of a run at a step that was not finite: after growth, or without any."""
 
-from gradtx.diagnosis.judge.finding import Finding, eta, slope_lines, text
+from gradtx.diagnosis.judge.finding import Finding, rate, slope_lines, text, times
 from gradtx.diagnosis.read.features import Features
 
 
@@ -19,11 +19,12 @@ def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
             "diverging",
             f"the run grew until it overflowed at step {bad_step:,}: the step is too large. NOT a bad batch.",
             (
-                f"loss or |g| grew {text(f.grown)} times over its least value in the 64 steps before",
+                f"in the last 16 steps the loss rose {times(f.grown)} times its range before, or |g| "
+                "as much above its least",
                 f"first non-finite step: {bad_step:,}, in {where}",
                 *(slope_lines(f) if f.rho > -10 else ()),
             ),
-            f"restart from before step {max(bad_step - 64, 0):,} with eta / 4{eta(f, 0.25)}, "
+            f"restart from before step {max(bad_step - 64, 0):,} with learning rate x 0.25{rate(f, 0.25)}, "
             f"or clip |g| at {text(f.g_first)}",
         )
     return Finding(
@@ -31,8 +32,15 @@ def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
         f"step {bad_step:,} was not finite, and nothing had grown before it: look at its data. NOT too large a rate.",
         (
             f"first non-finite step: {bad_step:,}, in {where}",
-            f"loss and |g| had grown no more than {text(f.grown)} times in the 64 steps before",
+            *(
+                (f"loss and |g| had grown no more than {text(f.grown)} times in the 64 steps before",)
+                if bad_step > 1
+                else ()
+            ),
         ),
         f"look at the batch of step {bad_step:,} (0/0, log 0, an overflow in half precision); skip such steps with "
-        "optax.apply_if_finite",
+        "optax.apply_if_finite"
+        if bad_step > 1
+        else f"step {bad_step:,} has no steps before it: look at the loss and the start (a mask that "
+        "leaves nothing, log 0)",
     )

@@ -5,11 +5,11 @@ import math
 
 from gradtx.diagnosis.read.features import Features
 
-ROUNDING = 1e-6  # relative fall below which float32 shows little but its own rounding
-NOTHING = 1e-9  # relative fall of the loss predicted for a step below which float32 shows none
-LEFT = 0.003  # relative fall of the loss still to be gained below which nothing is left
 STRAIGHT = 8.0  # straightness of 64 steps above which they make progress in one direction
-MENDED = 0.1  # relative fall of the loss over the last half of a run above which it is healthy
+SURE = 3.0  # standard errors above which a fall of the loss is none of its noise
+SHARE = 0.001  # share of the run's whole fall above which the last half still counts
+FAR = 3.0  # times what the last half gained: where so much is within reach of a step, the steps are too short
+ABOVE = 8.0  # spreads of the loss above which a rise is none of its noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,11 @@ def text(x: float) -> str:
     return f"{x:,.0f}" if 1e3 <= abs(x) < 1e7 else f"{x:.3g}"
 
 
+def times(x: float) -> str:
+    """Return how many times, `more than a million` where the digits say nothing."""
+    return "unknown" if math.isnan(x) else text(x) if abs(x) < 1e6 else "more than a million"
+
+
 def divide_to_inf(a: float, b: float) -> float:
     """Return a / b, infinity if b is 0."""
     return a / b if b else math.inf
@@ -50,10 +55,18 @@ def percent(x: float) -> str:
     return "unknown" if math.isnan(x) else f"{100 * x:.3g} %"
 
 
+def fell(f: Features) -> bool:
+    """Return True if the loss fell over the last half of the run, by more than its noise."""
+    return f.gained > 4 * f.quantum and f.certainty > SURE
+
+
 def slope_lines(f: Features) -> tuple[str, ...]:
     """Return the lines about rho and what it means; none if it is unknown."""
-    if math.isnan(f.rho):
+    if not math.isfinite(f.rho):
         return ()
+    formula = f"rho = sum g_t.u_t-1 / sum g_t-1.u_t-1 = {f.rho:.4g}"
+    if not (f.one_loss or f.cos1 < -0.9 or f.rho < -1.05):
+        return (f"{formula}: slope at the end of a step over that at its start; noise of the batches makes it smaller",)
     meaning = (
         "climbs: each step ends higher than it began"
         if f.rho < -1.05
@@ -68,19 +81,32 @@ def slope_lines(f: Features) -> tuple[str, ...]:
         else "the slope steepens: negative curvature along the path"
     )
     return (
-        f"rho = sum g_t.u_t-1 / sum g_t-1.u_t-1 = {f.rho:.4g}: {meaning}",
-        f"eta x curvature along the step = 1 - rho = {1 - f.rho:.3g} (line minimum at 1, edge at 2)",
+        f"{formula}: {meaning}",
+        f"learning rate x curvature along the step = 1 - rho = {1 - f.rho:.3g} (line minimum at 1, edge at 2)",
     )
+
+
+def both(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as it takes to tell them apart, up to 7."""
+    for digits in range(3, 8):
+        first, second = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if first != second:
+            return (text(a), text(b)) if text(a) != text(b) else (first, second)
+    return text(a), text(b)
 
 
 def progress_line(f: Features) -> str:
     """Return the line about the loss over the last half of the run."""
-    if math.isnan(f.progress):
-        return "the loss is unknown"
-    verb = "fell" if f.progress > 0 else "rose" if f.progress < 0 else "stood"
-    return f"the loss {verb} from {text(f.loss_middle)} to {text(f.loss_last)} over the last half of the run"
+    if math.isnan(f.gained):
+        return "the course of the loss is unknown"
+    before, after = both(f.loss_middle, f.loss_last)
+    if before == after:
+        return f"the loss stood at {after} over the last half of the run"
+    verb = "fell" if f.gained > 0 else "rose"
+    sure = f"by {text(abs(f.certainty))} standard errors" if abs(f.certainty) < 1e6 else "without noise"
+    return f"the loss {verb} from {before} to {after} over the last half of the run, {sure}"
 
 
-def eta(f: Features, factor: float) -> str:
+def rate(f: Features, factor: float) -> str:
     """Return the learning rate times a factor as text, empty if the rate is unknown."""
-    return "" if math.isnan(f.learning_rate) else f" to {text(f.learning_rate * factor)}"
+    return "" if math.isnan(f.learning_rate) or not f.learning_rate > 0 else f" to {text(f.learning_rate * factor)}"

@@ -6,7 +6,8 @@ from gradtx.diagnosis.judge.finding import Finding, percent, text
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
-FAR = 10.0  # if a step this many times longer still gains, the steps are too short
+LONGER = 10.0  # if a step this many times longer still gains, the steps are too short
+LITTLE = 0.02  # share of the whole fall: a run that gains so little may stand on a saddle
 GAIN = 0.1  # relative fall of the loss that counts as a gain
 
 
@@ -18,27 +19,40 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     """
     first = found[0] if found else None
     word = "undecided" if first is None else first.verdict
-    longer = probe.best_scale >= FAR and probe.best_fall > GAIN
+    if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
+        return [saddle(probe), *found]
+    longer = probe.best_scale >= LONGER and probe.best_fall > GAIN
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
-        if probe.curvature_sign == "negative":
-            return [saddle(probe), *drop(found, "saddle_plateau", "converged_minimum")]
-        if longer:
-            return [too_short(probe), *drop(found, "crawling", word)]
-        if probe.curvature_sign == "positive":
-            return [minimum(probe, f), *drop(found, "saddle_plateau", "converged_minimum")]
-    if word == "oscillating" and first is not None and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
+        found = flat(found, word, longer, probe)
+    if first is None:
+        return found
+    if word == "oscillating" and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
         line = f"a step x{text(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
-    if word == "crawling" and first is not None:
-        deep = not (f.remaining < 0.2 and probe.best_fall < 0.3)
-        if f.one_loss and probe.curvature_sign == "negative" and deep and f.g_growth > 0:
-            return [saddle(probe), *found]
-        return [pace(first, probe), *found[1:]]
-    if word == "noise_floor" and first is not None:
+    if word == "crawling":
+        # negative by more than its error: nothing but a way down can lie there
+        return [saddle(probe), *found] if descends(probe, f) else [pace(first, f, probe), *found[1:]]
+    if word == "noise_floor":
         drifts = f.straight > 2 and longer and not probe.is_noise and below_edge(probe, 0.1)
         if drifts:
             return [too_short(probe), *found]
         return [dataclasses.replace(first, doubt=""), *found[1:]] if probe.is_noise else found
+    return found
+
+
+def descends(probe: Probe, f: Features) -> bool:
+    """Return True for negative curvature where the gradient is a small part of its largest: no slope, but a saddle."""
+    return f.one_loss is not False and probe.curvature_sign == "negative" and not f.g_last > 0.1 * f.g_most
+
+
+def flat(found: list[Finding], word: str, longer: bool, probe: Probe) -> list[Finding]:
+    """Return the findings at a flat point by its curvature and by what a longer step would gain."""
+    if probe.curvature_sign == "negative":
+        return [saddle(probe), *drop(found, "saddle_plateau", "converged_minimum")]
+    if longer:
+        return [too_short(probe), *drop(found, "crawling", word)]
+    if probe.curvature_sign == "positive":
+        return [minimum(probe), *drop(found, "saddle_plateau", "converged_minimum")]
     return found
 
 
@@ -62,11 +76,12 @@ def saddle(probe: Probe) -> Finding:
             f"highest {text(probe.lambda_max)}",
             f"|g| = {text(probe.gradient_norm)} on the probe's batch",
         ),
-        f"add noise or momentum: a step off the saddle grows by 1 + eta x {text(-probe.lambda_min)} at every update",
+        "add noise or momentum: a step off the saddle grows by 1 + learning rate x "
+        f"{text(-probe.lambda_min)} at every update",
     )
 
 
-def minimum(probe: Probe, f: Features) -> Finding:
+def minimum(probe: Probe) -> Finding:
     """Return the finding for a point where every curvature is positive and no step along the update gains."""
     return Finding(
         "converged_minimum",
@@ -74,7 +89,6 @@ def minimum(probe: Probe, f: Features) -> Finding:
         (
             f"lowest eigenvalue {text(probe.lambda_min)} (residual {text(probe.lambda_min_residual)})",
             f"best step along the update cuts the loss by {percent(probe.best_fall)}",
-            f"still to be gained if the present decay went on: {percent(f.remaining)} of the loss",
         ),
         "stop, or change the model: the optimizer has done its part",
     )
@@ -87,17 +101,30 @@ def too_short(probe: Probe) -> Finding:
         "crawling",
         "every step is far too short: a much longer one along the same update gains much more.",
         (f"a step x{text(probe.best_scale)} along the update would cut the loss by {percent(probe.best_fall)}",),
-        f"raise eta up to {text(probe.best_scale)} times{edge}",
+        f"raise the learning rate up to {text(probe.best_scale)} times{edge}",
     )
 
 
-def pace(first: Finding, probe: Probe) -> Finding:
+def pace(first: Finding, f: Features, probe: Probe) -> Finding:
     """Return the finding of a crawl with the action for its cause: too small a rate, or an ill-conditioned surface."""
     if probe.sharpness is None or probe.edge is None or not probe.sharpness > 0:
         return first
     share = probe.sharpness / probe.edge
     line = f"sharpness {text(probe.sharpness)} of {text(probe.edge)}, where the optimizer turns unstable"
-    action = f"raise eta up to {text(0.5 / share)} times: the rate is too small, not the surface too hard"
+    raise_by = 0.5 / share
+    slow = f.decay * f.steps * raise_by  # e-foldings of the fall in a run as long as this, at the largest rate
     if share > 0.25:
-        action = "a sigma (Adagrad, Adam) or momentum: eta is near its edge already, so the surface is ill-conditioned"
+        action = (
+            "a sigma (Adagrad, Adam) or momentum: the rate is near its edge already, the surface is ill-conditioned"
+        )
+    elif slow < 1 or f.decay <= 0:
+        action = (
+            f"raise the learning rate up to {text(raise_by)} times; the fall decays so slowly that "
+            "this alone may not do: "
+            "take a sigma (Adagrad, Adam) or momentum as well"
+        )
+    else:
+        action = (
+            f"raise the learning rate up to {text(raise_by)} times: the rate is too small, not the surface too hard"
+        )
     return dataclasses.replace(first, evidence=(*first.evidence, line), action=action, doubt="")

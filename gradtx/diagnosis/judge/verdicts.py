@@ -2,149 +2,152 @@
 
 A rule returns None, or a `Finding` whose evidence can be checked by hand. The first rule that fires gives the verdict,
 the others that fire are reported beside it. If two causes look the same from inside the run, the finding names both and
-the test that distinguishes them.
+the test that distinguishes them. No rule but `at_chance` asks where the loss has its zero.
 """
 
 import math
 from collections.abc import Callable
 
 from gradtx.diagnosis.judge.finding import (
-    LEFT,
-    MENDED,
-    NOTHING,
-    ROUNDING,
+    FAR,
+    SHARE,
     STRAIGHT,
     Finding,
     divide_to_inf,
-    eta,
+    fell,
     percent,
     progress_line,
+    rate,
     slope_lines,
     text,
+    times,
 )
+from gradtx.diagnosis.judge.level import (
+    at_chance,
+    collapsed,
+    diverging,
+    unbounded,
+)
+from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
 from gradtx.diagnosis.read.features import Features
 
 
-def diverging(f: Features) -> Finding | None:
-    """Return a finding if the loss is rising without bound."""
-    back = f.loss_last > 10 * f.loss_least and f.loss_last > 0.3 * f.loss_first
-    far = f.loss_last > 3 * f.loss_first or back
-    lost = f.loss_last > 1.2 * f.loss_first and not f.cos1 < -0.9  # flat now above its start, and not in a bounce
-    away = f.loss_last > 100 * f.loss_first  # however slowly it grows now
-    if not (far and (lost or away or (f.rising > 1.5 and f.g_growth > 0))):
-        return None
-    factor = divide_to_inf(1, abs(1 - f.rho)) if f.rho < -1 else 0.25
-    return Finding(
-        "diverging",
-        "the loss is rising: the step is too large.",
-        (
-            f"loss {text(f.loss_first)} at the start, {text(f.loss_last)} at the end",
-            f"loss of the last quarter of the window over the first: {text(f.rising)}",
-            *slope_lines(f),
-        ),
-        f"eta x {text(factor)}{eta(f, factor)}",
-    )
-
-
 def always_clipped(f: Features) -> Finding | None:
-    """Return a finding if nearly every step is clipped, and hard."""
-    if not (f.clipped > 0.95 and f.clip_median < 0.1 and not f.progress > 0.3):
+    """Return a finding if nearly every step is clipped, and hard, while the loss does not come to its rest."""
+    hard = f.clipped > 0.95 and f.clip_median < 0.1
+    unread = math.isnan(f.clipped) and f.scaled is not True and f.held < 0.02 and f.aligned > 0.999
+    if not (hard or unread) or (fell(f) and 0 < f.remaining < 2):
         return None
-    factor = divide_to_inf(1, f.clip_median)
+    factor = divide_to_inf(1, f.clip_median) if hard else 10.0
+    seen = (
+        f"clipped {percent(f.clipped)} of the window's steps, median factor {text(f.clip_median)}"
+        if hard
+        else f"|u| is {text(f.u_last)} at every step while |g| changes: log |u| varies "
+        f"{percent(f.held)} as much as log |g|"
+    )
+    bound = (f"|g| {text(f.g_last)} at the end, bound {text(f.g_last * f.clip_median)}",) if hard else ()
     return Finding(
         "always_clipped",
         "nearly every gradient is clipped hard: this is normalised descent with steps of rate x bound.",
-        (
-            f"clipped {percent(f.clipped)} of the window's steps, median factor {text(f.clip_median)}",
-            f"|g| {text(f.g_last)} at the end, bound {text(f.g_last * f.clip_median)}",
-            progress_line(f),
-        ),
-        f"eta x {text(factor)} (1 / median factor){eta(f, factor)}: steps go straight"
+        (seen, *bound, progress_line(f)),
+        f"learning rate x {text(factor)}{rate(f, factor)}: steps go straight"
         if f.cos1 > 0
-        else f"raise the bound to |g|'s usual size, {text(f.g_last)}, and eta to what bears it",
+        else f"raise the bound to |g|'s usual size, {text(f.g_last)}, and the learning rate to what bears it",
     )
 
 
 def needs_warmup(f: Features) -> Finding | None:
     """Return a finding if the first steps were so long that the run has not recovered from them."""
-    if not (f.scaled is not False and f.early_steps > 4 and f.peak_early > 3 and f.loss_last > 0.1 * f.loss_first):
+    threw = f.early_steps > 4 and f.peak_early > 8 and f.burst > 2
+    if not (f.scaled is not False and threw):
         return None
     return Finding(
         "needs_warmup",
         "the first steps were far too long, before sigma had seen enough gradients: they threw the start away.",
         (
             f"|u| of the first 5 steps is {text(f.early_steps)} times the usual",
-            f"the loss rose to {text(f.peak_early)} times its start within 64 steps",
-            f"the loss is still {percent(divide_to_inf(f.loss_last, f.loss_first))} of its start",
+            f"the loss rose within 64 steps by {times(f.burst)} times what lies between its start and its end",
+            f"loss {text(f.loss_first)} at the start, {text(f.loss_last)} at the end",
         ),
-        f"warm up over about 1/(1-b2) steps from eta / {text(f.early_steps)}, or turn bias correction on",
-    )
-
-
-def vanishing_dead(f: Features) -> Finding | None:
-    """Return a finding if some groups get no gradient."""
-    if not (f.dead and not f.progress > MENDED):
-        return None
-    names = ", ".join(f.dead)
-    return Finding(
-        "vanishing_dead",
-        f"no gradient reaches {names}: eta is not the cause.",
-        (f"gradient exactly 0, or never above 1e-3 of the largest group's, in: {names}", progress_line(f)),
-        f"initialise {names} anew (variance 2/fan-in), change the activation, or add a norm or a skip connection",
+        f"warm up over about 1/(1-b2) steps from learning rate / {text(f.early_steps)}, or turn bias correction on",
     )
 
 
 def sigma_burst(f: Features) -> Finding | None:
     """Return a finding if the loss spikes because sigma had decayed; a minibatch alone can make a spike too."""
-    spiky = f.spikes >= 5 if f.one_loss else f.rate_drop > 1.1
-    falling = f.progress > 0.5 and f.certainty > 2
-    if not (f.scaled is not False and f.peak_late > 10 and spiky and not falling):
+    spiky = f.spikes >= 5 if f.one_loss else f.rate_drop > 1.1 and f.spikes >= 1
+    if not (f.scaled is not False and f.peak_late > 20 and spiky) or fell(f):
         return None
     return Finding(
         "sigma_burst",
         "the loss bursts where sigma has decayed: eta/sigma grew until it was unstable, then the burst raised sigma.",
         (
-            f"largest loss of the second half over its median: {text(f.peak_late)}, in {f.spikes} blocks",
+            f"the loss of the second half rises {times(f.peak_late)} times what a block usually spans, "
+            f"in {f.spikes} blocks",
             f"eta/sigma differs between parameters by up to {text(f.rate_spread)} times the mean",
         ),
-        "decay eta (Adagrad: 1/sqrt(t)), raise eps 100-fold, or take amsgrad, whose sigma never shrinks",
+        f"learning rate x 0.1{rate(f, 0.1)} by a decay (Adagrad: 1/sqrt(t)), raise eps 100-fold, or "
+        "take amsgrad, whose "
+        "sigma never shrinks",
     )
 
 
 def oscillating(f: Features) -> Finding | None:
-    """Return a finding if the iterate bounces between the walls of a valley."""
-    if not (f.cos1 < -0.3 and f.gain < 0.2 and f.bounce > 0.03 and not f.progress > 0.5):
+    """Return a finding if the iterate bounces between the walls of a valley, and that holds more than the run gains."""
+    blind = math.isnan(f.gain)  # no loss was passed, or too few: the gradients must say it alone
+    flips = f.cos1 < -0.3 and (f.gain < 0.2 or blind)
+    plain = f.cos1 < -0.9 and f.cos2 > 0.9 and -1.01 < f.rho < -0.9
+    holds = f.bounce > 30 and (not fell(f) or f.reach > FAR)
+    if not flips or not (holds or (blind and plain)):
         return None
-    factor = divide_to_inf(1, 1 - f.rho)
+    factor = min(divide_to_inf(1, 1 - f.rho), 0.5) if f.rho < 1 else 0.5
     return Finding(
         "oscillating",
-        "the iterate bounces across a valley: eta is too large. NOT a critical point.",
+        "the iterate bounces across a valley: the learning rate is too large. NOT a critical point.",
         (
             f"cos(g_t, g_t-1) = {text(f.cos1)}, cos(g_t, g_t-2) = {text(f.cos2)}: the gradient flips",
             *slope_lines(f),
-            f"actual / predicted fall of the loss = {text(f.gain)} (1: a small step, 0: a bounce)",
-            f"about {percent(min(f.bounce, 1.0))} of the loss is held in the bounce (quadratic estimate)",
-            progress_line(f),
+            *(
+                ()
+                if blind
+                else (f"actual / predicted fall of the loss = {text(f.gain)} (1: a small step, 0: a bounce)",)
+            ),
+            *(
+                (f"the bounce holds {times(f.reach)} times what the last half of the run gained (quadratic estimate)",)
+                if math.isfinite(f.reach) and f.reach > FAR
+                else ()
+            ),
+            *(() if blind else (progress_line(f),)),
         ),
-        f"eta x {text(factor)}{eta(f, factor)}, which lands on the line minimum, then a decaying schedule",
-        "training at the edge of stability looks the same while its loss falls; only a run with the smaller eta tells",
+        f"learning rate x {text(factor)}{rate(f, factor)}, then a decaying schedule; repeat while "
+        "cos(g_t, g_t-1) < -0.3",
+        "training at the edge of stability looks the same while its loss falls; only a run with the smaller rate tells",
     )
 
 
 def healthy(f: Features) -> Finding | None:
-    """Return a finding if the loss is still falling."""
-    if not (f.progress > MENDED and f.certainty > 2):
+    """Return a finding if the loss is still falling, at a pace that fits what is within reach."""
+    if not (fell(f) and f.share > SHARE) or too_slow(f):
         return None
-    return Finding("healthy", "the loss is still falling.", (progress_line(f), *slope_lines(f)), "none needed")
+    flips = f.cos1 < -0.9 and f.rho < -0.9
+    return Finding(
+        "healthy",
+        "the loss is still falling.",
+        (progress_line(f), *slope_lines(f)),
+        f"none needed; learning rate x 0.5{rate(f, 0.5)} may be faster, since the gradient flips at every step"
+        if flips
+        else "none needed",
+    )
 
 
 def saddle_plateau(f: Features) -> Finding | None:
     """Return a finding for a flat stretch that curves down along the path, or that the run never left."""
     opens = f.rho > 0.9 and (f.rho > 1 or f.decay < 0) and f.g_growth > 0.2
-    never_left = f.loss_last >= 0.99 * f.loss_first and f.fall < LEFT and f.g_last >= 0.1 * f.g_most
-    never_left = never_left and not f.remaining > LEFT and f.rho > 0
+    never_left = abs(f.loss_start - f.loss_last) < 1e3 * f.quantum and f.g_last >= 0.1 * f.g_most
+    never_left = never_left and not f.remaining > FAR and f.rho > 0
     if not (f.one_loss and (opens or never_left)):
         return None
+    wait = 1 / max(-f.decay, 1e-30)
     return Finding(
         "saddle_plateau",
         "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
@@ -152,48 +155,78 @@ def saddle_plateau(f: Features) -> Finding | None:
         else "a flat stretch that the run never left: the gradient is small and the loss is where it began.",
         (
             *slope_lines(f),
-            f"|g|^2 grew {text(math.exp(f.g_growth))} times over the window while the loss stood",
+            f"|g|^2 is {text(math.exp(f.g_growth))} times what it was at the start of the window",
         ),
-        f"add momentum or noise, or wait about {text(1 / max(-f.decay, 1e-30))} steps; a larger eta shortens that",
+        f"add momentum or noise, or wait about {text(wait)} steps; a larger learning rate shortens that"
+        if wait < 100 * f.steps
+        else "add momentum or noise: on its own it would take more than 100 times the run",
     )
+
+
+def aimless(f: Features) -> float:
+    """Return the straightness of 64 steps that noise has when it is seen through momentum."""
+    r = min(max(f.ucos, -0.999), 0.999)
+    return (1 + r) / (1 - r) - 2 * r * (1 - r**64) / (64 * (1 - r) ** 2)
+
+
+def too_slow(f: Features) -> bool:
+    """Return True if far more is within reach of a longer step than the last half of the run has gained."""
+    if f.one_loss:
+        return f.reach > FAR and f.rho > -0.5 and not f.straight < 1
+    unchanged = abs(math.log(f.g_last / f.g_first)) < 0.3 if f.g_last > 0 and f.g_first > 0 else False
+    return f.straight > 40 and unchanged and not 0 < f.remaining < FAR and not f.rho < 0.5
 
 
 def crawling(f: Features) -> Finding | None:
     """Return a finding if the steps are far too short for what is left to gain."""
     if f.one_loss:
-        lasting = f.decay <= 0 and f.fall > NOTHING
-        fires = (f.remaining > LEFT or lasting) and f.rho > -0.5 and not f.straight < 1
-        steps = (
-            "the fall predicted a step does not decay" if lasting else f"over {text(divide_to_inf(1, f.decay))} steps"
+        lasting = f.decay <= 0 and f.gained > 0 and f.rho > -0.5 and not f.straight < 1
+        fires = (too_slow(f) or lasting) and f.fall * f.steps > 10 * f.quantum
+        evidence = (
+            f"a step to the minimum of the line would gain {times(f.reach)} times what the last half of the run did"
+            if f.reach > FAR and math.isfinite(f.reach)
+            else "the fall predicted for a step does not decay, and the line has no minimum in sight"
         )
-        evidence = f"still to be gained at the present pace: {percent(max(f.remaining, f.fall))} of the loss, {steps}"
     else:
-        aimless = divide_to_inf(1 + f.ucos, 1 - f.ucos)  # straightness of noise seen through momentum
-        fires = f.straight > max(STRAIGHT, 2 * aimless) or (f.straight > STRAIGHT and f.cos1 + f.cos2 > 0.6)
-        evidence = f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless)})"
+        fires = f.straight > max(STRAIGHT, min(2 * aimless(f), 32 + aimless(f) / 2)) or (
+            f.straight > STRAIGHT and f.cos1 + f.cos2 > 0.6
+        )
+        evidence = f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})"
+        if f.straight <= 1.2 * aimless(f):
+            evidence = (
+                f"cos(g_t, g_t-1) = {text(f.cos1)}, cos(g_t, g_t-2) = {text(f.cos2)}: consecutive gradients agree"
+            )
     if not fires:
         return None
     return Finding(
         "crawling",
         "every step goes the right way, and far too short a way.",
         (evidence, *slope_lines(f), progress_line(f)),
-        f"raise eta 3 to 10 times, first x3{eta(f, 3)}; where that is unstable, take a sigma or momentum",
+        f"raise the learning rate 3 to 10 times, first x 3{rate(f, 3)}; where that is unstable, take "
+        "a sigma or momentum",
         "too small a rate and bad conditioning look the same; probe() gives eta lambda_max",
     )
 
 
 def converged_minimum(f: Features) -> Finding | None:
     """Return a finding if nothing is left to gain nearby."""
-    at_rest = f.fall < NOTHING and not f.g_growth > 0
-    at_rest = at_rest or (f.fall < ROUNDING and f.straight < 1 and not f.bounce > 0.03)
-    came = f.loss_last < 0.99 * f.loss_first or f.g_last < 0.1 * f.g_most
-    if not (f.one_loss and came and (f.remaining <= LEFT or at_rest)):
+    at_rest = f.fall * f.rows <= 4 * f.quantum and not f.g_growth > 0
+    at_rest = at_rest or (f.straight < 1 and not f.bounce > 30)
+    little = f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)
+    came = f.loss_start - f.loss_last > 100 * f.quantum or f.g_last < 0.1 * f.g_most
+    if not (f.one_loss and came and (little or at_rest)):
         return None
+    left = f.remaining * f.gained
     return Finding(
         "converged_minimum",
         "nothing is left to gain along the path: a minimum.",
         (
-            f"still to be gained if the present decay went on: {percent(f.remaining)} of the loss",
+            progress_line(f),
+            *(
+                (f"still to be gained if the present decay went on: {text(left)}",)
+                if left >= 0 and math.isfinite(left)
+                else ()
+            ),
             f"|g| is {text(f.g_last)}, {percent(divide_to_inf(f.g_last, f.g_most))} of its largest",
             *slope_lines(f),
         ),
@@ -206,27 +239,39 @@ def noise_floor(f: Features) -> Finding | None:
     """Return a finding if the steps are noise of the minibatches."""
     if f.one_loss is not False or crawling(f) is not None:
         return None
+    common = f.cos1 > 0.3
     return Finding(
         "noise_floor",
         "the steps are noise of the minibatch: they no longer add up to a way.",
         (
-            f"cos(g_t, g_t-1) = {text(f.cos1)}: consecutive gradients have nothing in common",
-            f"straightness of 64 steps = {text(f.straight)} (64: straight, 1: random walk)",
+            f"cos(g_t, g_t-1) = {text(f.cos1)}: "
+            + (
+                "consecutive gradients agree, but their steps are undone"
+                if common
+                else "consecutive gradients have little in common"
+            ),
+            f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})",
             progress_line(f),
         ),
-        f"decay eta x 0.1{eta(f, 0.1)}, average the parameters, or take larger batches",
-        "slow progress hidden in noise looks the same; probe() on a large batch tells",
+        f"learning rate x 0.1{rate(f, 0.1)}, average the parameters, or take larger batches",
+        "slow progress hidden in noise looks the same; learning rate x 10 for 100 steps tells, or "
+        "probe() on a large batch",
     )
 
 
 RULES: tuple[Callable[[Features], Finding | None], ...] = (
+    not_moving,
     diverging,
     always_clipped,
+    sigma_burst,
     needs_warmup,
     vanishing_dead,
-    sigma_burst,
     oscillating,
+    decay_bound,
+    collapsed,
+    unbounded,
     healthy,
+    at_chance,
     saddle_plateau,
     crawling,
     converged_minimum,

@@ -19,6 +19,7 @@ from gradtx.diagnosis.record.record import (
     COLUMNS,
     EARLY,
     GROUP_COLUMNS,
+    LEAF_COLUMNS,
     MOST,
     RING,
     ROOTS,
@@ -45,10 +46,13 @@ class Evidence:
         groups: name to its columns over the last measured steps.
         group_peak: name to its largest |g|^2 ever.
         sizes: name to its number of parameters.
+        group_seen: name to the last step at which its gradient was not 0, -1 if none.
+        leaves: name of an array to its `LEAF_COLUMNS`, and the last steps at which its gradient (`g_step`) and its
+            update (`u_step`) were not 0.
         bad_step: first step that was not finite, -1 if none.
         bad: name to its non-finite gradient entries at that step.
         meta: what the record is about; None for a log.
-        floor: the least loss that can be reached, as far as is known.
+        floor: the least loss that can be reached, None if it is not known.
         notes: how a log was read: the columns taken, what was left out.
         skipped: skipped steps that were seen: their gradient was not finite, their update was.
         first_skipped, last_skipped: the first and the last of them, -1 if none.
@@ -68,13 +72,15 @@ class Evidence:
     bad_step: int
     bad: Mapping[str, int]
     meta: Meta | None
-    floor: float = 0.0
+    floor: float | None = None
     notes: tuple[str, ...] = ()
     skipped: int = 0
     first_skipped: int = -1
     last_skipped: int = -1
     skipped_bad: Mapping[str, int] = dataclasses.field(default_factory=dict)
     log: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    group_seen: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    leaves: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
 
 
 def find(state: Any, caller: str = "diagnose") -> Record:
@@ -121,7 +127,7 @@ def missing_record(state: Any, caller: str) -> TypeError:
     return TypeError(f"{caller}: state {got}, expected the state of a watched transform; {fix}")
 
 
-def read(state: Any, floor: float = 0.0, caller: str = "diagnose") -> Evidence:
+def read(state: Any, floor: float | None = None, caller: str = "diagnose") -> Evidence:
     """Return the evidence in the state of a watched transform."""
     record = find(state, caller)
     arrays = jax.device_get(record)
@@ -158,7 +164,25 @@ def read(state: Any, floor: float = 0.0, caller: str = "diagnose") -> Evidence:
         first_skipped=skipped[1],
         last_skipped=skipped[2],
         skipped_bad={n: int(arrays.skipped_bad[i]) for i, n in enumerate(meta.groups) if arrays.skipped_bad[i]},
+        group_seen=group_seen(meta, arrays),
+        leaves={
+            name: {
+                **dict(zip(LEAF_COLUMNS, map(float, arrays.leaves[i]), strict=True)),
+                **dict(zip(("g_step", "u_step"), map(int, arrays.leaf_steps[i]), strict=True)),
+            }
+            for i, name in enumerate(meta.leaves)
+        },
     )
+
+
+def group_seen(meta: Meta, arrays: Record) -> dict[str, int]:
+    """Return for each group the last recorded step at which its gradient was not 0, -1 if there is none."""
+    order = np.argsort(arrays.ring_steps)
+    seen = {}
+    for i, name in enumerate(meta.groups):
+        some = (known(arrays.groups[order, i, 0]) > 0) & (arrays.ring_steps[order] >= 0)
+        seen[name] = int(arrays.ring_steps[order][np.flatnonzero(some)[-1]]) if some.any() else -1
+    return seen
 
 
 def known(stored: Any) -> Array:

@@ -9,7 +9,7 @@ from gradtx.diagnosis.read.evidence import Array, Evidence
 from gradtx.diagnosis.record.record import BLOCKS, COLUMNS, EARLY, HISTORY, RING
 
 
-def from_columns(columns: dict[str, Array], floor: float = 0.0, notes: tuple[str, ...] = ()) -> Evidence:
+def from_columns(columns: dict[str, Array], floor: float | None = None, notes: tuple[str, ...] = ()) -> Evidence:
     """Return the evidence of a log: losses, |g| and the rate; nothing that takes two gradients at once.
 
     A value that is not finite ends the run where no finite one of its column follows. Where one does, the step was
@@ -45,6 +45,9 @@ def from_columns(columns: dict[str, Array], floor: float = 0.0, notes: tuple[str
         blocks["losses"][i], blocks["loss_sum"][i] = len(part), np.sum(part)
         blocks["loss_max"][i] = np.max(part, initial=-np.inf)
         blocks["loss_min"][i] = np.min(part, initial=np.inf)
+        rates = rows["learning_rate"][start : start + length]
+        rates = rates[np.isfinite(rates)]
+        blocks["rate_max"][i], blocks["rate_min"][i] = np.max(rates, initial=-np.inf), np.min(rates, initial=np.inf)
         blocks["gg_max"][i] = np.max(norms, initial=-np.inf)
     return Evidence(
         steps=int(at[-1]) + 1 if n else 0,

@@ -26,7 +26,8 @@ from gradtx._core.contract.errors import describe, message, none_is_leaf, tree_m
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown
 from gradtx.diagnosis.record import axes, sample
-from gradtx.diagnosis.record.chain import clip_bound, learning_rate
+from gradtx.diagnosis.record.chain import clip_bound, decays, learning_rate
+from gradtx.diagnosis.record.exact import leaf_names
 from gradtx.diagnosis.record.groups import depth, group_labels
 from gradtx.diagnosis.record.measure import look, measure
 from gradtx.diagnosis.record.record import BLANK, Meta, Record, empty, tick
@@ -95,6 +96,8 @@ class Watch:
             sampled=sample.size(leaves, copies, total),
             clips=clip_bound(self.inner, state) is not None,
             level=level,
+            leaves=leaf_names(params),
+            decays=decays(self.inner, state),
         )
         record = empty(meta)
         # a leaf there keeps what the real state holds; another Meta would not match the real one's

@@ -41,6 +41,14 @@ def clip_bound(tx: Any, state: Any) -> jax.Array | None:
     return jnp.asarray(read_hyper(first.tx.settings["max_norm"], count), jnp.float32)
 
 
+def decays(tx: Any, state: Any) -> bool | None:
+    """Return True if a chain decays the parameters, False if all of it is known and nothing does, else None."""
+    links = list(walk(tx, state))
+    if any(rates.has_role(link.tx, "decay") for link in links):
+        return True
+    return False if links and all(getattr(link.tx, "role", "") for link in links) else None
+
+
 def rate_range(rate: Any, names: axes.Names = ()) -> list[jax.Array]:
     """Return the smallest, the geometric mean and the largest effective rate; BLANK where none is positive.
 

@@ -9,7 +9,7 @@ from jax import lax
 
 from gradtx.diagnosis.record import axes, sample
 from gradtx.diagnosis.record.arithmetic import AWAY, LARGE, dot, root, root_of_product, scaled_square
-from gradtx.diagnosis.record.record import BLANK, MOST, Meta
+from gradtx.diagnosis.record.record import BLANK, LEAF_COLUMNS, MOST, Meta
 from gradtx.diagnosis.record.step import Step
 
 
@@ -33,8 +33,8 @@ def vector(tree: Any, meta: Meta, names: axes.Names) -> tuple[jax.Array, float]:
     return jnp.pad(found, (0, meta.sampled - found.size)), factor
 
 
-def exact(step: Step, sampled: jax.Array) -> tuple[jax.Array, list[jax.Array], jax.Array]:
-    """Return what each group stores, |g|, |u| and |p| of all, and the root of g.u.
+def exact(step: Step, sampled: jax.Array) -> tuple[jax.Array, jax.Array, list[jax.Array], jax.Array]:
+    """Return what each group stores, what each leaf does, |g|, |u| and |p| of all, and the root of g.u.
 
     Args:
         step: the step.
@@ -61,7 +61,8 @@ def exact(step: Step, sampled: jax.Array) -> tuple[jax.Array, list[jax.Array], j
         return (found[:, 0] * jnp.array([(AWAY / scale) ** 2 for scale in scales], jnp.float32)).reshape(-1, 2)
 
     away = lax.cond(jnp.any(large), again, lambda: near[:, :2])
-    shares = group_zeros(step, g, at)[:, None]
+    zeros, weights = zero_shares(step, g, at)
+    shares = (zeros * weights)[:, None]
     both = by_group(jnp.concatenate([near[:, :3], away, shares], axis=1), at, len(meta.groups))
     sizes = norms(both[:, :3], both[:, 3:5])
     whole = norms(jnp.sum(near[:, :3], axis=0)[None], jnp.sum(away, axis=0)[None])[0]
@@ -69,7 +70,8 @@ def exact(step: Step, sampled: jax.Array) -> tuple[jax.Array, list[jax.Array], j
         sizes, whole = sizes.at[:, 2].set(BLANK), whole.at[2].set(BLANK)
     estimate = root(sampled) * root_of_product(whole[0], whole[1])
     slope = jnp.where(jnp.any(large), estimate, root(jnp.sum(near[:, 3])))
-    return jnp.concatenate([sizes, both[:, 5:]], axis=1), [whole[0], whole[1], whole[2]], slope
+    leaves = by_leaf(step, jnp.concatenate([norms(near[:, :3], away)[:, :2], zeros[:, None]], axis=1))
+    return jnp.concatenate([sizes, both[:, 5:]], axis=1), leaves, [whole[0], whole[1], whole[2]], slope
 
 
 def norms(near: jax.Array, away: jax.Array) -> jax.Array:
@@ -85,15 +87,32 @@ def by_group(rows: jax.Array, at: list[int], groups: int) -> jax.Array:
     return jnp.sum(jnp.where(member[:, :, None], rows[None], 0.0), axis=1)
 
 
-def group_zeros(step: Step, g: list[jax.Array], at: list[int]) -> jax.Array:
-    """Return what each leaf adds to its group's share of gradient entries that are exactly 0, from the sample."""
-    meta, shares, over = step.meta, [], []
+def by_leaf(step: Step, rows: jax.Array) -> jax.Array:
+    """Return the rows in the order of the leaves that `init` saw, zeros for one without a gradient."""
+    places = {name: i for i, name in enumerate(step.meta.leaves)}
+    at = jnp.array([places.get(name, len(places)) for name in leaf_names(step.grads)], jnp.int32)
+    blank = jnp.zeros((len(places), len(LEAF_COLUMNS) - 2), jnp.float32)
+    return blank.at[at].set(rows, mode="drop") if len(at) else blank
+
+
+def leaf_names(tree: Any) -> tuple[str, ...]:
+    """Return the path of each leaf, its keys joined by dots."""
+    paths = (path for path, _ in jax.tree_util.tree_flatten_with_path(tree)[0])
+    return tuple(".".join(jax.tree_util.keystr((key,), simple=True) for key in path) or "params" for path in paths)
+
+
+def zero_shares(step: Step, g: list[jax.Array], at: list[int]) -> tuple[jax.Array, jax.Array]:
+    """Return each leaf's share of gradient entries that are exactly 0, of the sample, and its weight in its group."""
+    meta, shares, weights, over = step.meta, [], [], []
     for x, i in zip(g, at, strict=True):
-        names = axes.split_over(x, step.names)
-        taken = sample.take(x, meta.total, axes.parts(names)) == 0
-        shares.append(jnp.sum(taken, dtype=jnp.float32) * (x.size / max(taken.size, 1) / max(meta.sizes[i], 1)))
+        copies = axes.parts(axes.split_over(x, step.names))
+        taken = sample.take(x, meta.total, copies) == 0
+        shares.append(jnp.sum(taken, dtype=jnp.float32) / (max(taken.size, 1) * copies))
+        weights.append(x.size * copies / max(meta.sizes[i], 1))
         over.append(axes.split_over(shares[-1], step.names))
-    return jnp.stack(axes.sum_over(shares, over)) if shares else jnp.zeros(0, jnp.float32)
+    if not shares:
+        return jnp.zeros(0, jnp.float32), jnp.zeros(0, jnp.float32)
+    return jnp.stack(axes.sum_over(shares, over)), jnp.array(weights, jnp.float32)
 
 
 def group_at(meta: Meta, label: str) -> int:

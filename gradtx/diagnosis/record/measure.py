@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arrays.codes import decoded
+from gradtx._core.arrays.numerics import wider
 from gradtx.diagnosis.record import axes, sample
 from gradtx.diagnosis.record.arithmetic import FAR, cosine, hypotenuse, inner, root, root_of_product, unit
 from gradtx.diagnosis.record.chain import clip_bound, learning_rate, rate_range
@@ -49,7 +50,7 @@ def look(step: Step, record: Record) -> Found:
     """Return what is found at a step whose updates are known."""
     meta, names, t = step.meta, step.names, record.step
     (gs, g_norm), (us, u_norm) = (unit(*vector(tree, meta, names)) for tree in (step.grads, step.updates))
-    groups, (g_size, u_size, p_size), gu = exact(step, inner(gs, us))
+    groups, leaves, (g_size, u_size, p_size), gu = exact(step, inner(gs, us))
     finite = [jnp.isfinite(x) for x in (g_size, u_size)]
     last, before = (record.rows - 1) % RING, (record.rows - 2) % RING
     follows = (record.ring_steps[last] == t - 1) & (t > 0)
@@ -84,9 +85,10 @@ def look(step: Step, record: Record) -> Found:
         **dict(zip(("rate_min", "rate_mean", "rate_max"), rates(step, eta, bound, clip), strict=True)),
         "zeros": jnp.sum(groups[:, GROUP_COLUMNS.index("zeros")] * jnp.array(meta.sizes, jnp.float32))
         / max(meta.total, 1),
+        "lost": rounded_away(step),
     }
     row = jnp.clip(jnp.stack([jnp.asarray(values[name], jnp.float32) for name in ROW]), BLANK, MOST)
-    kept = write(walked, row, jnp.clip(groups, BLANK, MOST))._replace(
+    kept = write(walked, row, jnp.clip(groups, BLANK, MOST), jnp.clip(leaves, 0.0, MOST))._replace(
         g1=gs, g2=record.g1, u1=us, norms=jnp.stack([g_norm, u_norm])
     )
     good = finite[0] & finite[1] & jnp.isfinite(step.loss)
@@ -126,6 +128,26 @@ def rates(step: Step, eta: jax.Array, bound: jax.Array | None, clip: jax.Array) 
         now = jnp.where((eta > 0) & (traced > 0), eta / jnp.where(traced > 0, traced, 1.0), 1.0)
         rate = jax.tree.map(lambda x: jnp.asarray(x).astype(jnp.float32) * now, rate)
     return rate_range(rate, step.names)
+
+
+def rounded_away(step: Step) -> jax.Array:
+    """Return the share of the sampled update entries other than 0 that leave their parameter as it was."""
+    if step.params is None:
+        return jnp.full((), BLANK, jnp.float32)
+    kept, given, over = [], [], []
+    for update, param in zip(jax.tree.leaves(step.updates), jax.tree.leaves(step.params), strict=True):
+        copies = axes.parts(axes.split_over(param, step.names))
+        u, p = (sample.take(x, step.meta.total, copies) for x in (update, param))
+        wide = wider(u.dtype, p.dtype)
+        some, weight = u != 0, param.size / max(p.size, 1)
+        lost = some & ((p.astype(wide) + u.astype(wide)).astype(p.dtype) == p)
+        kept.append(jnp.sum(lost, dtype=jnp.float32) * weight)
+        given.append(jnp.sum(some, dtype=jnp.float32) * weight)
+        over.append(axes.split_over(kept[-1], step.names))
+    if not kept:
+        return jnp.zeros((), jnp.float32)
+    lost, some = (sum(axes.sum_over(xs, over), jnp.zeros((), jnp.float32)) for xs in (kept, given))
+    return lost / jnp.maximum(some, 1e-30)
 
 
 def straightness(step: Step, record: Record, size: jax.Array) -> tuple[jax.Array, Record]:

@@ -42,10 +42,12 @@ COLUMNS = (
     "rate_mean",  # geometric
     "rate_max",
     "zeros",  # share of gradient entries that are exactly 0
+    "lost",  # share of update entries other than 0 that the parameter's dtype rounds away
 )
 ROW = COLUMNS[1:]  # the columns of a stored row
 ROOTS = ("gg", "uu", "pp", "start", "end", "gu", "gg_max", "uu_max")  # stored as sign(x) sqrt(|x|)
 GROUP_COLUMNS = ("gg", "uu", "pp", "zeros")
+LEAF_COLUMNS = ("g_most", "u_most", "g_last", "u_last", "zeros")  # largest and latest |g| and |u|; latest zeros
 HISTORY = ("losses", "loss_sum", "loss_max", "loss_min", "gg_max", "uu_max", "rate_max", "rate_min")
 # What a block stores. A float32 sum of a million losses would lose their digits: it is a mean, and what that lost.
 BLOCK = ("losses", "loss_mean", "loss_lost", *HISTORY[2:])
@@ -69,6 +71,8 @@ class Meta(NamedTuple):
         sampled: coordinates that products between steps are estimated from.
         clips: whether a global-norm clip stands first in the chain.
         level: depth of the keys that the default groups are named by.
+        leaves: names of the leaves.
+        decays: whether the chain decays the parameters, None where it does not say.
     """
 
     transform: str
@@ -80,6 +84,8 @@ class Meta(NamedTuple):
     sampled: int
     clips: bool
     level: int = 0
+    leaves: tuple[str, ...] = ()
+    decays: bool | None = None
 
 
 class Record(NamedTuple):
@@ -103,6 +109,8 @@ class Record(NamedTuple):
         early_losses: loss of the first steps.
         groups: per group columns, beside `ring`.
         group_peak: largest |g| of each group so far.
+        leaves: what `LEAF_COLUMNS` says of each leaf.
+        leaf_steps: the last steps at which its gradient, and its update, were not 0; -1 before.
         history: the whole run in blocks.
         block: steps per block.
         g1, g2, u1: samples of the last two gradients and the last update, each divided by its norm.
@@ -127,6 +135,8 @@ class Record(NamedTuple):
     early_losses: jax.Array
     groups: jax.Array
     group_peak: jax.Array
+    leaves: jax.Array
+    leaf_steps: jax.Array
     history: jax.Array
     block: jax.Array
     g1: jax.Array
@@ -168,6 +178,8 @@ def empty(meta: Meta) -> Record:
         early_losses=blank(EARLY),
         groups=blank(RING, n, len(GROUP_COLUMNS)),
         group_peak=zeros(n),
+        leaves=zeros(len(meta.leaves), len(LEAF_COLUMNS)),
+        leaf_steps=integers(-1, len(meta.leaves), 2),
         history=jnp.tile(blank_block()[None], (BLOCKS, 1)),
         block=integers(1),
         g1=zeros(meta.sampled),
@@ -231,8 +243,8 @@ def tick(record: Record, loss: jax.Array, measured: jax.Array, alive: jax.Array)
     )
 
 
-def write(record: Record, row: jax.Array, groups: jax.Array) -> Record:
-    """Return the record with one measured row."""
+def write(record: Record, row: jax.Array, groups: jax.Array, leaves: jax.Array) -> Record:
+    """Return the record with one measured row; of each leaf |g|, |u| and the share of zeros are given."""
     i, t = record.rows, record.step
     at, last = i % RING, jnp.minimum(i, EARLY - 1)
     return record._replace(
@@ -243,6 +255,8 @@ def write(record: Record, row: jax.Array, groups: jax.Array) -> Record:
         early_steps=record.early_steps.at[last].set(jnp.where(i < EARLY, t, record.early_steps[last])),
         groups=record.groups.at[at].set(groups),
         group_peak=jnp.maximum(record.group_peak, groups[:, 0]),
+        leaves=jnp.concatenate([jnp.maximum(record.leaves[:, :2], leaves[:, :2]), leaves], axis=1),
+        leaf_steps=jnp.where(leaves[:, :2] > 0, t, record.leaf_steps),
     )
 
 

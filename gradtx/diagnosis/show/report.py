@@ -18,14 +18,15 @@ class Report:
 
     Attributes:
         verdict: one of healthy, oscillating, crawling, converged_minimum, saddle_plateau, noise_floor, diverging,
-            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, undecided; of a
-            log also not_moving, collapsed, chance_level, loss_spikes, plateau.
+            non_finite, vanishing_dead, always_clipped, sigma_burst, needs_warmup, not_moving, decay_bound, collapsed,
+            at_chance, unbounded, undecided; of a log also loss_spikes and plateau.
         headline: what that means, in one sentence.
         evidence: lines of number, formula and meaning, to check by hand.
         action: what to do, with a number in it.
         doubt: which other cause would look the same, and the test that distinguishes them; empty if there is none.
         also: the other findings that the evidence supports.
         ruled_out: verdict to the number that rules it out.
+        beside: arrays that get no gradient or no update, whatever the verdict.
         missing: what the record lacks, and which verdicts cannot be given because of it.
         features: every number that the rules use.
         run: the recorded run.
@@ -40,6 +41,7 @@ class Report:
     doubt: str
     also: tuple[Finding, ...]
     ruled_out: dict[str, str]
+    beside: tuple[str, ...]
     missing: tuple[str, ...]
     features: Features
     run: Evidence
@@ -75,6 +77,7 @@ class Report:
             lines += [f"DOUBT   {self.doubt}"]
         if self.confidence:
             lines += [f"CONFIDENCE  {self.confidence}"]
+        lines += [f"BESIDE  {line}" for line in self.beside]
         if self.also:
             lines += ["ALSO FIRED"] + [f"  {x.verdict}: {x.headline}" for x in self.also]
         if self.ruled_out:
@@ -136,6 +139,7 @@ class Report:
             "confidence": self.confidence or None,
             "also": [{"verdict": x.verdict, "headline": x.headline, "evidence": list(x.evidence)} for x in self.also],
             "ruled_out": dict(self.ruled_out),
+            "beside": list(self.beside),
             "missing": list(self.missing),
             "notes": list(self.run.notes),
             "steps": self.run.steps,

@@ -153,7 +153,7 @@ def chance(c: Course) -> Finding | None:
     if off > min(near, 0.01, gap / 8) or c.least < c.end - max(5 * c.error, 0.02):
         return None
     return Finding(
-        "chance_level",
+        "at_chance",
         f"the loss stands at ln {k:,}: the model gives {k:,} outcomes the same chance, nothing is learnt.",
         (
             f"loss {text4(level)} over the last half, ln {k:,} = {text4(math.log(k))}",

@@ -1,0 +1,155 @@
+"""The course of the loss over a run, in its own units: no feature depends on where the loss has its zero."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradtx.diagnosis.read.evidence import Array, Evidence, block_means
+from gradtx.diagnosis.read.features import NAN
+
+START = 64  # losses that the start is the mean of, or a tenth of a shorter run
+SIGMA = 1.4826  # standard deviation of a normal variable over its median absolute deviation
+ALONE = 8.0  # spreads by which a single first loss must differ from those after it to be no noise
+
+
+def ratio(a: float, b: float) -> float:
+    """Return a / b, NaN if b is 0."""
+    return float(a / b) if b else NAN
+
+
+def deviation(xs: Array) -> float:
+    """Return the robust standard deviation."""
+    return SIGMA * float(np.median(np.abs(xs - np.median(xs)))) if len(xs) else NAN
+
+
+def spread_of(xs: Array) -> float:
+    """Return the standard deviation of one loss about its course: a trend adds nothing to it, outliers hardly any."""
+    if len(xs) < 3:
+        return 0.0
+    at = np.arange(len(xs), dtype=float)
+    third = max(len(xs) // 3, 1)
+    slope = (np.median(xs[-third:]) - np.median(xs[:third])) / max(len(xs) - third, 1)
+    return min(deviation(xs - slope * at), deviation(np.diff(xs)) / np.sqrt(2) if len(xs) > 8 else np.inf)
+
+
+def quantum_of(*series: Array) -> float:
+    """Return the least difference of two losses that is not 0, a bound on how finely they are known; 0 if none is."""
+    found = np.concatenate(series)
+    apart = np.diff(np.unique(found[np.isfinite(found)]))
+    return float(np.min(apart)) if len(apart) else 0.0
+
+
+def losses(run: Evidence, one_loss: bool | None) -> Mapping[str, object]:
+    """Return the features that need only the loss."""
+    steps, means = block_means(run)
+    first, known = (xs[np.isfinite(xs)] for xs in (run.early_losses, run.losses))  # a loss may be given now and then
+    if not len(means) or not len(first) or not len(known):
+        return {}
+    at = steps / max(run.steps, 1)
+    last = float(np.median(means[at > min(0.9, at[-1] - 1e-9)]))  # medians: a burst or a bad batch moves no level
+    middle = means[(at >= 0.4) & (at <= 0.6)]
+    early = first[: int(np.clip(run.steps // 10, 1, START))]
+    start = float(first[0]) if one_loss else float(np.mean(early))
+    least = float(np.min(means))
+    span = max(start - least, last - least)
+    left = max(last - run.floor, 0.0) if run.floor is not None else np.inf
+    quantum = quantum_of(first, known)
+    spread = max(spread_of(known), quantum)
+    early_spread = max(spread_of(first), quantum)
+    mid = float(np.median(middle)) if len(middle) else NAN
+    gained, before = mid - last, start - mid
+    recent = known[-max(min(len(known) // 4, START), 1) :]
+    quarter = max(len(known) // 4, 1)
+    return {
+        "loss_first": float(first[0]),
+        "loss_start": start,
+        "loss_middle": mid,
+        "loss_last": last,
+        "loss_least": least,
+        "spread": spread,
+        "quantum": quantum,
+        "gained": gained,
+        "certainty": certainty(at, means, gained),
+        "share": ratio(gained, min(span, left) if span > 0 else left),
+        "pace": ratio(gained, before),
+        "rise": ratio(float(np.median(recent) - np.median(early)), early_spread),
+        "rising": ratio(float(np.median(known[-quarter:]) - np.median(known[:quarter])), spread),
+        "lost_again": ratio(last - least, span),
+        **peaks(run, first, known, start, last),
+        **jumps(steps, means, first, spread, quantum),
+        "turns": alternation(known),
+        "zeros_since": zeros_since(run, known),
+    }
+
+
+def certainty(at: Array, means: Array, gained: float) -> float:
+    """Return the slope of the last 60 % of the run over its standard error, with the sign of what was gained."""
+    x, y = at[at >= 0.4], means[at >= 0.4]
+    if len(x) < 4:
+        return NAN
+    limit = 6 * deviation(y)
+    y = np.clip(y, np.median(y) - limit, np.median(y) + limit) if limit > 0 else y
+    x = x - np.mean(x)
+    slope = np.sum(x * y) / np.sum(x * x)
+    rest = y - np.mean(y) - slope * x
+    error = np.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum(x * x))
+    if not error > 0:
+        return float(np.sign(gained)) * np.inf if gained else NAN
+    return float(-slope / error) if slope * gained < 0 else 0.0
+
+
+def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) -> Mapping[str, object]:
+    """Return how far the loss rose above its course early on, and late."""
+    used = run.history["losses"] > 0
+    late = used & (run.history["step"] >= run.steps / 2)
+    highest, lowest = run.history["loss_max"][late], run.history["loss_min"][late]
+    means = run.history["loss_sum"][late] / run.history["losses"][late]
+    typical = float(np.median(means)) if len(means) else NAN
+    above = float(np.max(first) - first[0])
+    # what a block spans where nothing bursts: half of the blocks are calmer
+    usual = max(float(np.median(highest - lowest)), deviation(means), quantum_of(first, known)) if len(means) else NAN
+    return {
+        "peak_early": ratio(above, max(spread_of(first[len(first) // 2 :]), 0.0) or quantum_of(first)),
+        "burst": ratio(above, abs(float(first[0]) - last) or quantum_of(first)),
+        "peak_late": ratio(float(np.max(highest)) - typical, usual) if len(highest) else NAN,
+        "spikes": int(np.sum(highest - typical > 8 * usual)) if len(highest) else 0,
+        "spike_share": ratio(float(np.max(highest)) - typical, abs(start - typical)) if len(highest) else NAN,
+    }
+
+
+def jumps(steps: Array, means: Array, first: Array, spread: float, quantum: float) -> Mapping[str, object]:
+    """Return where the loss rose at once to a level that it never left again, and by how many spreads."""
+    best, where, drift = 0.0, -1, NAN
+    for i in range(1, len(means)):
+        before, after = means[max(i - 8, 0) : i], means[i:]
+        noise = max(deviation(after), deviation(before), quantum) + 1e-300
+        size = float(np.quantile(after, 0.1) - np.max(before)) / noise
+        if len(after) >= 3 and size > best:
+            best, where = size, int(steps[i])
+            third = max(len(after) // 3, 1)
+            drift = float(np.median(after[-third:]) - np.median(after[:third])) / max(
+                float(np.median(after) - np.max(before)), 1e-300
+            )
+    rest = first[2:]
+    if len(rest) > 3 and where < 0:  # one loss alone before the jump: its block may hold more
+        alone = float(np.min(rest) - first[0]) / max(deviation(rest), quantum, 1e-300)
+        best, where, drift = (alone, 1, 0.0) if alone > max(best, ALONE) else (best, where, drift)
+    return {"jump": min(best, 1e9), "jumped_at": where, "drift": drift}
+
+
+def alternation(known: Array) -> float:
+    """Return the correlation of consecutive changes: -1 where the loss goes up and down in turn, -0.5 of noise."""
+    changes = np.diff(known)
+    return ratio(float(np.mean(changes[1:] * changes[:-1])), float(np.mean(changes**2))) if len(changes) > 6 else NAN
+
+
+def zeros_since(run: Evidence, known: Array) -> int:
+    """Return the step since which the loss is exactly 0 while it was not before, -1 if it is not."""
+    zero = known == 0
+    if not len(zero) or not zero[-1] or (run.early_losses[np.isfinite(run.early_losses)] == 0).all():
+        return -1
+    since = len(zero) - int(np.argmin(zero[::-1])) if not zero.all() else 0
+    if since == 0 and len(known) < run.steps:  # before the window: the last block that holds another loss
+        other = np.flatnonzero((run.history["losses"] > 0) & (run.history["loss_max"] > 0))
+        return int(run.history["step"][other[-1]]) if len(other) else 0
+    return run.steps - len(known) + since
