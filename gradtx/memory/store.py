@@ -12,8 +12,8 @@ import optax
 from gradtx._core.contract.errors import message
 from gradtx._core.contract.transform import Info, Part, Plain, Transform
 from gradtx._core.contract.writing import shown
-from gradtx._core.engine.chain import check_member, own
 from gradtx._core.engine.lift import Leafwise
+from gradtx._core.engine.members import check_member, own
 from gradtx._core.engine.parts import walk
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.storage import BFLOAT16, KINDS, kept_in, start_of
@@ -123,7 +123,7 @@ def check_slot(rule: Rule, name: str, kind: str) -> None:
 def store(tx: optax.GradientTransformation, /, **how: str) -> Transform:
     """Keep slots of a transform in few bits.
 
-    "fp8": s = q c with c in float8 e4m3, round to nearest, and q = max |s| / 448 over a block of up to 128 neighbours
+    u_t is the update of tx, computed from the slots s as they are kept. "fp8": s = q c with c in float8 e4m3, round to nearest, and q = max |s| / 448 over a block of up to 128 neighbours
     along the last axis; what is below 3e-5 of the largest is cut off to 8 values. "fp8_root", for magnitudes such as
     second moments: sqrt(s) is kept, to nearest everywhere, and what is not 0 stays so. "bfloat16": s rounded. Only what
     a step hands to the next is rounded: a step computes in float32, from its gradient and what was kept.

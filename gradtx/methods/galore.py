@@ -6,7 +6,7 @@ import optax
 
 from gradtx._core.arrays.matrices import Layout, is_mixed, layout_of, whole_number
 from gradtx._core.arrays.sums import refuse_parts
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 from gradtx.factors.low_rank import GaLore, matrices
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.methods.adam import scale_by_adam

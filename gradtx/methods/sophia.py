@@ -6,7 +6,7 @@ import optax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 from gradtx.factors.clipped_curvature import Sophia, clipped
 from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.factors.weight_decay import add_decayed_weights

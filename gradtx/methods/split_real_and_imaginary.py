@@ -11,7 +11,7 @@ from jax import lax
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Part, Transform, View
 from gradtx._core.contract.writing import shown
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 
 
 class RealAndImaginary(NamedTuple):

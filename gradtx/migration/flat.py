@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx._core.contract.errors import describe, message
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx.migration.codes import in_form
 from gradtx.migration.keys import entries
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.contract.errors import message
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx.migration.flat import ImportReport, restore
 from gradtx.migration.fresh import Fresh
 

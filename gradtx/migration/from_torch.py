@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradtx._core.contract.errors import describe, message
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx.migration.flat import ImportReport, restore
 from gradtx.migration.fresh import Fresh
 

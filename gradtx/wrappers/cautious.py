@@ -15,8 +15,8 @@ from gradtx._core.arrays.tree import has_gradient, is_trainable
 from gradtx._core.contract.errors import none_is_leaf
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
-from gradtx._core.engine.chain import check_member, own
 from gradtx._core.engine.finite import check_split
+from gradtx._core.engine.members import check_member, own
 from gradtx.rules import Transform, factory
 
 

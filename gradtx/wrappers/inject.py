@@ -10,7 +10,7 @@ import optax
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import shown
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx._core.engine.tuning import Tuning, parted, ranges_by_name
 
 

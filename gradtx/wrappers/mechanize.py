@@ -19,7 +19,7 @@ from gradtx._core.arrays.tree import flatten, has_gradient
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 from gradtx.rules import (
     Finite,
     Positive,

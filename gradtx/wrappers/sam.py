@@ -16,7 +16,7 @@ from gradtx._core.contract.errors import describe, message, none_is_leaf
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.apply import apply_updates
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 from gradtx.rules import Rule, Slots, Transform, factory, leafwise, own_copy
 
 

@@ -19,7 +19,7 @@ from gradtx._core.arrays.tree import align, flatten, is_trainable
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx.rules import (
     Hyper,
     LeafState,

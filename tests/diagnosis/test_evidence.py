@@ -174,7 +174,7 @@ WRONG_STATES = {
     "the transform": (gradtx.watch(gradtx.sgd(0.1)), "is the transform itself, .*; pass the state that tx.init"),
     "optax's transform": (optax.sgd(0.1), "is the transform itself"),
     "nothing": (None, "is None, expected the state of a watched transform; pass the state that tx.update returned"),
-    "a log": ("run.csv", "is the path 'run.csv', .*; for a log of a run: python -m gradtx watch LOG"),
+    "a log": ("run.csv", r"is the path 'run.csv', .*; for a log of a run: gradtx.diagnose\(gradtx.read_log\(path\)\)"),
     "params": (
         {"w": np.ones(3)},
         r"is dict of 1 without a record, .*; wrap it before training, tx = gradtx.watch\(tx\)",

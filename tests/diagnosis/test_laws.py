@@ -171,7 +171,6 @@ def numbers(draw: Any) -> Features:
     loss = {name: draw(st.floats(-5, 5)) for name in ("loss_first", "loss_middle", "loss_last")}
     values |= {**loss, "gained": loss["loss_middle"] - loss["loss_last"]}
     values["one_loss"] = draw(st.sampled_from([True, False, None]))
-    values["log"] = False
     f = dataclasses.replace(firing(draw(st.sampled_from(sorted(FIRES)))), **values)
     return dataclasses.replace(f, g_most=max(f.g_first, f.g_last, f.g_most))
 

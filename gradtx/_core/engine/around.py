@@ -7,7 +7,7 @@ import optax
 
 from gradtx._core.arrays.tree import check_slots
 from gradtx._core.contract.transform import Info, Part
-from gradtx._core.engine.chain import check_member, own
+from gradtx._core.engine.members import check_member, own
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ import optax
 from gradtx._core.arrays.numerics import accumulator
 from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, promoted
 from gradtx._core.contract.errors import describe, message
-from gradtx._core.contract.transform import Info, Part, Transform, body_of
+from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.lift import Leafwise
-from gradtx._core.engine.rule import Rule
+from gradtx._core.engine.members import check_member, own
 from gradtx._core.engine.segment import Segment
 
 
@@ -188,21 +188,6 @@ def opened(tx: Any) -> Any:
     while getattr(getattr(tx, "body", None), "only_starts", False):
         tx = tx.body.inner
     return tx
-
-
-def own(tx: Any) -> Any:
-    """Return a transform of gradtx's also where only its two functions are left, as in a pair that was rebuilt."""
-    body = None if isinstance(tx, Transform) else body_of(tx.init, tx.update)
-    return tx if body is None else Transform.of(body)
-
-
-def check_member(name: str, position: str, tx: Any) -> None:
-    """Raise TypeError unless `tx` is a pair of functions (init, update)."""
-    if isinstance(tx, Rule):
-        raise TypeError(message(name, position, "is Rule", "a transform", "lift it with leafwise or divide_by"))
-    if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
-        made = "call it first" if callable(tx) else "give a gradtx or optax transform"
-        raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
 
 
 def check_order(name: str, members: tuple[tuple[str | None, Any], ...]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.contract.errors import describe, message, structure
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 
 
 def check_arguments(tx: Any, state: Any, learning_rate: Any, steps: Any, batches: Any) -> None:

@@ -7,7 +7,7 @@ import optax
 from gradtx._core.arguments.ranges import Range, check
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import shown
-from gradtx._core.engine.chain import check_member
+from gradtx._core.engine.members import check_member
 from gradtx.diagnosis.record import axes
 from gradtx.diagnosis.record.body import Watch, WatchState
 
