@@ -17,6 +17,7 @@ from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Part, Transform, body_of
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.lift import Leafwise
+from gradtx._core.engine.order import check_order, opened
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.segment import Segment
 
@@ -183,13 +184,6 @@ def is_chain(tx: Any) -> bool:
     return isinstance(getattr(tx, "body", None), Chain)
 
 
-def opened(tx: Any) -> Any:
-    """Return the transform inside wrappers that have its state and its update, and so hide nothing from a chain."""
-    while getattr(getattr(tx, "body", None), "only_starts", False):
-        tx = tx.body.inner
-    return tx
-
-
 def own(tx: Any) -> Any:
     """Return a transform of gradtx's also where only its two functions are left, as in a pair that was rebuilt."""
     body = None if isinstance(tx, Transform) else body_of(tx.init, tx.update)
@@ -203,16 +197,6 @@ def check_member(name: str, position: str, tx: Any) -> None:
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
         made = "call it first" if callable(tx) else "give a gradtx or optax transform"
         raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
-
-
-def check_order(name: str, members: tuple[tuple[str | None, Any], ...]) -> None:
-    """Raise ValueError if something follows a rule that decides what the parameter becomes."""
-    links = Chain(name, members).links
-    for i, tx in enumerate(links):
-        after = next((x for x in links[i + 1 :] if getattr(x, "role", "") not in ("identity", "measure")), None)
-        if after is not None and isinstance(getattr(tx, "body", None), Leafwise) and tx.body.rule.stores:
-            got, fix = f"stands before {shown(after)}", "move it to the end"
-            raise ValueError(message(name, shown(tx), got, "the last place of the chain", fix))
 
 
 def chain(*transforms: optax.GradientTransformation) -> Transform:
@@ -236,7 +220,7 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
     for i, tx in enumerate(transforms):
         check_member("chain", f"argument {i}", tx)
     members = tuple((None, own(tx)) for tx in transforms)
-    check_order("chain", members)
+    check_order("chain", Chain("chain", members).links)
     text = f"chain({', '.join(shown(tx) for _, tx in members)})"
     return Transform.of(Chain("chain", members), Info({}, text))
 
@@ -270,6 +254,6 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
     if twice is not None:
         raise ValueError(message("named_chain", f"label {twice!r}", "stands twice", "distinct labels", "rename one"))
     members = tuple((label, own(tx)) for label, tx in transforms)
-    check_order("named_chain", members)
+    check_order("named_chain", Chain("named_chain", members).links)
     text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in members)})"
     return Transform.of(Chain("named_chain", members), Info({}, text))
