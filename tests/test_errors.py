@@ -689,9 +689,24 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("initable is int",)),
     ("a map of another's state", lambda: gradtx.tree_map_params(gradtx.trace(0.9), abs, ()), ValueError,
      "tree_map_params", ("state is tuple of 0", "one of the structure that init makes")),
+    ("something behind a rounding", lambda: gradtx.chain(gradtx.keep_residue(), gradtx.scale(0.5)), ValueError,
+     "chain", ("keep_residue(16)", "the last place", "move it")),
+    ("float16 params", lambda: gradtx.keep_residue().init({"w": [jnp.ones(2, jnp.float16)]}), TypeError,
+     "keep_residue", ("params['w'][0]", "bfloat16")),
+    ("float16 params at update", lambda: round_half(), TypeError,
+     "stochastic_rounding", ("params['w'][0]", "bfloat16")),
+    ("a complex slot in 8 bits", lambda: gradtx.store(gradtx.adam(0.1), mu="fp8").init({"w": CUBE.astype(complex)}),
+     TypeError, "scale_by_adam", ("params['w']", "complex128", "partition")),
+    ("a factored slot", lambda: gradtx.store(gradtx.adafactor(0.1), v="bfloat16").init(jnp.ones((128, 128))),
+     ValueError, "scale_by_factored_rms", ("params", "slot 'v'", "leave this slot")),
     ("a map of a mask with keys", lambda: gradtx.tree_map_params(optax.masked(optax.trace(0.9), {"w": True}), abs, ()),
      ValueError, "tree_map_params", ("init raises ValueError", "pass a tree of several params in rest")),
 ]  # fmt: skip
+
+
+def round_half() -> Any:
+    half, tx = {"w": [jnp.ones(2, jnp.float16)]}, gradtx.stochastic_rounding()
+    return tx.update(half, tx.init(half), half)
 
 
 @pytest.mark.parametrize(("call", "error", "name", "says"), [c[1:] for c in CALLS], ids=[c[0] for c in CALLS])
@@ -751,6 +766,7 @@ COMBINATORS = {
     "ratio",
     "multi_transform",  # partition by its other name, which its errors do not say
     "split_real_and_imaginary",
+    "store",
     "tunable",
     "watch",
     "with_extra_args_support",

@@ -123,7 +123,9 @@ def check_slot(rule: Rule, name: str, kind: str) -> None:
 def store(tx: optax.GradientTransformation, /, **how: str) -> Transform:
     """Keep slots of a transform in few bits.
 
-    u_t is the update of tx, computed from the slots s as they are kept. "fp8": s = q c with c in float8 e4m3, round to nearest, and q = max |s| / 448 over a block of up to 128 neighbours
+    u_t is that of tx, made from the slots s_{t-1} as they were kept:
+
+    "fp8": s = q c with c in float8 e4m3, round to nearest, and q = max |s| / 448 over a block of up to 128 neighbours
     along the last axis; what is below 3e-5 of the largest is cut off to 8 values. "fp8_root", for magnitudes such as
     second moments: sqrt(s) is kept, to nearest everywhere, and what is not 0 stays so. "bfloat16": s rounded. Only what
     a step hands to the next is rounded: a step computes in float32, from its gradient and what was kept.

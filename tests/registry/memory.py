@@ -150,7 +150,7 @@ MUTANTS = [
     ),
     Mutant(
         "residue: may stand anywhere",
-        "_core/engine/chain.py",
+        "_core/engine/order.py",
         'getattr(x, "role", "") not in ("identity", "measure")',
         "False",
         memory("nothing_may_follow"),

@@ -18,6 +18,7 @@ from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.members import check_member, own
+from gradtx._core.engine.order import check_order, opened
 from gradtx._core.engine.segment import Segment
 
 
@@ -183,23 +184,6 @@ def is_chain(tx: Any) -> bool:
     return isinstance(getattr(tx, "body", None), Chain)
 
 
-def opened(tx: Any) -> Any:
-    """Return the transform inside wrappers that have its state and its update, and so hide nothing from a chain."""
-    while getattr(getattr(tx, "body", None), "only_starts", False):
-        tx = tx.body.inner
-    return tx
-
-
-def check_order(name: str, members: tuple[tuple[str | None, Any], ...]) -> None:
-    """Raise ValueError if something follows a rule that decides what the parameter becomes."""
-    links = Chain(name, members).links
-    for i, tx in enumerate(links):
-        after = next((x for x in links[i + 1 :] if getattr(x, "role", "") not in ("identity", "measure")), None)
-        if after is not None and isinstance(getattr(tx, "body", None), Leafwise) and tx.body.rule.stores:
-            got, fix = f"stands before {shown(after)}", "move it to the end"
-            raise ValueError(message(name, shown(tx), got, "the last place of the chain", fix))
-
-
 def chain(*transforms: optax.GradientTransformation) -> Transform:
     """Apply transforms in order, each to the updates of the one before.
 
@@ -221,7 +205,7 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
     for i, tx in enumerate(transforms):
         check_member("chain", f"argument {i}", tx)
     members = tuple((None, own(tx)) for tx in transforms)
-    check_order("chain", members)
+    check_order("chain", Chain("chain", members).links)
     text = f"chain({', '.join(shown(tx) for _, tx in members)})"
     return Transform.of(Chain("chain", members), Info({}, text))
 
@@ -255,6 +239,6 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
     if twice is not None:
         raise ValueError(message("named_chain", f"label {twice!r}", "stands twice", "distinct labels", "rename one"))
     members = tuple((label, own(tx)) for label, tx in transforms)
-    check_order("named_chain", members)
+    check_order("named_chain", Chain("named_chain", members).links)
     text = f"named_chain({', '.join(f'{label}={shown(tx)}' for label, tx in members)})"
     return Transform.of(Chain("named_chain", members), Info({}, text))

@@ -13,8 +13,9 @@ from gradtx._core.arrays.norm import AxisName, check_axes, split_over, square, s
 from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable
 from gradtx._core.contract.errors import LeafError, paths
-from gradtx._core.engine.chain import is_chain, opened
+from gradtx._core.engine.chain import is_chain
 from gradtx._core.engine.lift import Leafwise
+from gradtx._core.engine.order import opened
 
 LARGEST = 1e9  # a hyperparameter beyond it may take an update of finite numbers out of float32's range
 
