@@ -283,7 +283,7 @@ def mask_cases() -> list[Bad]:
 
 
 def state_cases() -> list[Bad]:
-    own = "use the state that this tx.init made"
+    own = "use the state that this tx.init made, and tx.init(params) as the target when a checkpoint is restored"
     return [
         Bad(f"{case}", make, ValueError, name, (*says, own), state=state)
         for case, make, name, says, state in [

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.transform import Info, Part, Transform, View
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.members import check_member, own
@@ -81,7 +81,7 @@ class SplitRealAndImaginary:
     def update(self, updates: Any, state: SplitState, params: Any = None, **extra: Any) -> tuple[Any, SplitState]:
         """Return the updates of the transform inside, joined, and its next state."""
         if not isinstance(state, SplitState):
-            got, fix = f"is {describe(state)}", "use the state that this tx.init made"
+            got, fix = f"is {describe(state)}", STATE_FIX
             raise ValueError(message(self.name, "state", got, "a SplitState", fix))
         params = None if params is None else split(params)
         update = optax.with_extra_args_support(self.inner).update

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Plain, Transform
 from gradtx._core.engine.chain import is_chain
@@ -124,4 +124,4 @@ def check(caller: str, tx: Any, state: Any, *, has_parts: bool) -> None:
     if has_parts or not isinstance(tx, Transform) or isinstance(tx.body, Plain) or tx.body.fits(state):
         return
     got, expected = f"is {describe(state)}", f"a state of {tx.name}"
-    raise ValueError(message(caller, "state", got, expected, "use the state that this tx.init made"))
+    raise ValueError(message(caller, "state", got, expected, STATE_FIX))

@@ -16,7 +16,7 @@ from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.norm import AxisName, check_axes
 from gradtx._core.arrays.sums import moved, products, square
 from gradtx._core.arrays.tree import flatten, has_gradient
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.members import check_member, own
@@ -106,7 +106,7 @@ class Mechanize:
         """
         if type(state) is tuple and len(state) == 2:  # of the base and of the tuner
             return state
-        got, fix = f"is {describe(state)}", "use the state that this tx.init made"
+        got, fix = f"is {describe(state)}", STATE_FIX
         raise ValueError(message(self.name, "state", got, "a tuple of 2", fix))
 
     def init(self, params: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import optax
 
 from gradtx._core.arrays.tree import check_slots
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown, written
 from gradtx._core.engine.around import member
@@ -60,7 +60,7 @@ class Monitor:
         """Return the updates as they are, and what was measured."""
         if not self.fits(state):
             check_slots(self.name, state, MonitorState)
-            got, fix = f"holds {sorted(state.measurements)}", "use the state that this tx.init made"
+            got, fix = f"holds {sorted(state.measurements)}", STATE_FIX
             raise ValueError(message(self.name, "state", got, str(sorted(self.measures)), fix))
         given, params, found, states = seen(updates), None if params is None else seen(params), {}, []
         for (key, tx), own in zip(self.measures.items(), state.measure_states, strict=True):

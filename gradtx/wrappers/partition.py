@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import optax
 
 from gradtx._core.arrays.tree import align, at_each_leaf, check_slots, flatten
-from gradtx._core.contract.errors import describe, message, paths
+from gradtx._core.contract.errors import STATE_FIX, describe, message, paths
 from gradtx._core.contract.transform import Info, Part, View
 from gradtx._core.contract.writing import shown, written
 from gradtx._core.engine.around import member
@@ -79,7 +79,7 @@ class Partition:
         check_slots(self.name, state, PartitionState)
         states: dict[Any, Any] = state.inner_states
         if states.keys() != self.transforms.keys():
-            got, fix = f"has the labels {list(states)}", "use the state that this tx.init made"
+            got, fix = f"has the labels {list(states)}", STATE_FIX
             raise ValueError(message(self.name, "state", got, f"the labels {list(self.transforms)}", fix))
         return states
 

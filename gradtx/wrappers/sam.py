@@ -12,7 +12,7 @@ from jax import lax
 
 from gradtx._core.arguments.whole import check_count
 from gradtx._core.arrays.tree import has_gradient, promoted
-from gradtx._core.contract.errors import describe, message, none_is_leaf
+from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.apply import apply_updates
@@ -69,7 +69,7 @@ class Sam:
         """
         if type(state) is tuple and len(state) == 3:  # of the two and of the keeper
             return state
-        got, fix = f"is {describe(state)}", "use the state that this tx.init made"
+        got, fix = f"is {describe(state)}", STATE_FIX
         raise ValueError(message(self.name, "state", got, "a tuple of 3", fix))
 
     def init(self, params: Any) -> tuple[Any, Any, Any]:

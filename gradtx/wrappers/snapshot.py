@@ -10,7 +10,7 @@ from jax import lax
 
 from gradtx._core.arrays.numerics import accumulator
 from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, is_trainable
-from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, tree_mismatch
+from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf, paths, tree_mismatch
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import call
 from gradtx.rules import Transform, factory, zeros
@@ -114,7 +114,7 @@ class Snapshot:
         del params, extra
         if not self.fits(state):
             check_slots(self.name, state, SnapshotState)
-            got, fix = f"holds {list(state.measurement)}", "use the state that this tx.init made"
+            got, fix = f"holds {list(state.measurement)}", STATE_FIX
             raise ValueError(message(self.name, "state", got, repr([self.measure_name]), fix))
         found = measured(self.name, self.where, self.measure(seen(updates)), state.measurement[self.measure_name])
         return updates, SnapshotState({self.measure_name: found})

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, tree_mismatch
+from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf, paths, tree_mismatch
 
 MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
 INIT_FIX = "pass gradients, state and params of the one tree that init saw"
@@ -129,7 +129,7 @@ def check_slots(transform: str, state: Any, kind: Any, slots: Sequence[str] | No
         return
     got = f"holds the slots {sorted(state.slots)}" if type(state) is kind else f"is {describe(state)}"
     wanted = kind.__name__ if slots is None else f"{kind.__name__} with the slots {sorted(slots)}"
-    raise ValueError(message(transform, "state", got, wanted, "use the state that this tx.init made"))
+    raise ValueError(message(transform, "state", got, wanted, STATE_FIX))
 
 
 def shape_of(x: Any) -> tuple[int, ...] | None:

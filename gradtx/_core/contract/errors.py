@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import jax
 
+STATE_FIX = "use the state that this tx.init made, and tx.init(params) as the target when a checkpoint is restored"
+
 
 def none_is_leaf(x: Any) -> bool:
     """Return True for None: `jax.tree` functions that are given this keep None instead of dropping it."""

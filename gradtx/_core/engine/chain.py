@@ -13,7 +13,7 @@ import optax
 
 from gradtx._core.arrays.numerics import accumulator
 from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, promoted
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.lift import Leafwise
@@ -61,7 +61,7 @@ class Chain:
                 return list(state)
             got = f"is a tuple of {len(state)}" if type(state) is tuple else f"is {describe(state)}"
             wanted = f"a tuple of {len(self.members)}, one state per member"
-        raise ValueError(message(self.name, "state", got, wanted, "use the state that this tx.init made"))
+        raise ValueError(message(self.name, "state", got, wanted, STATE_FIX))
 
     @property
     def role(self) -> str:

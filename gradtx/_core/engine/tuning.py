@@ -15,7 +15,7 @@ from gradtx._core.arguments.ranges import ANY, Event, Range, is_number
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.numerics import increment, scalar_dtype
 from gradtx._core.arrays.tree import check_slots, is_traced
-from gradtx._core.contract.errors import message
+from gradtx._core.contract.errors import STATE_FIX, message
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.around import member
 from gradtx._core.engine.choose import alike
@@ -128,7 +128,7 @@ class Tuning:
         """
         check_slots(self.name, state, TunableState)
         if sorted(state.hyperparams) != sorted(self.values):
-            got, fix = f"has the values {sorted(state.hyperparams)}", "use the state that this tx.init made"
+            got, fix = f"has the values {sorted(state.hyperparams)}", STATE_FIX
             raise ValueError(message(self.name, "state.hyperparams", got, f"{sorted(self.values)}", fix))
         own: TunableState = state
         return own

@@ -15,7 +15,7 @@ from jax import lax
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.sums import check_whole
 from gradtx._core.arrays.tree import INIT_FIX, align, flatten, float_leaves, has_gradient, param_leaves, shape_of
-from gradtx._core.contract.errors import LeafError, describe, message, paths
+from gradtx._core.contract.errors import STATE_FIX, LeafError, describe, message, paths
 from gradtx._core.contract.transform import Info, Part
 
 
@@ -117,7 +117,7 @@ class Whole:
         """
         if self.fits(state):
             return state
-        fix = "use the state that this tx.init made"
+        fix = STATE_FIX
         raise ValueError(message(self.name, "state", f"is {describe(state)}", f"{self.kind.__name__}", fix))
 
     def at(self, count: Any) -> SimpleNamespace:

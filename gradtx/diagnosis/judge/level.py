@@ -13,25 +13,8 @@ from gradtx.diagnosis.judge.finding import (
     text,
     times,
 )
+from gradtx.diagnosis.judge.guess import SIZES
 from gradtx.diagnosis.read.features import Features
-
-# numbers of classes and sizes of vocabularies that people use
-SIZES = (100, 128, 256, 365, 512, 1000, 1024, 2048, 4096, 8192, 10000, 16384, 21841, 21843, 28996, 30522, 32000, 32001)
-SIZES += (32064, 32100, 32128, 32768, 49152, 50257, 50304, 50265, 50432, 64000, 65024, 65536, 100277, 100352, 102400)
-SIZES += (
-    128000,
-    128256,
-    131072,
-    151643,
-    151936,
-    152064,
-    200064,
-    250002,
-    250112,
-    256000,
-    256128,
-    262144,
-)  # vocabularies
 
 
 def bounces(f: Features) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 
 from gradtx._core.arrays.tree import INIT_FIX, has_gradient
-from gradtx._core.contract.errors import describe, message, none_is_leaf, tree_mismatch
+from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf, tree_mismatch
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown
 from gradtx.diagnosis.record import axes, sample
@@ -108,7 +108,7 @@ class Watch:
         # the float0 of an integer parameter is no gradient: nothing of it is measured
         grads = jax.tree.map(lambda g: g if has_gradient(g) else None, updates, is_leaf=none_is_leaf)
         if not isinstance(state, WatchState):
-            fix = "use the state that this tx.init made"
+            fix = STATE_FIX
             raise ValueError(message(self.name, "state", f"is {describe(state)}", "a WatchState", fix))
         check_value(extra.get("value", 0.0))
         for root, tree in (("grads", grads), ("value", extra.get("value"))):

@@ -5,29 +5,11 @@ import math
 import numpy as np
 
 from gradtx.diagnosis.judge.finding import Finding, text
+from gradtx.diagnosis.judge.guess import SIZES
 from gradtx.diagnosis.judge.logs.risen import rate_text
 from gradtx.diagnosis.read.course import Course, middle, running, runs_of, trend
 
 # numbers of classes and of tokens that models have: ln k means something for these, not for every k
-CLASSES = (*range(2, 21), 100, 102, 196, 200, 257, 365, 1000, 10000, 21841, 21843)
-TOKENS: tuple[int, ...] = (
-    256,
-    28996,
-    30522,
-    32000,
-    32064,
-    32128,
-    32256,
-    49152,
-    50257,
-    50265,
-    50272,
-    50280,
-    50304,
-    50368,
-    50432,
-)
-TOKENS += (51200, 51865, 65024, 65536, 100352, 128000, 128256, 131072, 151643, 151936, 152064, 250112, 250880, 256000)
 
 
 def healthy(c: Course) -> Finding | None:
@@ -147,7 +129,7 @@ def chance(c: Course) -> Finding | None:
     if error > 0.01:
         return None
     near = max(2e-3, 3 * error)
-    found = [(abs(level - math.log(k)), k) for k in (*CLASSES, *TOKENS)]
+    found = [(abs(level - math.log(k)), k) for k in (*range(2, 21), *SIZES)]
     off, k = min(found)
     gap = min(abs(math.log(k) - math.log(other)) for other in (k - 1, k + 1)) if k <= 20 else math.inf
     if off > min(near, 0.01, gap / 8) or c.least < c.end - max(5 * c.error, 0.02):
