@@ -26,6 +26,10 @@ STEPS: tuple[set[str], ...] = ({"global", "step"}, {"step"}, {"steps"}, {"iterat
 STEPS += ({"iters"}, {"n", "iter"}, {"update"}, {"updates"}, {"num", "updates"})
 
 
+class ChoiceError(ValueError):
+    """Several columns, runs or files may be meant."""
+
+
 class Column(NamedTuple):
     """A column of a log.
 
@@ -147,7 +151,7 @@ def choose_loss(
     # a trainer writes the mean over the whole run once, at its end, beside the loss of every step
     best = [column for column in best if column.known > max(1, most // 20) or column.known == most]
     if len(best) > 1 and not all(same(values(best[0]), values(column)) for column in best[1:]):
-        raise ValueError(
+        raise ChoiceError(
             f"read_log: {path} has {len(best)} columns that may be the loss, {listed(best)}, expected one; "
             "choose one by its name or number, --loss NAME (in Python loss=NAME)"
         )
@@ -177,7 +181,7 @@ def named(path: str, columns: Sequence[Column], wanted: str, what: str = "loss")
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(
+            raise ChoiceError(
                 f"read_log: {path} has {len(found)} columns named {wanted}, {listed(found)}, expected one; "
                 f"choose one by its number, --{what} NUMBER (in Python {what}=NUMBER)"
             )

@@ -68,7 +68,7 @@ def course_of(columns: Any) -> Course | None:
     if not keep.any():
         return None
     blank = np.full(len(loss), np.nan)
-    y, n = loss[keep], int(keep.sum())
+    y, n = np.clip(loss[keep], -1e100, 1e100), int(keep.sum())  # so that no square overflows
     parts = np.array_split(y, n if n <= MOST_BLOCKS else MOST_BLOCKS)
     blocks = np.array([np.median(part) for part in parts])
     late = blocks[len(blocks) // 2 :]

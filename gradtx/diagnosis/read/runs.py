@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradtx.diagnosis.read.columns import listing
+from gradtx.diagnosis.read.columns import ChoiceError, listing
 from gradtx.diagnosis.read.evidence import Array
 from gradtx.diagnosis.read.formats.table import Table
 
@@ -42,7 +42,7 @@ def one_named(path: str, table: Table, run: str | None) -> tuple[Table, list[str
             continue
         if run is None or run not in kinds:
             got = "expected one" if run is None else f"none of them {run!r}"
-            raise ValueError(
+            raise ChoiceError(
                 f"read_log: {path} has {len(kinds)} runs in column {name!r}, {listing(kinds)}, {got}; "
                 "choose one, --run NAME (in Python run=NAME)"
             )
@@ -118,7 +118,7 @@ def which(path: str, places: list[str], steps: Array, at: Any, runs: list[tuple[
         for i, (a, b) in enumerate(runs)
     ]
     got = "expected one" if run is None else f"no run {run!r}"
-    raise ValueError(
+    raise ChoiceError(
         f"read_log: {path} holds {len(runs)} run{'s' * (len(runs) > 1)}, {listing(shown)}, {got}; choose one, "
         "--run NUMBER (in Python run=NUMBER), or count the rows as one run, --step rows (in Python step='rows')"
     )

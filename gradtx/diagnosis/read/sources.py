@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gradtx._core.contract.errors import describe
-from gradtx.diagnosis.read.columns import EVALUATION, TRAINING, listing, words_of
+from gradtx.diagnosis.read.columns import EVALUATION, TRAINING, ChoiceError, listing, words_of
 from gradtx.diagnosis.read.formats.json_records import from_data
 from gradtx.diagnosis.read.formats.known import FORMATS
 from gradtx.diagnosis.read.formats.long_table import pivot
@@ -26,12 +26,12 @@ def table_from(log: Any) -> tuple[str, str, Table]:
     """
     if isinstance(log, (dict, list)):
         return "the log", "records", pivot(from_data("the log", log))
-    if not isinstance(log, (str, os.PathLike)):
+    if not isinstance(log, (str, os.PathLike, Source)):
         raise TypeError(
             f"read_log: log is {describe(log)}, expected a path or records; "
             'give "run.csv", or a list such as [{"step": 1, "loss": 2.5}]'
         )
-    source = source_of(os.fspath(log))
+    source = log if isinstance(log, Source) else source_of(os.fspath(log))
     known = next(kind for kind in FORMATS if kind.looks(source))
     return source.name, known.name, pivot(known.read(source))
 
@@ -75,7 +75,7 @@ def in_folder(folder: Path) -> Source:
     if not logs:
         raise ValueError(f"read_log: {folder} holds no log, expected one; give the path of the log itself")
     names = listing([str(log.relative_to(folder)) for log in logs])
-    raise ValueError(f"read_log: {folder} holds {len(logs)} logs, {names}, expected one; give the path of one of them")
+    raise ChoiceError(f"read_log: {folder} holds {len(logs)} logs, {names}, expected one; give the path of one of them")
 
 
 def number_in(name: str) -> int:
