@@ -27,8 +27,8 @@ def parser() -> argparse.ArgumentParser:
         help="diagnose a log of loss, gradient norm and learning rate",
         description="Diagnose a log of any training run: CSV, JSON, JSON lines, trainer_state.json, the text that "
         "programs print, TensorBoard's event files, a folder, or - for standard input. It needs the loss; gradient "
-        "norm, learning rate and step are read where they are there. The first line of the report says which columns were "
-        "taken; the verdict states its confidence and what would settle it.",
+        "norm, learning rate and step are read where they are there. The first line of the report says which columns "
+        "were taken; the verdict states its confidence and what would settle it.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -172,3 +172,29 @@ def test_where_it_happened_is_said():
 
 def test_spikes_beside_a_fall_are_named():
     assert [x.verdict for x in report(CASES["falls, with spikes"][1]).also] == ["loss_spikes"]
+
+
+KINDS = {
+    "healthy": lambda t, e: 2 + 8.8 * (1 + 2000 * t) ** -0.25 + 0.08 * e,
+    "plateau": lambda t, e: 0.45 + 2 * np.exp(-30 * t) + 0.02 * e,
+    "diverging": lambda t, e: 1.5 * np.exp(-10 * t) + 1.5 * np.maximum(t - 0.4, 0) + 0.05 * e,
+    "collapsed": lambda t, e: np.where(t < 0.85, 0.8 + 1.5 * np.exp(-20 * t), 7) + 0.05 * e,
+    "needs_warmup": lambda t, e: np.where(t * len(t) < 3, 2.3, 5 + 4 * np.exp(-50 * t)) + 0.05 * e,
+}
+
+
+@pytest.mark.parametrize("rows", [300, 2000, 20_000])
+@pytest.mark.parametrize("want", KINDS)
+def test_the_verdict_does_not_depend_on_how_many_rows_there_are(want, rows):
+    for seed in range(3):
+        noise = np.random.default_rng(seed).standard_normal(rows)
+        assert report({"loss": KINDS[want](np.arange(rows) / rows, noise)}).verdict == want
+
+
+@pytest.mark.parametrize("rows", [60, 300, 2000])
+def test_noise_that_hangs_together_is_never_called_diverging(rows):
+    for seed in range(20):
+        rng, loss = np.random.default_rng(seed), np.zeros(rows)
+        for i in range(1, rows):
+            loss[i] = 0.8 * loss[i - 1] + rng.standard_normal()
+        assert report({"loss": 2 + 0.03 * loss}).verdict != "diverging", seed

@@ -53,8 +53,13 @@ class Course:
 
     @property
     def is_falling(self) -> bool:
-        """Return True if the loss falls over the last half: surely, and by more than a hundredth of the whole fall."""
-        return self.surety < -3.5 and -self.fall > 0.01 * max(self.start - self.end, 0.0)
+        """Return True if the loss falls over the last half: surely, and by more than a hundredth of the whole fall.
+
+        Where few rows make the last half unsure, the last three quarters may be sure.
+        """
+        longer = trend(self.blocks[len(self.blocks) // 4 :])[1]
+        sure = self.surety < -3.5 or (self.surety < -2 and longer < -4)
+        return sure and -self.fall > 0.01 * max(self.start - self.end, 0.0)
 
     def norm(self, low: float, high: float) -> float:
         """Return the median |g| between two shares of the run, NaN where it is not known."""
@@ -73,7 +78,7 @@ def course_of(columns: Any) -> Course | None:
     blocks = np.array([np.median(part) for part in parts])
     late = blocks[len(blocks) // 2 :]
     fall, surety, rest = trend(late)
-    start, end = float(np.median(y[: max(3, min(16, n // 200))])), float(np.median(y[-max(3, n // 10) :]))
+    start, end = float(np.median(y[:3])), float(np.median(y[-max(3, n // 10) :]))
     return Course(
         step=columns.get("step", np.arange(len(loss), dtype=float))[keep],
         y=y,

@@ -61,6 +61,9 @@ def risen(c: Course) -> Finding | None:
     usual = 1.05 * float(np.median(np.abs(steps - np.median(steps))))  # of a block, were all of them at one level
     usual = max(usual, 1.25 * c.noise / math.sqrt(max(c.rows / len(c.blocks), 1)))
     least = 3 * c.noise if c.least == c.start else c.noise  # the start is a few rows alone
+    since = c.blocks[int(np.argmin(c.blocks)) :] if c.least < c.start else c.blocks
+    back = np.maximum.accumulate(since) - since  # what goes up and comes back is noise, also where rows hang together
+    usual = max(usual, float(np.sqrt(np.mean(back**2))) if c.least < c.start else usual)
     if not (rise > 0.3 * whole and rise > 5 * usual and rise > least) or c.is_falling:
         return None
     smooth = running(c.y, 5)
@@ -98,6 +101,8 @@ def risen(c: Course) -> Finding | None:
             "checkpoint's loss on a batch of now; if it is as high, it is the data",
             confidence="high" if norm and "NOT" not in norm[0] else "medium",
         )
+    if rise < 10 * usual:
+        return None
     agrees = c.norm(0.9, 1.0) > 1.5 * c.norm(0.0, 0.5)
     return Finding(
         "diverging",
