@@ -153,6 +153,21 @@ READ: dict[str, tuple[str, str, str]] = {  # file, text, the columns that are fo
         ),
         "loss learning_rate step",
     ),
+    "stable-baselines3": (
+        "progress.csv",
+        sheet(
+            [
+                "time/iterations",
+                "rollout/ep_rew_mean",
+                "train/loss",
+                "train/value_loss",
+                "train/n_updates",
+                "train/learning_rate",
+            ],
+            [[1, 20.0, "", "", "", ""], *([t, 21.0, y, 1.0, t, r] for t, y, r in zip(STEP, LOSS, RATE, strict=True))],
+        ),
+        "loss learning_rate step",
+    ),
     "nested records": (
         "run.jsonl",
         as_lines({"step": t, "train": {"loss": y, "gradNorm": g}} for t, y, g in zip(STEP, LOSS, NORM, strict=True)),

@@ -24,6 +24,7 @@ NO_RATE = {"decay", "scale", "mult", "multiplier", "factor", "min", "max", "warm
 NO_RATE |= {"loss", "schedule"}
 STEPS: tuple[set[str], ...] = ({"global", "step"}, {"step"}, {"steps"}, {"iteration"}, {"iterations"}, {"iter"})
 STEPS += ({"iters"}, {"n", "iter"}, {"update"}, {"updates"}, {"num", "updates"})
+STEPS += ({"n", "updates"}, {"optimizer", "step"}, {"update", "step"}, {"iter", "num"}, {"total", "timesteps"})
 
 
 class ChoiceError(ValueError):

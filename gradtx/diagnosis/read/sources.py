@@ -61,7 +61,9 @@ def in_folder(folder: Path) -> Source:
         return source_of(str(min(states, key=lambda file: (len(file.parts), -number_in(file.parent.name)))))
     events = sorted(folder.rglob(EVENTS))
     logs = [file for name in LOGS for file in sorted(folder.rglob(name))]
-    logs = logs or sorted(file for file in folder.rglob("*") if file.suffix.lower() in ENDS)
+    logs = logs or sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in ENDS and not file.name.startswith("debug")
+    )
     if len(logs) == 1:
         return source_of(str(logs[0]))
     if events and not logs:
