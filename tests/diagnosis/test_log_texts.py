@@ -131,7 +131,10 @@ WITHOUT_STEPS = {
 def test_consoles_whose_steps_are_not_named_are_read_by_rows(name, tmp_path):
     path = tmp_path / "train.log"
     path.write_text("".join(WITHOUT_STEPS[name].format(step=t, loss=y) for t, y in zip(STEP, LOSS, strict=True)))
+    with path.open("a") as file:
+        file.write("Test set: Average loss: 0.05, Accuracy: 98%\n")
     assert read(path)["loss"] == LOSS
+    assert "lines of an evaluation, left out: 1" in gradtx.read_log(path).notes
     assert "step = rows counted" in gradtx.read_log(path).notes[0]
 
 
@@ -197,19 +200,19 @@ def test_folders(tmp_path):
         gradtx.read_log(tmp_path / "lightning_logs")
 
 
-def events(folder: Path, tags: dict[str, list[float]], number: int = 0) -> Path:
+def events(folder: Path, tags: dict[str, list[float]], tags_again: dict[str, list[float]] | None = None) -> Path:
     """Write scalars as PyTorch does, a simple value, and those of an epoch as Keras does, a tensor."""
     proto = pytest.importorskip("tensorboard.compat.proto.event_pb2")
     summary = pytest.importorskip("tensorboard.compat.proto.summary_pb2")
     writer = pytest.importorskip("tensorboard.summary.writer.record_writer")
     scalar = pytest.importorskip("tensorboard.plugins.scalar.summary_v2").scalar_pb
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"events.out.tfevents.{number}.host"
+    path = folder / f"events.out.tfevents.1.host"
     with path.open("wb") as file:
         record = writer.RecordWriter(file)
         record.write(proto.Event(file_version="brain.Event:2").SerializeToString())
         for i, step in enumerate(STEP):
-            for tag, cells in tags.items():
+            for tag, cells in [*tags.items(), *(tags_again or {}).items()]:
                 value = summary.Summary(value=[summary.Summary.Value(tag=tag, simple_value=cells[i])])
                 if tag.startswith("epoch"):
                     value = scalar(tag, cells[i])
@@ -232,6 +235,8 @@ def test_event_files(tmp_path):
     events(tmp_path / "keras" / "other", {"epoch_loss": LOSS})
     with pytest.raises(ValueError, match=r"holds 3 logs, other, train, validation, expected one"):
         gradtx.read_log(tmp_path / "keras")
+    twice = read(events(tmp_path / "twice", {"loss": LOSS}, tags_again={"loss": NORM}))
+    np.testing.assert_allclose(twice["loss"], [x for pair in zip(LOSS, NORM, strict=True) for x in pair], rtol=1e-6)
     path.write_bytes(path.read_bytes()[:-7])  # a run that was killed
     np.testing.assert_allclose(read(path)["loss"], LOSS, rtol=1e-6)
     with pytest.raises(ValueError, match=r"^read_log: .* holds no scalar"):

@@ -91,6 +91,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "scaler": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.02 * E, "grad_norm": INF}),
     "falls at the edge": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.1 * (-1.0) ** T}),
     "falls, with spikes": ("healthy", {"loss": 3 * np.exp(-T / 150) + 0.02 * E + 3.0 * (T % 90 == 60)}),
+    "cosine": (
+        "healthy",
+        {
+            "loss": 3 * np.exp(-T / 150) + 0.02 * E,
+            "learning_rate": np.maximum(0.5e-3 * (1 + np.cos(np.pi * T / 380)), 0) * (T < 380),
+        },
+    ),
+    "near ln 20, not at it": ("plateau", {"loss": math.log(20) - 0.008 + 0.01 * E}),
     "linear decay to 0": (
         "healthy",
         {"loss": 3 * np.exp(-T / 150) + 0.02 * E, "learning_rate": 1e-3 * (1 - T / (N - 1))},
