@@ -27,7 +27,7 @@ def test_a_log_that_grows_is_followed(tmp_path, capsys):
     path = tmp_path / "train.log"
 
     def write() -> None:
-        for part in (["Loading\n"], FALLS, RISES):
+        for part in (["Loading\n"], FALLS[:60], FALLS[60:], RISES):
             time.sleep(0.3)
             with path.open("a") as file:
                 file.writelines(part)

@@ -207,7 +207,7 @@ def events(folder: Path, tags: dict[str, list[float]], tags_again: dict[str, lis
     writer = pytest.importorskip("tensorboard.summary.writer.record_writer")
     scalar = pytest.importorskip("tensorboard.plugins.scalar.summary_v2").scalar_pb
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"events.out.tfevents.1.host"
+    path = folder / "events.out.tfevents.1.host"
     with path.open("wb") as file:
         record = writer.RecordWriter(file)
         record.write(proto.Event(file_version="brain.Event:2").SerializeToString())
