@@ -21,8 +21,8 @@ from gradtx._core.engine.slow_copy import incremental_update, periodic_update
 from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
-from gradtx.diagnosis.read.evidence import metrics
 from gradtx.diagnosis.read.logs import read_log
+from gradtx.diagnosis.read.metrics import metrics
 from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss

@@ -486,7 +486,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "watch: every step counts as clipped",
-        "diagnosis/read/evidence.py",
+        "diagnosis/read/metrics.py",
         "known < 1.0",
         "known <= 1.0",
         watch("evidence", "metrics_of_a_clip"),
