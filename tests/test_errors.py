@@ -612,6 +612,11 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
                                                      grad=VECTOR, value_fn=lambda p: jnp.sum(p) * x[0])[0] + x),
      ValueError, "scale_by_backtracking_linesearch",
      ("what value_fn returned varies over the mesh axis 'x'", "pmean")),
+    ("a decision of another skip",
+     lambda: multi_steps(gradtx.skip_not_finite).update(VECTOR, gradtx.accumulate(gradtx.sgd(0.1), 2).init(VECTOR)),
+     ValueError, "MultiSteps", ("state.skip_state is tuple of 0", "dict of 2")),
+    ("the state of three in sam's place", lambda: gradtx.sam(gradtx.sgd(0.1), gradtx.sgd(0.1)).update(
+        VECTOR, gradtx.galore(0.1).init(VECTOR), VECTOR), ValueError, "sam", ("state is tuple of 3", "a tuple of 3")),
     ("another skip on each device", lambda: sharded(lambda g: one(multi_steps(lambda g, *_: (g[0] > 0, ())), g)),
      ValueError, "MultiSteps", ("what should_skip_update_fn returned varies over the mesh axis 'x'", "pmean")),
     ("a skip inside shard_map", lambda: sharded(lambda g: one(multi_steps(gradtx.skip_not_finite), g)), ValueError,

@@ -104,10 +104,10 @@ class Mechanize:
         Raises:
             ValueError: the state was made by another transform.
         """
-        if type(state) is tuple and len(state) == 2:  # of the base and of the tuner
-            return state
+        if self.fits(state):  # of the base and of the tuner
+            return state  # type: ignore[no-any-return]
         got, fix = f"is {describe(state)}", STATE_FIX
-        raise ValueError(message(self.name, "state", got, "a tuple of 2", fix))
+        raise ValueError(message(self.name, "state", got, "a tuple of 2 as its init makes it", fix))
 
     def init(self, params: Any) -> tuple[Any, Any]:
         """Return the states of both."""

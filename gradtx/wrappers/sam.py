@@ -67,10 +67,10 @@ class Sam:
         Raises:
             ValueError: the state was made by another transform.
         """
-        if type(state) is tuple and len(state) == 3:  # of the two and of the keeper
-            return state
+        if self.fits(state):  # of the two and of the keeper
+            return state  # type: ignore[no-any-return]
         got, fix = f"is {describe(state)}", STATE_FIX
-        raise ValueError(message(self.name, "state", got, "a tuple of 3", fix))
+        raise ValueError(message(self.name, "state", got, "a tuple of 3 as its init makes it", fix))
 
     def init(self, params: Any) -> tuple[Any, Any, Any]:
         """Return the states of both, and the params where the updates themselves climb.

@@ -14,7 +14,7 @@ from gradtx._core.arguments.whole import whole
 from gradtx._core.arrays.norm import AxisName
 from gradtx._core.arrays.numerics import increment, zeros
 from gradtx._core.arrays.tree import align, check_like, flatten, float_leaves, has_gradient, param_leaves, promoted
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import STATE_FIX, describe, message, structure
 from gradtx._core.contract.transform import Transform
 from gradtx._core.engine.around import Around
 from gradtx._core.engine.choose import alike, either
@@ -124,6 +124,7 @@ class Accumulating(Around):
             ValueError: `should_skip_update_fn` returns something else than a bool, or another on each device.
         """
         if self.should_skip is None:
+            self.check_stored((), state)
             return all_finite(self.name, "grads", grads, self.axis_name), ()
         skips, stored = self.should_skip(grads, state.updates, params)
         skips = jnp.asarray(skips)
@@ -131,7 +132,14 @@ class Accumulating(Around):
             got, fix = f"returned {describe(skips)}", "return (skip, what to store), skip a scalar of dtype bool"
             raise ValueError(message(self.name, "should_skip_update_fn", got, "a bool", fix))
         check_same(self.name, "what should_skip_update_fn returned", skips)
+        self.check_stored(stored, state)
         return ~skips, jax.tree.map(lambda x, old: jnp.asarray(x, jnp.asarray(old).dtype), stored, state.skip_state)
+
+    def check_stored(self, stored: Any, state: AccumulateState) -> None:
+        """Raise ValueError where a state stores another kind of decision: another `should_skip_update_fn` made it."""
+        if structure(stored) != structure(state.skip_state):
+            got, expected = f"is {describe(state.skip_state)}", f"{describe(stored)}, as should_skip_update_fn returns"
+            raise ValueError(message(self.name, "state.skip_state", got, expected, STATE_FIX))
 
     def update(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, AccumulateState]:
         """Return zeros, or in the last micro-step the update of the one inside, and the next state."""
