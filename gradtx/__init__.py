@@ -22,6 +22,7 @@ from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.evidence import metrics
+from gradtx.diagnosis.record.late import record_loss
 from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
@@ -378,6 +379,7 @@ __all__ = [
     "diagnose",
     "metrics",
     "probe",
+    "record_loss",
     "watch",
     # a state taken along
     "ImportReport",

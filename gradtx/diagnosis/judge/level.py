@@ -19,7 +19,26 @@ from gradtx.diagnosis.judge.finding import (
 from gradtx.diagnosis.read.features import Features
 
 # numbers of classes and sizes of vocabularies that people use
-SIZES = (100, 128, 256, 365, 512, 1000, 1024, 2048, 4096, 8192, 10000, 16384, 21841, 21843, 28996, 30522, 32000, 32001)
+SIZES: tuple[int, ...] = (
+    100,
+    128,
+    256,
+    365,
+    512,
+    1000,
+    1024,
+    2048,
+    4096,
+    8192,
+    10000,
+    16384,
+    21841,
+    21843,
+    28996,
+    30522,
+    32000,
+    32001,
+)
 SIZES += (32064, 32100, 32128, 32768, 49152, 50257, 50304, 50265, 50432, 64000, 65024, 65536, 100277, 100352, 102400)
 SIZES += (
     128000,
@@ -164,7 +183,7 @@ def plateau(f: Features) -> Finding | None:
     if f.certainty > SURE and f.share > SHARE:
         return None
     grew, shrank = f.g_last > 3 * f.g_first, f.g_last < 0.01 * f.g_first
-    lines = (progress_line(f),)
+    lines: tuple[str, ...] = (progress_line(f),)
     if f.g_last == f.g_last:
         lines += (f"|g| {text(f.g_first)} at the start, {text(f.g_last)} at the end",)
     if grew:
