@@ -23,6 +23,7 @@ from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.logs import read_log
 from gradtx.diagnosis.read.metrics import metrics
+from gradtx.diagnosis.record.late import record_loss
 from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
@@ -388,6 +389,7 @@ __all__ = [
     "read_log",
     "metrics",
     "probe",
+    "record_loss",
     "watch",
     # a state taken along
     "ImportReport",

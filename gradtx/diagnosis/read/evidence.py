@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from gradtx._core.contract.errors import describe
-from gradtx.diagnosis.read.lost import has_lost_record
+from gradtx.diagnosis.read.lost import UNNAMED, lost_records
 from gradtx.diagnosis.record.record import (
     BLANK,
     BLOCK,
@@ -89,6 +89,7 @@ def find(state: Any, caller: str = "diagnose") -> Record:
         ValueError: there is more than one, or it is traced or batched.
     """
     found = [x for x in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, Record)) if isinstance(x, Record)]
+    found = [concrete(x) for x in found] or list(lost_records(state))
     if not found:
         raise missing_record(state, caller)
     if len(found) > 1:
@@ -106,6 +107,12 @@ def find(state: Any, caller: str = "diagnose") -> Record:
     return record
 
 
+def concrete(record: Record) -> Record:
+    """Return a record whose variables, where a library wrapped its arrays in such, are replaced by their arrays."""
+    values: dict[str, Any] = {name: getattr(x, "value", x) for name, x in record._asdict().items() if name != "meta"}
+    return record._replace(**values)
+
+
 def missing_record(state: Any, caller: str) -> TypeError:
     """Return the error for what holds no record, with the remedy for the mistake that it looks like."""
     got, fix = f"is {describe(state)} without a record", "wrap it before training, tx = gradtx.watch(tx)"
@@ -117,11 +124,6 @@ def missing_record(state: Any, caller: str) -> TypeError:
         got, fix = "is a report already", "print it, or pass the state of the optimizer"
     elif state is None:
         got, fix = "is None", "pass the state that tx.update returned"
-    elif has_lost_record(state):
-        got = "holds the arrays of a record in plain containers, as a checkpoint restored without a target does"
-        fix = (
-            "restore it with tx.init(params) as the target, tx being the watched transform (of nnx, pass the optimizer)"
-        )
     return TypeError(f"{caller}: state {got}, expected the state of a watched transform; {fix}")
 
 
@@ -158,6 +160,9 @@ def read(state: Any, floor: float | None = None, caller: str = "diagnose") -> Ev
         bad={n: int(arrays.bad[i]) for i, n in enumerate(meta.groups) if arrays.bad[i]},
         meta=meta,
         floor=floor,
+        notes=("names of groups and arrays are not in the checkpoint: they are numbered",)
+        if meta.transform == UNNAMED
+        else (),
         skipped=skipped[0],
         first_skipped=skipped[1],
         last_skipped=skipped[2],
