@@ -47,6 +47,8 @@ from gradtx.limits.per_example import per_example_global_norm_clip, per_example_
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
+from gradtx.memory.shard_state import shard_state
+from gradtx.memory.state_specs import state_specs
 from gradtx.methods.acprop import acprop, scale_by_acprop
 from gradtx.methods.adabelief import adabelief, scale_by_belief
 from gradtx.methods.adadelta import adadelta, scale_by_adadelta
@@ -367,6 +369,9 @@ __all__ = [
     "skipped",
     "tunable",
     "with_extra_args_support",
+    # memory
+    "shard_state",
+    "state_specs",
     # measure inside a chain
     "measure_with_ema",
     "monitor",
