@@ -11,13 +11,27 @@ KINDS = ["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s32": 4, "u32": 4, "f32": 4, "s64": 8, "u64": 8, "f64": 8}
 LINE = re.compile(r"=\s+(\(?[^=]*?)\s+(" + "|".join(KINDS) + r")(-start)?\(")
 SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
+CHANNEL = re.compile(r"channel_id=(\d+)")
 
 
 def collectives(compiled: Any) -> dict[str, int]:
-    """Return the bytes that each kind of collective gives one device; those of one number alone are left out."""
+    """Return the bytes of the arrays that each kind of collective gives; those of one number alone are left out.
+
+    A TPU's program writes a reduce-scatter as a fusion of an all-reduce and a slice, named so, and one collective in
+    several fusions, of one channel, where it runs beside other work.
+    """
     found: dict[str, int] = collections.defaultdict(int)
-    for result, kind, _ in LINE.findall(re.sub(r"/\*.*?\*/", "", compiled.as_text())):
-        for dtype, dims in SHAPE.findall(result):
+    seen, inside = set(), ""
+    for line in re.sub(r"/\*.*?\*/", "", compiled.as_text()).splitlines():
+        if line.startswith(("%", "ENTRY")):  # a computation begins
+            inside = line.split()[0]
+        op, channel = LINE.search(line), CHANNEL.search(line)
+        if not op or (channel and (op[2], channel[1]) in seen):
+            continue
+        if channel:
+            seen.add((op[2], channel[1]))
+        kind = "reduce-scatter" if inside.startswith("%all-reduce-scatter") else op[2]
+        for dtype, dims in SHAPE.findall(op[1]):
             size = math.prod(int(d) for d in dims.split(",") if d)
             if dtype in BYTES and size > 1:
                 found[kind] += BYTES[dtype] * size
