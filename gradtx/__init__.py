@@ -51,6 +51,8 @@ from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.memory.keep_residue import keep_residue
+from gradtx.memory.shard_state import shard_state
+from gradtx.memory.state_specs import state_specs
 from gradtx.memory.stochastic_rounding import stochastic_rounding
 from gradtx.memory.store import store
 from gradtx.methods.acprop import acprop, scale_by_acprop
@@ -377,6 +379,9 @@ __all__ = [
     "keep_residue",
     "stochastic_rounding",
     "store",
+    # memory
+    "shard_state",
+    "state_specs",
     # measure inside a chain
     "measure_with_ema",
     "monitor",

@@ -1,1 +1,1 @@
-"""Training in fewer bytes: parameters in bfloat16 that learn, and state in few bits."""
+"""Training in fewer bytes on each device: state in shards and few bits, bfloat16 parameters that learn, plans."""

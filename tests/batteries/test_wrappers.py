@@ -40,10 +40,14 @@ INNER = {
 }
 
 
+# Of one device, for the wrappers that ask on which mesh the params lie.
+ALONE = NamedSharding(jax.make_mesh((1,), ("x",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:1]), jax.P())
+
+
 def params(seed: int = 0) -> dict[str, jax.Array]:
     generator = np.random.default_rng(seed)
     w, half = (generator.normal(size=shape) for shape in ((4, 3), (2,)))
-    return {"w": jnp.asarray(w, jnp.float32), "half": jnp.asarray(half, jnp.bfloat16)}
+    return jax.device_put({"w": jnp.asarray(w, jnp.float32), "half": jnp.asarray(half, jnp.bfloat16)}, ALONE)
 
 
 def grads(step: int, member: int = 0) -> dict[str, jax.Array]:
@@ -183,7 +187,7 @@ def test_a_leaf_without_a_gradient_is_left_alone(row: Row) -> None:
 @each(WRAPPERS)
 def test_it_composes_with_every_other(row: Row) -> None:
     """Round each other and inside it, on shapes alone, the state as stable as that of one."""
-    p = jax.eval_shape(params)
+    p = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=ALONE), params())
     for other in WRAPPERS:
         tx = around(row, around(other, INNER["adamw"]))
         try:

@@ -142,7 +142,7 @@ def flatten_held(tree: Any) -> tuple[list[Any], Any]:
     return taken_apart(tree, is_left_out)
 
 
-def taken_apart(tree: Any, is_leaf: Leaf) -> tuple[list[Any], Any]:
+def taken_apart(tree: Any, is_leaf: Leaf | None) -> tuple[list[Any], Any]:
     """Return the leaves of a tree and its structure, which has no type of its own."""
     return jax.tree.flatten(tree, is_leaf=is_leaf)
 

@@ -1,0 +1,85 @@
+"""Compile for a TPU without one, and print what the program moves and keeps: run by test_tpu.py in its own process.
+
+libtpu (the extra `tpu-compile`) describes a topology of 8 chips to XLA; nothing runs on it.
+"""
+
+import json
+import os
+
+os.environ.update(
+    TPU_SKIP_MDS_QUERY="1",
+    TPU_ACCELERATOR_TYPE="v5litepod-8",
+    TPU_WORKER_HOSTNAMES="localhost",
+    TPU_WORKER_ID="0",
+    JAX_PLATFORMS="cpu",
+)
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+import gradtx
+from tests.memory.hlo import collectives
+
+P = jax.P
+LAYERS, WIDTH = 4, 1024
+
+
+def mesh_of(kind: AxisType) -> Mesh:
+    devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x4").devices
+    return Mesh(np.array(devices), ("data",), axis_types=(kind,))
+
+
+def loss(p: Any, x: jax.Array) -> jax.Array:
+    def layer(h: jax.Array, w: jax.Array) -> tuple[jax.Array, None]:
+        return jnp.tanh(h @ w), None
+
+    h, _ = jax.lax.scan(layer, x, p["w"])
+    return jnp.mean((h @ p["out"]).astype(jnp.float32) ** 2)
+
+
+def facts(tx: Any, dtype: Any, kind: AxisType) -> dict[str, Any]:
+    """Return collectives and memory of a step with a batch that is split over all chips."""
+    mesh = mesh_of(kind)
+    whole = {"w": (LAYERS, WIDTH, WIDTH), "out": (WIDTH, WIDTH)}
+    p = {
+        name: jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, P(*[None] * len(shape))))
+        for name, shape in whole.items()
+    }
+    x = jax.ShapeDtypeStruct((64, WIDTH), dtype, sharding=NamedSharding(mesh, P("data", None)))
+    specs = gradtx.state_specs(tx, p)
+    state = jax.tree.map(
+        lambda s, spec: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=NamedSharding(mesh, spec)),
+        jax.eval_shape(tx.init, p),
+        specs,
+    )
+
+    def step(p: Any, state: Any, x: jax.Array) -> tuple[Any, Any]:
+        u, state = tx.update(jax.grad(loss)(p, x), state, p)
+        return gradtx.apply_updates(p, u), state
+
+    where = jax.tree.map(lambda leaf: leaf.sharding, (p, state))
+    compiled = jax.jit(step, donate_argnums=(0, 1), out_shardings=where).lower(p, state, x).compile()
+    memory = compiled.memory_analysis()
+    return {
+        "collectives": collectives(compiled),
+        "layer": WIDTH * WIDTH * jnp.dtype(dtype).itemsize,
+        "batch": x.size * x.dtype.itemsize // 8,
+        "arguments": memory.argument_size_in_bytes,
+        "temporary": memory.temp_size_in_bytes,
+    }
+
+
+if __name__ == "__main__":
+    adamw, clipped = gradtx.adamw(1e-3), gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
+    made = {
+        "plain": facts(adamw, jnp.bfloat16, AxisType.Auto),
+        "bfloat16": facts(gradtx.shard_state(adamw), jnp.bfloat16, AxisType.Auto),
+        "float32": facts(gradtx.shard_state(adamw), jnp.float32, AxisType.Auto),
+        "clipped": facts(gradtx.shard_state(clipped), jnp.bfloat16, AxisType.Auto),
+    }
+    print(json.dumps(made))
