@@ -1,1 +1,1 @@
-"""Training in fewer bytes: parameters in bfloat16 that learn, and state in few bits."""
+"""Training in fewer bytes: what state and parameters are kept in, and how much lies where."""
