@@ -51,6 +51,7 @@ from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.memory.keep_residue import keep_residue
+from gradtx.memory.plan import Plan, describe
 from gradtx.memory.shard_state import shard_state
 from gradtx.memory.state_specs import state_specs
 from gradtx.memory.stochastic_rounding import stochastic_rounding
@@ -396,6 +397,9 @@ __all__ = [
     "probe",
     "record_loss",
     "watch",
+    # before it runs
+    "Plan",
+    "describe",
     # a state taken along
     "ImportReport",
     "export_state",

@@ -42,7 +42,7 @@ def set_to_zero() -> Transform:
         del p, k
         return jnp.zeros_like(g), slots
 
-    return leafwise(Rule("set_to_zero", update, role="limit"))
+    return leafwise(Rule("set_to_zero", update, role="limit", still=True))
 
 
 def check_function(name: str, f: Any) -> None:

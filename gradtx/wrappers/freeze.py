@@ -52,7 +52,7 @@ def freeze(mask: Any) -> Transform:
         del p, k
         return jnp.zeros_like(g), slots
 
-    return leafwise(Rule("freeze", update, role="limit"), mask=mask)
+    return leafwise(Rule("freeze", update, role="limit", still=True), mask=mask)
 
 
 @factory

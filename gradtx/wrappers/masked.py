@@ -79,7 +79,8 @@ class Masked(Around):
 
     def parts(self, state: Any) -> list[Part]:
         """Return the transform inside, which sees its own leaves alone."""
-        return [part._replace(view=view_of(self.name, self.mask, self.wanted)) for part in super().parts(state)]
+        view = view_of(self.name, self.mask, self.wanted, still=self.freezes)
+        return [part._replace(view=view) for part in super().parts(state)]
 
 
 def still(g: Any, p: Any) -> Any:

@@ -99,6 +99,7 @@ class Rule:
         needs_leaf: whether `update` reads `k.leaf`, the place of the leaf in the tree, a scalar of uint32.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
+        still: whether the value is 0 always, so that the parameters stand still.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Rule:
     needs_leaf: bool = False
     role: str = ""
     made_of: tuple["Rule", ...] = ()
+    still: bool = False
 
     def __post_init__(self) -> None:
         """Raise where the declarations contradict each other."""

@@ -64,8 +64,8 @@ def only(treedef: Any, leaves: Sequence[Any], mine: Sequence[bool]) -> Any:
     return treedef.unflatten([x if own else None for x, own in zip(leaves, mine, strict=True)])
 
 
-def view_of(name: str, mask: Any, wanted: bool = True) -> View:
-    """Return how a transform sees trees whose leaves are its own where the mask is `wanted`."""
+def view_of(name: str, mask: Any, wanted: bool = True, still: bool = False) -> View:
+    """Return how a transform sees trees whose leaves are its own where the mask is `wanted`; see `View.still`."""
 
     def mine(tree: Any) -> list[bool]:
         return [on == wanted for on in resolve_mask(name, mask, tree, "grads")]
@@ -79,4 +79,4 @@ def view_of(name: str, mask: Any, wanted: bool = True) -> View:
         news = align(name, "grads", given, treedef, "updates", made)
         return treedef.unflatten([u if own else g for g, u, own in zip(leaves, news, mine(like), strict=True)])
 
-    return View(into, out)
+    return View(into, out, still=still)

@@ -161,10 +161,10 @@ class Tuning:
         if state is None:
             return [Part(None, self.made(self.values), None)]
         own = self.checked(state)
-        if not all(hasattr(x, "ndim") or is_number(x) for x in (own.count, *own.hyperparams.values())):
-            return [
-                Part(None, self.made(self.values), own.inner)
-            ]  # a state of something else than numbers, such as names
+        numbers = (own.count, *own.hyperparams.values())
+        if any(isinstance(x, jax.ShapeDtypeStruct) or not (hasattr(x, "ndim") or is_number(x)) for x in numbers):
+            # a state of something else than numbers, such as names or shapes
+            return [Part(None, self.made(self.values), own.inner)]
         if own.count.ndim or any(is_stateful(value) for value in self.values.values()):
             return []
         return [Part(None, self.made(self.at(own, {})), own.inner)]
