@@ -21,7 +21,7 @@ from gradtx._core.engine.slow_copy import incremental_update, periodic_update
 from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
-from gradtx.diagnosis.read.evidence import metrics
+from gradtx.diagnosis.read.metrics import metrics
 from gradtx.diagnosis.record.late import record_loss
 from gradtx.diagnosis.record.monitor import WatchState, watch
 from gradtx.diagnosis.show.report import Report

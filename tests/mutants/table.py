@@ -493,16 +493,16 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "watch: some zeros make a group dead",
-        "diagnosis/read/extract.py",
-        "zeros > 0.99",
-        "zeros > 0.2",
+        "diagnosis/read/stillness.py",
+        "ZERO = 0.99",
+        "ZERO = 0.2",
         watch("evidence", "dead_groups_are_named"),
     ),
     Mutant(
         "watch: bounce mended by 1 / -rho",
         "diagnosis/judge/verdicts.py",
-        'factor = divide_to_inf(1, 1 - f.rho)\n    return Finding(\n        "oscillating"',
-        'factor = divide_to_inf(1, -f.rho)\n    return Finding(\n        "oscillating"',
+        "factor = min(divide_to_inf(1, 1 - f.rho), 0.5)",
+        "factor = min(divide_to_inf(1, -f.rho), 0.5)",
         watch("verdicts", "a_bounce_names_the_rate_that_lands_on_the_line_minimum"),
     ),
     Mutant(
