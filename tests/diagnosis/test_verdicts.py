@@ -72,8 +72,8 @@ def test_healthy_is_not_said_of_what_diverges_or_bounces():
 
 
 def test_a_bounce_names_the_rate_that_lands_on_the_line_minimum():
-    f = dataclasses.replace(firing("oscillating"), rho=-1.0, learning_rate=0.4)
-    assert re.search(r"learning rate x 0\.5 .*0\.2\b", fired(f)[0].action)
+    f = dataclasses.replace(firing("oscillating"), rho=-1.5, learning_rate=0.4)
+    assert re.search(r"learning rate x 0\.4 .*0\.16\b", fired(f)[0].action)
 
 
 def test_noise_seen_through_momentum_is_no_crawl():
