@@ -248,7 +248,10 @@ WRAPPERS = [row for row in ROWS if row.around is not None]
 @pytest.mark.parametrize("row", WRAPPERS, ids=lambda row: row.name)
 def test_it_goes_round_every_wrapper_and_inside(row: Row) -> None:
     """On shapes alone: what is inside keeps its slots in few bits, and the state is stable."""
-    p = {"w": jax.ShapeDtypeStruct((2, 128), jnp.float32), "b": jax.ShapeDtypeStruct((3,), jnp.bfloat16)}
+    mesh = jax.sharding.AbstractMesh((1,), ("x",))  # for the wrappers that ask on which mesh the params lie
+    there = jax.sharding.NamedSharding(mesh, jax.P())
+    shapes = {"w": ((2, 128), jnp.float32), "b": ((3,), jnp.bfloat16)}
+    p = {name: jax.ShapeDtypeStruct(*of, sharding=there) for name, of in shapes.items()}
     assert row.around is not None
     for tx in (stored(row.around(gradtx, gradtx.adamw(1e-2))), row.around(gradtx, stored())):
         state = jax.eval_shape(tx.init, p)
