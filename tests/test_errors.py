@@ -393,6 +393,18 @@ def test_failed_update_leaves_the_state_usable() -> None:
 
 # --- what is wrong with what init, apply_updates, hyperparams and the combinators are given ---------------------------
 
+
+def one_mesh() -> Any:
+    """Return a mesh of one device."""
+    return jax.make_mesh((1,), ("x",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+
+
+def shard_inside() -> Any:
+    """Split a state inside the shard_map over the same axis."""
+    init, mesh = gradtx.shard_state(gradtx.adam(0.1), "x", mesh=one_mesh()).init, one_mesh()
+    return jax.shard_map(init, mesh=mesh, in_specs=jax.P(), out_specs=jax.P())(jnp.ones(4))
+
+
 CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]] = [
     ("init, params of text", lambda: gradtx.trace(0.9).init({"w": "ones"}), TypeError, "trace",
      ("params['w'] is str",)),
@@ -400,6 +412,12 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      ("mask['b'][0] is missing",)),
     ("init, mask with a number", lambda: decay({"w": 1, "b": True}).init(PARAMS), TypeError, "add_decayed_weights",
      ("mask['w'] is int", "True or False")),
+    ("state over no mesh", lambda: gradtx.shard_state(gradtx.sgd(0.1)).init(PARAMS), ValueError, "shard_state",
+     ("mesh is None", "expected a mesh of devices")),
+    ("state over no axis of the mesh", lambda: gradtx.shard_state(gradtx.sgd(0.1), "y", mesh=one_mesh()), ValueError,
+     "shard_state", ("axis = 'y' is no axis of the mesh",)),
+    ("state over an axis of shard_map", lambda: shard_inside(), ValueError, "shard_state",
+     ("axis = 'x' is an axis of the shard_map", "outside shard_map")),
     ("apply, missing key", lambda: gradtx.apply_updates(PARAMS, without(GRADS, "w")), ValueError, "apply_updates",
      ("updates['w'] is missing", "params['w']")),
     ("apply, shape", lambda: gradtx.apply_updates(PARAMS, with_leaf(jnp.ones(4))), ValueError, "apply_updates",

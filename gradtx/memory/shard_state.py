@@ -65,6 +65,8 @@ class ShardState:
         """Return the state of the one inside, in shards."""
         leaves, treedef = flatten(params)
         mesh = self.find_mesh(leaves)
+        if mesh.shape[self.axis] == 1:  # nothing to split: all stays where it is
+            return self.inner.init(params)
         shards = self.shards(params, "params", mesh)
         params = treedef.unflatten(split(leaves, shards, mesh))
         state = known_devices(self.inner.init(params), params)
@@ -76,6 +78,9 @@ class ShardState:
         given = updates if params is None else params
         beside, form = flatten(given)
         mesh = self.find_mesh([*beside, *leaves, *jax.tree.leaves(state)])
+        if mesh.shape[self.axis] == 1:
+            out: tuple[Any, Any] = self.inner.update(updates, state, params, **extra)
+            return out
         shards = self.shards(given, "grads" if params is None else "params", mesh)
         self.check_devices(given, beside, mesh)
         alike = form == treedef  # not so where the params come in a pair, as those of lookahead
@@ -190,10 +195,10 @@ def shard_state(
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
-        >>> mesh = jax.make_mesh((1,), ("data",))
-        >>> tx, params = gradtx.shard_state(gradtx.adam(0.1), mesh=mesh), {"w": jnp.ones((8, 2)), "b": jnp.ones(())}
-        >>> state = tx.init(params)
-        >>> [tuple(leaf.sharding.spec) for leaf in jax.tree.leaves(gradtx.tree.get(state, "mu"))]
+        >>> mesh = jax.sharding.AbstractMesh((8,), ("data",))
+        >>> params = {"w": jax.ShapeDtypeStruct((8, 2), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float32)}
+        >>> specs = gradtx.state_specs(gradtx.shard_state(gradtx.adam(0.1)), params, mesh=mesh)
+        >>> [tuple(spec) for spec in jax.tree.leaves(gradtx.tree.get(specs, "mu"))]
         [(), ('data', None)]
     """
     name = "shard_state"
