@@ -18,6 +18,7 @@ from gradtx.memory.compiled import Sent, collectives
 P = jax.P
 MESH = jax.sharding.Mesh(np.array(jax.devices()).reshape(4, 2), ("x", "y"))
 SPECS = {"w": P("x", "y"), "v": P(None, "x"), "b": None, "s": P()}
+ROWS = {"w": P("x"), "v": P(None, "x"), "b": None, "s": P()}  # "y" is left to shard_state
 PARAMS = {
     "w": jax.ShapeDtypeStruct((16, 64), jnp.float32),
     "v": jax.ShapeDtypeStruct((8, 32), jnp.bfloat16),
@@ -27,10 +28,10 @@ PARAMS = {
 ONLY_W = {"w": True, "v": False, "b": False, "s": False}
 
 
-def arrays() -> Any:
-    """Return parameters placed on the mesh as SPECS says."""
+def arrays(specs: Any = SPECS) -> Any:
+    """Return parameters placed on the mesh."""
     return {
-        name: jax.device_put(jnp.zeros(x.shape, x.dtype), jax.sharding.NamedSharding(MESH, SPECS[name] or P()))
+        name: jax.device_put(jnp.zeros(x.shape, x.dtype), jax.sharding.NamedSharding(MESH, specs[name] or P()))
         for name, x in PARAMS.items()
     }
 
@@ -40,18 +41,25 @@ TRANSFORMS: dict[str, Callable[[], Any]] = {
     "optax": lambda: optax.adamw(1e-3),
     "factored": lambda: gradtx.adafactor(1e-3, min_dim_size_to_factor=8),
     "one vector": lambda: gradtx.flatten(gradtx.adam(1e-3)),  # its init is not written for explicit meshes
+    "in shards": lambda: gradtx.shard_state(gradtx.adamw(1e-3), "y", mesh=MESH, specs=ROWS),
+    "codes in shards": lambda: gradtx.shard_state(
+        gradtx.chain(gradtx.store(gradtx.adamw(1e-3), mu="fp8", nu="fp8_root"), gradtx.keep_residue()),
+        "y",
+        mesh=MESH,
+        specs=ROWS,
+    ),
     "by path": lambda: gradtx.by_path([("w", gradtx.sgd(0.1, momentum=0.9)), ("", optax.adam(1e-3))]),
 }
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_bytes_are_those_of_the_compiler_and_of_the_arrays(name: str) -> None:
-    tx = TRANSFORMS[name]()
+    tx, specs = TRANSFORMS[name](), ROWS if "shards" in name else SPECS
     with jax.numpy_dtype_promotion("standard"):  # for optax
-        plan = gradtx.describe(tx, PARAMS, SPECS, mesh=MESH, compile=True)
+        plan = gradtx.describe(tx, PARAMS, specs, mesh=MESH, compile=True)
     assert plan.arguments == plan.total.per_device
     assert plan.temporaries is not None
-    state = tx.init(arrays())  # on no mesh at all: as eager arrays are placed
+    state = tx.init(arrays(specs))
     if name != "one vector":
         held = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(state))
         assert held == plan.state.per_device
@@ -64,6 +72,19 @@ def test_a_plan_from_the_arrays_own_shardings_is_that_of_their_specs() -> None:
     own, given = gradtx.describe(tx, arrays()), gradtx.describe(tx, PARAMS, SPECS, mesh=MESH.abstract_mesh)
     assert str(own) == str(given)
     assert (own.params, given.params.per_device) == (given.params, 16 * 64 // 8 * 4 + 8 * 32 // 4 * 2 + 7 * 4 + 4)
+
+
+def test_shards_of_codes_on_a_mesh_without_devices() -> None:
+    """Codes and their scales are split over both axes; the process lives on where there is no device to put them on."""
+    mesh = jax.sharding.AbstractMesh((4, 2), ("x", "y"))
+    coded = gradtx.store(gradtx.adam(1e-3), mu="fp8", nu="fp8_root")
+    params = {"w": jax.ShapeDtypeStruct((16, 64), jnp.float32), "v": jax.ShapeDtypeStruct((8, 32), jnp.float32)}
+    specs = {"w": P("x"), "v": P()}
+    plan = gradtx.describe(gradtx.shard_state(coded, "y", mesh=mesh, specs=specs), params, specs, mesh=mesh)
+    codes = {leaf.path: [own.in_all / own.per_device for own in leaf.slots.values()] for leaf in plan.by_leaf}
+    assert codes == {"w": [8.0] * 4, "v": [2.0] * 4}
+    with pytest.raises(ValueError, match=r"shard_state: mesh has no devices, expected those of the arrays"):
+        gradtx.shard_state(coded, "y", mesh=mesh, specs=specs).init({k: jnp.ones(p.shape) for k, p in params.items()})
 
 
 def test_the_collectives_of_a_clip_are_one_number_for_each_divided_leaf() -> None:

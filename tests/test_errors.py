@@ -931,10 +931,28 @@ def raises_of(path: Path) -> list[tuple[Path, range]]:
     return [(path, range(n.lineno, (n.end_lineno or n.lineno) + 1)) for n in nodes if isinstance(n, ast.Raise)]
 
 
+def no_devices() -> Any:
+    """Split arrays over a mesh that has no devices: an error outside jit alone."""
+    mesh = jax.sharding.AbstractMesh((2,), ("x",))
+    return gradtx.shard_state(gradtx.sgd(0.1), "x", mesh=mesh, specs=jax.P()).init({"w": jnp.ones(2)})
+
+
+def test_a_mesh_without_devices_takes_no_arrays() -> None:
+    with pytest.raises(ValueError, match="mesh has no devices") as caught:
+        no_devices()
+    readable(caught.value, "shard_state", "pass a Mesh")
+
+
 def test_every_raise_is_provoked() -> None:
     calls: list[Callable[[], Any]] = [lambda bad=bad: call_eager(bad) for bad in BAD]
     calls += [call for _, call, *_ in CALLS]
-    calls += [lambda: gradtx.adam(), lambda: gradtx.adam("x"), lambda: gradtx.adam(VECTOR), lambda: gradtx.adam(-1.0)]
+    calls += [
+        no_devices,
+        lambda: gradtx.adam(),
+        lambda: gradtx.adam("x"),
+        lambda: gradtx.adam(VECTOR),
+        lambda: gradtx.adam(-1.0),
+    ]
     hit: set[tuple[str, int]] = set()
     for call in calls:
         try:

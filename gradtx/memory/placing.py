@@ -12,7 +12,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, S
 from gradtx._core.arguments.reading import CONCRETE
 from gradtx._core.arrays.tree import at_each_leaf, flatten
 from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, structure
-from gradtx._core.engine.placed import tree_map_params
+from gradtx.memory.state_specs import specs_of_state
 
 FIX = "give specs the keys of the params, a PartitionSpec for each"
 
@@ -55,13 +55,14 @@ class Placement(NamedTuple):
         try:
             if self.mesh is None:
                 return jax.eval_shape(init, self.params)
+            shapes, mesh = jax.tree.map(without_sharding, self.params), self.mesh
+            specs = specs_of_state(init, shapes, jax.tree.map(spec_of, self.params), mesh)
             try:
-                with jax.sharding.use_abstract_mesh(self.mesh):
-                    return jax.eval_shape(init, self.params)
+                with jax.sharding.use_abstract_mesh(mesh):
+                    state = jax.eval_shape(init, self.params)
             except Exception:  # an init that is not written for explicit meshes; what else it raises, it raises again
-                state = jax.eval_shape(init, jax.tree.map(without_sharding, self.params))
-                specs = jax.tree.map(lambda p: p.sharding, self.params)
-                return tree_map_params(init, with_sharding, state, specs)
+                state = jax.eval_shape(init, shapes)
+            return jax.tree.map(lambda x, spec: with_sharding(x, NamedSharding(mesh, spec)), state, specs)
         except CONCRETE as error:
             got, expected = f"raises {type(error).__name__}", "an init that needs shapes alone"
             fix = "gradtx.check says where; values may not decide what a state holds"

@@ -13,6 +13,7 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding
 
 import gradtx
+from gradtx._core.arrays.compat import mesh_of_array, mesh_of_context
 from tests.memory.hlo import collectives, on_one_device
 
 P = jax.P
@@ -131,6 +132,14 @@ def test_outside_jit_and_under_set_mesh() -> None:
         wanted = gradtx.adamw(1e-2)
         u, _ = wanted.update(tree(), wanted.init(tree()), tree())
         assert bits(new) == bits(gradtx.apply_updates(tree(), u))
+
+
+def test_the_mesh_of_the_context_is_read_from_an_array_where_jax_does_not_give_it() -> None:
+    assert mesh_of_array().empty
+    assert mesh_of_context().empty
+    for mesh in (AUTO, EXPLICIT):
+        with jax.set_mesh(mesh):
+            assert mesh_of_array() == mesh_of_context() == mesh
 
 
 def test_a_scan_keeps_the_shards() -> None:

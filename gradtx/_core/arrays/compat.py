@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 try:
@@ -40,6 +41,20 @@ def manual_axes(x: jax.Array) -> set[str]:
     if found is None:
         found = getattr(getattr(kind, "manual_axis_type", None), "varying", None)
     return {str(axis) for axis in found or ()}
+
+
+def mesh_of_context() -> Any:
+    """Return the mesh of `jax.set_mesh` with its devices; one without any where it was not called."""
+    get_mesh = getattr(jax.sharding, "get_mesh", None)
+    return mesh_of_array() if get_mesh is None else get_mesh()  # jax 0.8 does not have it
+
+
+def mesh_of_array() -> Any:
+    """Return the same mesh, read from an array that jax puts there."""
+    if jax.sharding.get_abstract_mesh().empty:
+        return jax.sharding.Mesh(np.empty((), object), ())
+    placed = jax.jit(lambda: jnp.zeros(()), out_shardings=jax.sharding.PartitionSpec())
+    return placed().sharding.mesh
 
 
 def explicit_sharding(x: jax.Array) -> tuple[bool, Any]:

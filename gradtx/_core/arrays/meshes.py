@@ -11,6 +11,7 @@ import jax
 from jax import lax
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
 
+from gradtx._core.arrays.compat import mesh_of_context
 from gradtx._core.contract.errors import message
 
 
@@ -101,7 +102,10 @@ def only(spec: PartitionSpec, axes: set[str]) -> PartitionSpec:
 def placed(x: Any, spec: PartitionSpec, mesh: Any) -> Any:
     """Return an array split by a spec, of full length, over a mesh: at once outside jit, as XLA is told to inside."""
     if not isinstance(x, jax.core.Tracer):
-        devices = jax.sharding.get_mesh() if isinstance(mesh, AbstractMesh) else mesh
+        devices = mesh_of_context() if isinstance(mesh, AbstractMesh) else mesh
+        if devices.empty:  # jax would end the process
+            fix = "pass a Mesh, or call it under jax.set_mesh"
+            raise ValueError(message("shard_state", "mesh", "has no devices", "those of the arrays it is given", fix))
         wanted = NamedSharding(devices, spec)
         return x if getattr(x, "sharding", None) == wanted else jax.device_put(x, wanted)
     kinds = axis_kinds(mesh)

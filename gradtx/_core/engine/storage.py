@@ -21,6 +21,7 @@ from gradtx._core.engine.rule import Rule
 
 BFLOAT16 = "bfloat16"
 KINDS = (BFLOAT16, *codes.KINDS)
+NO_MESH = jax.sharding.AbstractMesh((), ())
 PROBES = ((2,), (), (2, 2), (1, 2, 2))  # shapes at which a rule is asked how its slots start
 
 
@@ -79,7 +80,8 @@ def in_code(rule: Rule, p: jax.Array, slots: Mapping[str, Any]) -> dict[str, Any
 
 def start_of(rule: Rule, name: str) -> Start:
     """Return how a slot of a rule begins, by asking its `init` at small parameters."""
-    with jax.ensure_compile_time_eval():
+    # computed here and now, which no mesh without devices may stand round, as where specs of a state are asked for
+    with jax.ensure_compile_time_eval(), jax.sharding.use_abstract_mesh(NO_MESH):
         for shape in PROBES:
             if rule.ndims is not None and len(shape) not in rule.ndims:
                 continue
