@@ -100,7 +100,8 @@ def scale_by_muon(
     split = layer_axes(name, layers)
     layout = layout_of(name, "weight_dimension_numbers", weight_dimension_numbers, LEAVE, small=False)
     check = refuse_parts(name, axis_name, is_mixed)
-    rows, how = orders(name, ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
+    rows = orders(name, ns_coeffs, ns_steps)
+    how: dict[str, Any] = {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
     layout = with_stacks(layout, name, split)
     return orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, check, **how)
 
@@ -200,7 +201,8 @@ def muon(
     check_preconditioning("muon", preconditioning)
     check = refuse_parts("muon", axis_name, is_mixed)
     split, elsewhere = layer_axes("muon", layers), "leave it to Adam"
-    rows, how = orders("muon", ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
+    rows = orders("muon", ns_coeffs, ns_steps)
+    how: dict[str, Any] = {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
     layout = layout_of("muon", "muon_weight_dimension_numbers", muon_weight_dimension_numbers, elsewhere, small=True)
     layout = with_stacks(layout, "muon", split)
     is_other = where_none(layout)

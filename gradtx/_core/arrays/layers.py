@@ -146,7 +146,8 @@ def apart(x: jax.Array) -> jax.Array:
     move the gradient, the momentum and the parameter instead of what is computed of them. A sum over one array alone is
     no such operation, and costs nothing.
     """
-    return jnp.sum(x[None], 0)
+    same: jax.Array = jnp.sum(x[None], 0)
+    return same
 
 
 def on_each_device(f: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
