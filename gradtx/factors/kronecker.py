@@ -1,13 +1,16 @@
 """The two sums of products of a matrix's gradients, one of rows and one of columns, that SOAP and Shampoo keep."""
 
+import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.layers import Names, check_mesh, from_layers, has_layers, to_layers
 from gradtx._core.arrays.matrices import Axes, as_stack, fans
-from gradtx.rules import Slots, zeros
+from gradtx.rules import Rule, Slots, zeros
 
 
 def sides_of(shape: tuple[int, ...], axes: Axes, most: int) -> tuple[bool, bool]:
@@ -47,3 +50,22 @@ def products(g: jax.Array, slots: Slots, sides: tuple[bool, bool], keep: Any, ad
     made = {"left": lambda: g @ adjoint(g), "right": lambda: adjoint(g) @ g}
     on = [name for name, kept in zip(("left", "right"), sides, strict=True) if kept]
     return {name: bounded(keep * slots[name] + add * made[name](), most / 2**20) for name in on}
+
+
+def in_layers(rule: Rule, names: Names) -> Rule:
+    """Return the rule computed, and its slots kept, with stacks split over their layers; see `layers.py`."""
+    if not names:
+        return rule
+
+    def init(p: jax.Array, axes: Axes) -> Slots:
+        return rule.init(to_layers(p, names, axes.batch[0]) if has_layers(axes) else p, axes)
+
+    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        if not has_layers(k.layout):
+            return rule.update(g, slots, p, k)
+        check_mesh(names, k.layout, g, *jax.tree.leaves(dict(slots)))
+        first = k.layout.batch[0]
+        u, new = rule.update(to_layers(g, names, first), slots, p, k)
+        return from_layers(u, g, names, first), new
+
+    return dataclasses.replace(rule, init=init, update=update, made_of=(rule,))

@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from gradtx._core.arrays.compat import explicit_sharding
+from gradtx._core.arrays.layers import Names, from_layers, has_layers, to_layers
 from gradtx._core.arrays.matrices import MATRIX, Axes, MuonDimensionNumbers, as_stack, axes_of, from_stack, stacked
 from gradtx._core.arrays.numerics import abs_sq, accumulator, divide, root
 from gradtx._core.contract.errors import describe, message
@@ -133,18 +134,26 @@ def parted(x: jax.Array, like: Sequence[jax.Array]) -> Sequence[jax.Array]:
 
 
 def all_orthogonalised(
-    values: Sequence[jax.Array], layouts: Sequence[Axes], rows: Sequence[Coefficients], eps: Any, preconditioning: str
+    values: Sequence[jax.Array],
+    layouts: Sequence[Axes],
+    rows: Sequence[Coefficients],
+    eps: Any,
+    preconditioning: str,
+    layers: Names = (),
 ) -> list[jax.Array]:
     """Return arrays, each with one axis more in front, with their matrices orthogonalised.
 
-    Those of one shape go through one chain of products, joined along the axis in front.
+    Those of one shape go through one chain of products, joined along the axis in front. Where `layers` are axes of a
+    mesh, stacks are split along their first batch axis over these meanwhile.
 
     A tall matrix is transposed, which makes x x^H the smaller of its two products, and goes with the wide ones.
     """
     groups = equals(values, layouts)
     arrays = [joined([values[i] for i in group]) for group in groups]
     axes = [stacked(layouts[group[0]]) for group in groups]
-    stacks = [as_stack(x, own) for x, own in zip(arrays, axes, strict=True)]
+    whole = [as_stack(x, own) for x, own in zip(arrays, axes, strict=True)]
+    move = [bool(layers) and has_layers(layouts[group[0]]) for group in groups]
+    stacks = [to_layers(stack, layers, 1) if moves else stack for stack, moves in zip(whole, move, strict=True)]
     tall = [stack.shape[-2] > stack.shape[-1] for stack in stacks]
     wide = [jnp.swapaxes(stack, -1, -2) if turn else stack for stack, turn in zip(stacks, tall, strict=True)]
     for same in equals(wide, [None] * len(wide)):
@@ -153,8 +162,9 @@ def all_orthogonalised(
         for i, part in zip(same, parted(after, before), strict=True):
             wide[i] = part
     out: list[Any] = [None] * len(values)
-    for group, x, own, turn, stack in zip(groups, arrays, axes, tall, wide, strict=True):
-        back = from_stack(jnp.swapaxes(stack, -1, -2) if turn else stack, own, x.shape)
+    for group, x, own, turn, stack, like, moves in zip(groups, arrays, axes, tall, wide, whole, move, strict=True):
+        stack = jnp.swapaxes(stack, -1, -2) if turn else stack
+        back = from_stack(from_layers(stack, like, layers, 1) if moves else stack, own, x.shape)
         for i, part in zip(group, parted(back, [values[i] for i in group]), strict=True):
             out[i] = part
     return out

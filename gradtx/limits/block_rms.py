@@ -7,7 +7,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, norm_of, norm_over, refuse_shards, size_over
+from gradtx._core.arrays.norm import AxisName, norm_of, refuse_shards, size_over
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 
@@ -106,7 +106,8 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: AxisNa
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        rms = norm_over([p], jnp.asarray(root_of_size(p, axis_name), jnp.finfo(p.dtype).dtype), axis_name)
+        norm = norm_of([p], axis_name)
+        rms = norm / jnp.asarray(root_of_size(p, axis_name), norm.dtype)
         return g * jnp.maximum(rms, k.min_scale), slots
 
     hyper, check = {"min_scale": min_scale}, refuse_shards(axis_name)

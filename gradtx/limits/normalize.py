@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
-from gradtx.rules import Rule, Slots, Transform, Tree, divide, factory, leafwise, scalar_dtype
+from gradtx._core.arrays.norm import AxisName, check_axes, norm_of
+from gradtx.rules import Rule, Slots, Transform, Tree, divide, factory, leafwise
 
 
 @factory
@@ -47,7 +47,7 @@ def normalize(*, axis_name: AxisName = None) -> Transform:
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         del k
         check_axes(tree.grads, axis_name)
-        norm = norm_over(tree.grads, jnp.ones((), scalar_dtype()), axis_name)
+        norm = norm_of(tree.grads, axis_name)
         return {"per_norm": divide(jnp.ones_like(norm), norm)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:

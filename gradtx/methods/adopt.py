@@ -109,7 +109,7 @@ def scale_by_adopt(
         del p
         ready = divide(g, jnp.maximum(root(slots["nu"]), k.eps))
         ready = clipped(ready, k.clip_value_fn) if use_clipping else ready
-        ready = lax.select(jnp.broadcast_to(k.first, g.shape), jnp.zeros_like(g), ready)
+        ready = lax.select(k.first, jnp.zeros_like(ready), ready)  # a choice by one bool takes any sharding
         mu = k.b1 * slots["mu"] + (1 - k.b1) * ready
         nu = k.b2 * slots["nu"] + k.share * held(abs_sq(behind(g, mu)))
         # b1 mu + (1-b1) h, with h in one place: XLA:CPU writes out a quotient that is read twice

@@ -1,17 +1,16 @@
 """Muon: momentum of a matrix, with all its singular values brought near 1."""
 
-from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 
+from gradtx._core.arrays.layers import layer_axes, with_stacks
 from gradtx._core.arrays.matrices import LEAVE, Layout, is_mixed, layout_of, where_none
 from gradtx._core.arrays.sums import refuse_parts
-from gradtx.factors.newton_schulz import JORDAN, all_orthogonalised, check_preconditioning, orders
+from gradtx.factors.newton_schulz import JORDAN, check_preconditioning, orders
+from gradtx.factors.orthogonal_momentum import orthogonal_momentum
 from gradtx.factors.shape import times_shape_factor
 from gradtx.methods.adam import scale_by_adam
 from gradtx.rules import (
@@ -25,69 +24,8 @@ from gradtx.rules import (
     chain,
     factory,
     leafwise,
-    steps,
-    unbias,
-    zeros,
 )
 from gradtx.schedules.apply import scale_by_learning_rate
-
-
-def orthogonal_momentum(
-    layout: Layout,
-    beta: Any,
-    eps: Any,
-    mu_dtype: Any,
-    orders: Any,
-    preconditioning: str,
-    check: Callable[..., None],
-    *,
-    nesterov: bool,
-    adaptive: bool,
-) -> Transform:
-    """Return `scale_by_muon` for the matrices of a layout."""
-
-    def init(p: jax.Array, axes: Any) -> Slots:
-        del axes
-        return {"mu": zeros(p, mu_dtype)}
-
-    def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
-        t = steps(count)
-        if not nesterov:
-            return {"of_mu": unbias(k.beta, t)}
-        return {"of_mu": k.beta * unbias(k.beta, t + 1.0), "of_g": (1 - k.beta) * unbias(k.beta, t)}
-
-    def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        del p
-        mu = k.beta * slots["mu"] + (1 - k.beta) * g
-        return (k.of_mu * mu + k.of_g * g if nesterov else k.of_mu * mu), {"mu": mu}
-
-    def together(ahead: list[jax.Array], layouts: list[Any], k: SimpleNamespace) -> list[jax.Array]:
-        found = all_orthogonalised(ahead, layouts, orders, k.eps, preconditioning)
-        if not adaptive:
-            return found
-        return [times_dual_norm(u, h, axes) for u, h, axes in zip(found, ahead, layouts, strict=True)]
-
-    return leafwise(
-        Rule(
-            "scale_by_muon",
-            update,
-            init,
-            ("mu",),
-            {"beta": beta, "eps": eps},
-            scalars=scalars,
-            check=check,
-            elementwise=False,
-            layout=layout,
-            together=together,
-            role="direction",
-        )
-    )
-
-
-def times_dual_norm(u: jax.Array, h: jax.Array, axes: Any) -> jax.Array:
-    """Return each matrix u times Re <h, u>, the dual norm of what was orthogonalised; both have one axis more."""
-    dual = jnp.sum((h.conj() * u).real, [i + 1 for i in (*axes.rows, *axes.columns)], keepdims=True)
-    return u * lax.convert_element_type(dual, u.dtype)
 
 
 @factory
@@ -103,6 +41,7 @@ def scale_by_muon(
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Replace each matrix by its momentum, orthogonalised.
 
@@ -111,6 +50,9 @@ def scale_by_muon(
     step i, where X = X_{i-1}; u_t = X of the last step. With `adaptive` u_t is multiplied by Re <h_t, u_t>. Other
     `preconditioning` puts another X_0, see `orthogonalize_via_newton_schulz`. All matrices of one shape, transposed or
     not, go through one chain of products.
+
+    With `layers` a stack that is split over rows or columns goes to whole matrices on each device by one all-to-all and
+    back by another, and a number of layers that the axes do not divide is filled up with zeros.
 
     Units: dimensionless (invariant to g -> c g when eps = 0), those of g with `adaptive`; eps has the units of g.
     Differs from: the paper, whose momentum is a sum and not a debiased mean; both have the same direction in the long
@@ -129,6 +71,7 @@ def scale_by_muon(
         weight_dimension_numbers: a tree of `MuonDimensionNumbers`, like the params or a prefix of them, or a function
             of the params that returns one; a leaf at None stays as it is. None takes all leaves as matrices.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         mu: like params, float32 or wider, or in mu_dtype.
@@ -136,8 +79,8 @@ def scale_by_muon(
     Raises:
         ValueError: a leaf of another number of dimensions than 2 without dimension numbers, or dimension numbers that
             do not fit it; beta outside [0, 1), eps < 0; coefficients that are not three numbers; a matrix that differs
-            by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            by device without axis_name; with layers, no stack, no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: 1 array per parameter; 3 matrix products per Newton-Schulz step, in JAX's default matmul precision.
 
@@ -154,9 +97,12 @@ def scale_by_muon(
     """
     name = "scale_by_muon"
     check_preconditioning(name, preconditioning)
+    split = layer_axes(name, layers)
     layout = layout_of(name, "weight_dimension_numbers", weight_dimension_numbers, LEAVE, small=False)
     check = refuse_parts(name, axis_name, is_mixed)
-    rows, how = orders(name, ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive}
+    rows = orders(name, ns_coeffs, ns_steps)
+    how: dict[str, Any] = {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
+    layout = with_stacks(layout, name, split)
     return orthogonal_momentum(layout, beta, eps, mu_dtype, rows, preconditioning, check, **how)
 
 
@@ -194,6 +140,7 @@ def muon(
     muon_weight_dimension_numbers: Any = None,
     consistent_rms: NonNegative | None = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Descend along orthogonalised momentum at matrices, and as AdamW does elsewhere.
 
@@ -228,14 +175,16 @@ def muon(
         consistent_rms: root mean square of the updates of matrices, such as 0.2 to be like Adam's; None scales by the
             shape.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         a tuple, one entry per link; mu at matrices, mu and nu elsewhere, float32 or wider (mu in mu_dtype).
 
     Raises:
         ValueError: a hyperparameter is out of its range; the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
-        TypeError: a leaf of muon_weight_dimension_numbers is something else.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name;
+            with layers, no stack, no mesh, or one without these axes.
+        TypeError: a leaf of muon_weight_dimension_numbers is something else; layers is no name.
 
     Cost: 1 array per number of a matrix, 2 elsewhere; one pass, and the matrix products of `scale_by_muon`.
 
@@ -251,9 +200,11 @@ def muon(
     """
     check_preconditioning("muon", preconditioning)
     check = refuse_parts("muon", axis_name, is_mixed)
-    rows, how = orders("muon", ns_coeffs, ns_steps), {"nesterov": nesterov, "adaptive": adaptive}
-    to_adam = "leave it to Adam"
-    layout = layout_of("muon", "muon_weight_dimension_numbers", muon_weight_dimension_numbers, to_adam, small=True)
+    split, elsewhere = layer_axes("muon", layers), "leave it to Adam"
+    rows = orders("muon", ns_coeffs, ns_steps)
+    how: dict[str, Any] = {"nesterov": nesterov, "adaptive": adaptive, "layers": split}
+    layout = layout_of("muon", "muon_weight_dimension_numbers", muon_weight_dimension_numbers, elsewhere, small=True)
+    layout = with_stacks(layout, "muon", split)
     is_other = where_none(layout)
     adam = scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov)
     links = [

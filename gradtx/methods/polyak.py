@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import measured
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
+from gradtx._core.arrays.norm import AxisName, check_axes, norm_of
 from gradtx._core.contract.errors import message
 from gradtx.rules import (
     Finite,
@@ -25,6 +25,7 @@ from gradtx.rules import (
     divide,
     factory,
     leafwise,
+    root,
     scalar_dtype,
 )
 from gradtx.schedules.apply import scale_by_learning_rate
@@ -89,8 +90,12 @@ def scale_by_polyak(
         check_axes(tree.grads, axis_name)
         gap = measured("scale_by_polyak", "value", tree.extra["value"]) - k.f_min
         gap = gap if variant == "sps" else jnp.maximum(gap, 0.0)
-        norm = lax.convert_element_type(norm_over(tree.grads, jnp.ones((), scalar_dtype()), axis_name), scalar_dtype())
-        return {"step": jnp.minimum(divide(gap, norm * norm + k.eps), k.max_learning_rate)}, {}
+        norm = lax.convert_element_type(norm_of(tree.grads, axis_name), scalar_dtype())
+        least = root(jnp.asarray(k.eps, scalar_dtype()))
+        unit = jnp.maximum(norm, least)  # over it neither square vanishes or overflows
+        square = divide(norm, unit) ** 2 + divide(least, unit) ** 2
+        far = lax.optimization_barrier(divide(gap, unit))  # XLA makes a / (b c) of (a / b) / c, and b c may vanish
+        return {"step": jnp.minimum(divide(far, unit * square), k.max_learning_rate)}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

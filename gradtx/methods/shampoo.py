@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.layers import check_layers, layer_axes, with_stacks
 from gradtx._core.arrays.matrices import (
     Axes,
     as_stack,
@@ -20,7 +21,8 @@ from gradtx._core.arrays.matrices import (
     whole_number,
 )
 from gradtx._core.arrays.sums import refuse_parts
-from gradtx.factors.kronecker import adjoint, products, squares
+from gradtx.factors.inverse_roots import inverse_root, root_when_due
+from gradtx.factors.kronecker import in_layers, products, squares
 from gradtx.factors.momentum import trace
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
@@ -63,20 +65,6 @@ def weights(b2: Any, t: jax.Array) -> dict[str, Any]:
     return {"add": jnp.where(b2 < 1.0, 1 - b2, 1.0), "mean": jnp.where(b2 < 1.0, unbias(below, t), 1.0)}
 
 
-def inverse_root(x: jax.Array) -> jax.Array:
-    """Return x^(-1/4), 0 where x is 0."""
-    found: jax.Array = divide(jnp.ones_like(x), root(root(x)))
-    return found
-
-
-def inverse_roots(x: jax.Array, eps: jax.Array) -> jax.Array:
-    """Return (x + eps)^(-1/4) of each symmetric matrix of a stack."""
-    values, vectors = jnp.linalg.eigh(x)
-    scaled = vectors * lax.convert_element_type(inverse_root(jnp.maximum(values, 0.0) + eps)[..., None, :], x.dtype)
-    found: jax.Array = scaled @ adjoint(vectors)
-    return found
-
-
 @factory
 def scale_by_shampoo(
     b2: Momentum = 1.0,
@@ -86,6 +74,7 @@ def scale_by_shampoo(
     *,
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Multiply each matrix by the inverse fourth roots of the sums of its rows' and of its columns' products.
 
@@ -93,6 +82,9 @@ def scale_by_shampoo(
     is used; at b2 = 1 both are plain sums. u_t = (L_t + eps)^(-1/4) G_t (R_t + eps)^(-1/4). The roots are those of the
     last step whose number, from 0, is a multiple of precondition_frequency. Vectors and scalars are as in Adagrad,
     u_t = g_t / sqrt(s_t + eps), with s_t the sum or mean of g_t^2.
+
+    With `layers` the products and the roots of a stack are kept split over its layers, so that each step moves the
+    gradient there and the update back, by an all-to-all each where the parameter is split otherwise.
 
     Units: dimensionless (invariant to g -> c g when eps = 0); eps has the units of g^2.
     Differs from: the paper in nothing at b2 = 1, whose L_0 = R_0 = eps is this eps; a side beyond max_precond_dim keeps
@@ -107,6 +99,7 @@ def scale_by_shampoo(
             params or a prefix of them, or a function of the params that returns one; Adagrad works where it is None.
             None takes each array of 2 dimensions as a matrix, and those of fewer are Adagrad's.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         left, right: L and R of each matrix, (..., m, m) and (..., n, n), or (..., m) and (..., n) beyond
@@ -116,8 +109,9 @@ def scale_by_shampoo(
     Raises:
         ValueError: b2 outside [0, 1], eps < 0; an array of 3 or more dimensions without dimension numbers, or dimension
             numbers that do not fit; precondition_frequency or max_precond_dim no whole number;
-            a matrix that differs by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            a matrix that differs by device without axis_name; with layers, no stack, one that the axes do not divide,
+            no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: 2 m^2 + 2 n^2 numbers for an m x n matrix; 4 matrix products a step, and two eigendecompositions and two
         products where the roots are computed.
@@ -134,7 +128,7 @@ def scale_by_shampoo(
         >>> [[round(x, 4) + 0.0 for x in row] for row in u.tolist()]
         [[0.7071, 0.0], [0.0, 0.7071]]
     """
-    name, argument = "scale_by_shampoo", "weight_dimension_numbers"
+    name, argument, split = "scale_by_shampoo", "weight_dimension_numbers", layer_axes("scale_by_shampoo", layers)
     every = whole_number(name, "precondition_frequency", precondition_frequency, 1)
     most = whole_number(name, "max_precond_dim", max_precond_dim, 0)
     layout = or_alone(layout_of(name, argument, weight_dimension_numbers, "leave it to Adagrad", small=True))
@@ -180,19 +174,12 @@ def scale_by_shampoo(
         SLOTS,
         hyper,
         scalars=scalars,
-        check=refuse_parts(name, axis_name, is_mixed),
+        check=check_layers(split, refuse_parts(name, axis_name, is_mixed), even=True),
         elementwise=False,
-        layout=layout,
+        layout=with_stacks(layout, name, split),
         role="direction",
     )
-    return leafwise(rule)
-
-
-def root_when_due(x: jax.Array, old: jax.Array, k: SimpleNamespace) -> jax.Array:
-    """Return the inverse fourth roots, new where it is time, else the old ones; no derivative goes through them."""
-    x, eps = lax.stop_gradient(x), jnp.asarray(k.eps, x.real.dtype)
-    new: jax.Array = lax.cond(k.due, inverse_roots, lambda x, eps: old, x, lax.stop_gradient(eps))
-    return new
+    return leafwise(in_layers(rule, split))
 
 
 @factory
@@ -209,6 +196,7 @@ def shampoo(
     nesterov: bool = False,
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Descend with each matrix of gradients between the inverse roots of its rows' and of its columns' products.
 
@@ -229,6 +217,7 @@ def shampoo(
         {nesterov}
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_shampoo`.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         a tuple: of `scale_by_shampoo` (left, right and their roots), of the momentum (trace, like params), of the
@@ -236,8 +225,9 @@ def shampoo(
 
     Raises:
         ValueError: a hyperparameter is out of its range, the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name;
+            with layers, no stack, one that the axes do not divide, no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: as `scale_by_shampoo`, and 1 array per parameter with momentum.
 
@@ -250,7 +240,7 @@ def shampoo(
         >>> {name: (slot["kernel"].shape, slot["bias"].shape) for name, slot in state[0].slots.items()}["left"]
         ((4, 4), (2,))
     """
-    numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name}
+    numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name, "layers": layers}
     scaled = scale_by_shampoo(b2, eps, precondition_frequency, max_precond_dim, **numbers)
     moving = identity() if momentum is None else trace(momentum, nesterov)
     return chain(scaled, moving, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

@@ -6,11 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
+from gradtx._core.arrays.layers import check_layers, layer_axes, with_stacks
 from gradtx._core.arrays.matrices import Axes, as_stack, from_stack, is_mixed, layout_of, or_alone, whole_number
 from gradtx._core.arrays.sums import refuse_parts
-from gradtx.factors.kronecker import adjoint, products, sides_of, squares
+from gradtx.factors.eigenbasis import identities, renewed, rotations
+from gradtx.factors.kronecker import in_layers, products, sides_of, squares
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.rules import (
     Decay,
@@ -47,6 +48,7 @@ def scale_by_soap(
     shampoo_beta: Decay | None = None,
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Scale as Adam does, in the eigenbasis of the mean products of a matrix's rows and of its columns.
 
@@ -56,6 +58,9 @@ def scale_by_soap(
     R_t = b3 R_{t-1} + (1-b3) G_t^H G_t, and each precondition_frequency steps Q_L = QR(L_t Q_L), Q_R = QR(R_t Q_R), the
     orthogonal factors. All start at 0. The first gradient G_0 makes the bases alone, the eigenvectors of L_0 and R_0:
     that update is 0, so that no gradient is scaled in the basis made of itself. Vectors and scalars are as in Adam.
+
+    With `layers` mu, nu, the means and the bases of a stack are kept split over its layers, so that each step moves the
+    gradient there and the update back, by an all-to-all each where the parameter is split otherwise.
 
     Units: dimensionless (invariant to g -> c g when eps = 0); eps has the units of g.
     Differs from: the authors' code in the order of the eigenvectors, which that sorts anew at each refresh, in eps,
@@ -72,6 +77,7 @@ def scale_by_soap(
             params or a prefix of them, or a function of the params that returns one; Adam works where it is None. None
             takes each array of 2 dimensions as a matrix, and those of fewer are Adam's.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         mu, nu: like params, float32 or wider; nu real, in the basis.
@@ -81,8 +87,9 @@ def scale_by_soap(
     Raises:
         ValueError: b1, b2 or shampoo_beta outside [0, 1), eps < 0; an array of 3 or more dimensions without dimension
             numbers, or dimension numbers that do not fit; precondition_frequency or max_precond_dim no whole number;
-            a matrix that differs by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            a matrix that differs by device without axis_name; with layers, no stack, one that the axes do not divide,
+            no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: 2 arrays per parameter and 2 m^2 + 2 n^2 numbers for an m x n matrix; 8 matrix products a step, two more and
         two QR factorisations at a refresh.
@@ -100,7 +107,7 @@ def scale_by_soap(
         >>> (tx.update(grads, state)[0].round(2) + 0.0).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    name, argument = "scale_by_soap", "weight_dimension_numbers"
+    name, argument, split = "scale_by_soap", "weight_dimension_numbers", layer_axes("scale_by_soap", layers)
     every = whole_number(name, "precondition_frequency", precondition_frequency, 1)
     most = whole_number(name, "max_precond_dim", max_precond_dim, 0)
     layout = or_alone(layout_of(name, argument, weight_dimension_numbers, "leave it to Adam", small=True))
@@ -146,46 +153,12 @@ def scale_by_soap(
         SLOTS,
         hyper,
         scalars=scalars,
-        check=refuse_parts(name, axis_name, is_mixed),
+        check=check_layers(split, refuse_parts(name, axis_name, is_mixed), even=True),
         elementwise=False,
-        layout=layout,
+        layout=with_stacks(layout, name, split),
         role="direction",
     )
-    return leafwise(rule)
-
-
-def identities(x: jax.Array) -> jax.Array:
-    """Return a stack of square matrices as identities; what is no such stack as it is."""
-    return x + jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape) if x.ndim > 1 else x
-
-
-def rotations(slots: Slots, sides: tuple[bool, bool]) -> tuple[Any, Any]:
-    """Return the functions of a stack of matrices that turn them into the bases and back."""
-    left, right = slots["left_basis"], slots["right_basis"]
-
-    def into(x: jax.Array) -> jax.Array:
-        x = adjoint(left) @ x if sides[0] else x
-        return x @ right if sides[1] else x
-
-    def back(x: jax.Array) -> jax.Array:
-        x = left @ x if sides[0] else x
-        return x @ adjoint(right) if sides[1] else x
-
-    return into, back
-
-
-def renewed(slots: Slots, means: dict[str, jax.Array], renewal: jax.Array) -> dict[str, jax.Array]:
-    """Return the bases of these means of products, new ones where it is time; no derivative goes through them."""
-    names = [f"{name}_basis" for name in means]
-    if not names:
-        return {}
-    choices = [
-        lambda means, bases: bases,
-        lambda means, bases: [jnp.linalg.eigh(x)[1][..., ::-1] for x in means],  # the largest first
-        lambda means, bases: [jnp.linalg.qr(x @ q)[0] for x, q in zip(means, bases, strict=True)],
-    ]
-    given = lax.stop_gradient((list(means.values()), [slots[name] for name in names]))
-    return dict(zip(names, lax.switch(renewal, choices, *given), strict=True))
+    return leafwise(in_layers(rule, split))
 
 
 @factory
@@ -202,6 +175,7 @@ def soap(
     shampoo_beta: Decay | None = None,
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Descend as AdamW does, in the eigenbasis of Shampoo's preconditioners.
 
@@ -222,14 +196,16 @@ def soap(
         shampoo_beta: decay of the means of the preconditioners, in [0, 1); None is b2.
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_soap`.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         a tuple: of `scale_by_soap` (mu, nu, like params, and the preconditioners and bases), of the decay, of the rate.
 
     Raises:
         ValueError: a hyperparameter is out of its range, the mask or the dimension numbers do not fit the params; an
-            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            array of 3 or more dimensions without dimension numbers; a matrix that differs by device without axis_name;
+            with layers, no stack, one that the axes do not divide, no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: as `scale_by_soap`.
 
@@ -242,6 +218,7 @@ def soap(
         >>> {name: slot["kernel"].shape for name, slot in state[0].slots.items() if "basis" in name}
         {'left_basis': (4, 4), 'right_basis': (2, 2)}
     """
-    settings = {"shampoo_beta": shampoo_beta, "weight_dimension_numbers": weight_dimension_numbers}
-    scaled = scale_by_soap(b1, b2, eps, precondition_frequency, max_precond_dim, axis_name=axis_name, **settings)
+    numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name, "layers": layers}
+    sides = precondition_frequency, max_precond_dim
+    scaled = scale_by_soap(b1, b2, eps, *sides, shampoo_beta=shampoo_beta, **numbers)
     return chain(scaled, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import gradtx
 from tests.registry import ROWS, Row, of_quick_runs
@@ -72,6 +72,24 @@ def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedShard
     atol = 1e-6 if ELEMENTS in row.laws else 1e-5
     got, wanted = jax.device_get(((spread, state), (alone, alone_state)))
     chex.assert_trees_all_close(got, wanted, rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("row", of_quick_runs(ROWS))
+@pytest.mark.parametrize("name", ["vector", "matrix"])
+def test_types_that_hold_shardings_are_taken(row: Row, name: str) -> None:
+    """An Explicit mesh: a vector that is split, and a matrix that each device holds, keep their types."""
+    shape, spec = {"vector": ((8,), PartitionSpec("d")), "matrix": ((4, 6), PartitionSpec(None, None))}[name]
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(AxisType.Explicit,))
+    params = {name: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=NamedSharding(mesh, spec))}
+    tx = row.make()
+
+    def step(params: Any, grads: Any) -> Any:
+        updates, _ = tx.update(grads, tx.init(params), params, **row.given(grads, params))
+        return gradtx.apply_updates(params, updates)
+
+    with jax.set_mesh(mesh):
+        new = jax.eval_shape(step, params, params) if row.takes(shape) else params
+    assert new[name].sharding.spec == spec
 
 
 def test_eager_update_keeps_shardings(shardings: dict[str, NamedSharding]) -> None:

@@ -256,7 +256,7 @@ def proof(name: str) -> tuple[str, ...]:
     return (f"test_proofs.py::test_{name}",)
 
 
-FILE, STEPS_FILE = "methods/muon.py", "factors/newton_schulz.py"
+FILE, STEPS_FILE = "factors/orthogonal_momentum.py", "factors/newton_schulz.py"
 MUTANTS = [
     Mutant("muon: no cube", STEPS_FILE, "b * square + c * (", "c * (", reference_of("muon")),
     Mutant(

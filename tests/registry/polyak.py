@@ -69,7 +69,7 @@ CASES = [
 
 FILE = "methods/polyak.py"
 MUTANTS = [
-    Mutant("polyak: the norm, not its square", FILE, "norm * norm + k.eps", "norm + k.eps", reference_of("polyak_sgd")),
+    Mutant("polyak: the norm, not its square", FILE, "unit * square", "square", reference_of("polyak_sgd")),
     Mutant("polyak: the loss, not the gap", FILE, " - k.f_min", "", reference_of("scale_by_polyak")),
     Mutant(
         "polyak: ascends below f_min",

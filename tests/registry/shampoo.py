@@ -123,11 +123,15 @@ CASES = [
     row("shampoo", "no momentum", traits=OPTIMIZER, learning_rate=0.1, momentum=None, b2=lambda count: 1.0, eps=0.1),
 ]
 
-FILE = "methods/shampoo.py"
+FILE, ROOTS_FILE = "methods/shampoo.py", "factors/inverse_roots.py"
 MUTANTS = [
-    Mutant("shampoo: square roots", FILE, "root(root(x)))", "root(x))", reference_of("scale_by_shampoo")),
+    Mutant("shampoo: square roots", ROOTS_FILE, "root(root(x)))", "root(x))", reference_of("scale_by_shampoo")),
     Mutant(
-        "shampoo: roots each step", FILE, "lambda x, eps: old", "inverse_roots", case_of("scale_by_shampoo[seldom]")
+        "shampoo: roots each step",
+        ROOTS_FILE,
+        "lambda x, eps: old",
+        "inverse_roots",
+        case_of("scale_by_shampoo[seldom]"),
     ),
     Mutant("shampoo: no mean", FILE, "new[side] * k.mean, slots", "new[side], slots", reference_of("scale_by_shampoo")),
     Mutant(

@@ -165,7 +165,7 @@ CASES = [
     ),
 ]
 
-FILE = "methods/soap.py"
+FILE, BASIS_FILE = "methods/soap.py", "factors/eigenbasis.py"
 MUTANTS = [
     Mutant(
         "soap: eigenvectors never renewed",
@@ -174,11 +174,11 @@ MUTANTS = [
         "count < 0, 2, 0",
         reference_of("scale_by_soap"),
     ),
-    Mutant("soap: no turn back", FILE, "x = left @ x if", "x = x if", case_of("scale_by_soap[both sides]")),
+    Mutant("soap: no turn back", BASIS_FILE, "x = left @ x if", "x = x if", case_of("scale_by_soap[both sides]")),
     Mutant(
         "soap: a basis of the new mean at once",
-        FILE,
-        "jnp.linalg.qr(x @ q)[0]",
+        BASIS_FILE,
+        "jnp.linalg.qr(x)[0]",
         "jnp.linalg.eigh(x)[1]",
         case_of("scale_by_soap[both sides]"),
     ),

@@ -27,6 +27,8 @@ WORDS = {
     "weight_decay": "decoupled decay, finite; each step takes eta weight_decay p off p.",
     "mask": "tree of bools like the params or a prefix of them, or a function of the params that returns one, True "
     "where p decays; None is everywhere.",
+    "layers": "mesh axis, or tuple of axes, over which a stack of matrices is split along its first batch axis while "
+    "they are computed; an array without one stays as it lies. None leaves it to XLA.",
 }
 
 
