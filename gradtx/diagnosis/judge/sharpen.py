@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from gradtx.diagnosis.judge.finding import Finding, percent, text
+from gradtx.diagnosis.judge.finding import FAR, Finding, percent, progress_line, slope_lines, text, times
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
@@ -21,6 +21,8 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     word = "undecided" if first is None else first.verdict
     if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
         return [saddle(probe), *found]
+    if word == "healthy" and approaches_saddle(probe, f):
+        return [slowing(probe, f), *found]
     longer = probe.best_scale >= LONGER and probe.best_fall > GAIN
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
         found = flat(found, word, longer, probe)
@@ -43,6 +45,17 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
 def descends(probe: Probe, f: Features) -> bool:
     """Return True for negative curvature where the gradient is a small part of its largest: no slope, but a saddle."""
     return f.one_loss is not False and probe.curvature_sign == "negative" and not f.g_last > 0.1 * f.g_most
+
+
+def approaches_saddle(probe: Probe, f: Features) -> bool:
+    """Return True if a straight path slows down while a direction of negative curvature leads far lower than it.
+
+    Held against each other are falls of the loss: along that direction, over the whole run, and what is left on the
+    path at its present decay. Negative curvature alone is no saddle: most networks have some all the way down.
+    """
+    if f.one_loss is False or probe.lambda_min_fall is None or not (f.rho > 0.9 and f.decay > 0):
+        return False
+    return probe.lambda_min_fall > FAR * max(f.loss_start - f.loss_last, f.fall / f.decay)
 
 
 def flat(found: list[Finding], word: str, longer: bool, probe: Probe) -> list[Finding]:
@@ -77,6 +90,24 @@ def saddle(probe: Probe) -> Finding:
             f"|g| = {text(probe.gradient_norm)} on the probe's batch",
         ),
         "add noise or momentum: a step off the saddle grows by 1 + learning rate x "
+        f"{text(-probe.lambda_min)} at every update",
+    )
+
+
+def slowing(probe: Probe, f: Features) -> Finding:
+    """Return the finding for a path that ends at a saddle."""
+    down, whole, left = probe.lambda_min_fall or 0.0, f.loss_start - f.loss_last, f.fall / f.decay
+    return Finding(
+        "saddle_plateau",
+        "the path slows down towards a saddle: the curvature beside it is negative, and there it goes much lower.",
+        (
+            f"along the direction of the lowest eigenvalue, {text(probe.lambda_min)}, the loss falls by {text(down)}, "
+            f"{times(down / whole)} times what the whole run gained",
+            f"still to be gained on the path if its present decay went on: {text(left)}",
+            progress_line(f),
+            *slope_lines(f),
+        ),
+        "add noise or momentum: a step off the path grows by 1 + learning rate x "
         f"{text(-probe.lambda_min)} at every update",
     )
 
