@@ -8,7 +8,8 @@ from gradtx.diagnosis.read.features import Features
 
 LONGER = 10.0  # if a step this many times longer still gains, the steps are too short
 LITTLE = 0.02  # share of the whole fall: a run that gains so little may stand on a saddle
-GAIN = 0.1  # relative fall of the loss that counts as a gain
+GAIN = 0.1  # share of the run's whole fall that counts as a gain
+BESIDE = 0.3  # share of the fall along the update that negative curvature must offer to be more than its slope
 
 
 def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
@@ -23,12 +24,13 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
         return [saddle(probe), *found]
     if word == "healthy" and approaches_saddle(probe, f):
         return [slowing(probe, f), *found]
-    longer = probe.best_scale >= LONGER and probe.best_fall > GAIN
+    gains = along(probe) > GAIN * abs(f.loss_start - f.loss_last)
+    longer = probe.best_scale >= LONGER and gains
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
         found = flat(found, word, longer, probe)
     if first is None:
         return found
-    if word == "oscillating" and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
+    if word == "oscillating" and 0 < probe.best_scale < 1 and gains:
         line = f"a step x{text(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
     if word == "crawling":
@@ -40,6 +42,11 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
             return [too_short(probe), *found]
         return [dataclasses.replace(first, doubt=""), *found[1:]] if probe.is_noise else found
     return found
+
+
+def along(probe: Probe) -> float:
+    """Return the fall of the loss by the best of the steps along the update that were tried, in units of the loss."""
+    return probe.best_fall * (abs(probe.loss) or 1.0)
 
 
 def descends(probe: Probe, f: Features) -> bool:
@@ -60,7 +67,8 @@ def approaches_saddle(probe: Probe, f: Features) -> bool:
 
 def flat(found: list[Finding], word: str, longer: bool, probe: Probe) -> list[Finding]:
     """Return the findings at a flat point by its curvature and by what a longer step would gain."""
-    if probe.curvature_sign == "negative":
+    beside = probe.lambda_min_fall
+    if probe.curvature_sign == "negative" and not (longer and beside is not None and beside < BESIDE * along(probe)):
         return [saddle(probe), *drop(found, "saddle_plateau", "converged_minimum")]
     if longer:
         return [too_short(probe), *drop(found, "crawling", word)]
