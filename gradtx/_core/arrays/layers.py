@@ -124,7 +124,8 @@ def to_layers(x: jax.Array, names: Names, axis: int) -> jax.Array:
         x = placed(x, PartitionSpec(*parts[:axis], None, *parts[axis + 1 :]), mesh)
     if missing:
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, missing if i == axis else 0, 0) for i in range(x.ndim)])
-    return placed(x if explicit else apart(x), spec_of(x, names, axis), mesh)
+    split: jax.Array = placed(x if explicit else apart(x), spec_of(x, names, axis), mesh)
+    return split
 
 
 def from_layers(x: jax.Array, like: jax.Array, names: Names, axis: int) -> jax.Array:
