@@ -3,7 +3,8 @@
 A direction m, a scale sigma and a schedule eta; what joins them, what bounds them, and what watches them.
 """
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from gradtx import contrib, optax_names, rules, schedules, transforms, tree
 from gradtx._core.arrays.matrices import MuonDimensionNumbers
@@ -18,14 +19,7 @@ from gradtx._core.engine.lifts import divide_by, leafwise, quotient, ratio
 from gradtx._core.engine.placed import tree_map_params
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.slow_copy import incremental_update, periodic_update
-from gradtx.diagnosis.diagnose import diagnose
-from gradtx.diagnosis.probing.probe import probe
-from gradtx.diagnosis.probing.probed import Probe
-from gradtx.diagnosis.read.logs import read_log
-from gradtx.diagnosis.read.metrics import metrics
-from gradtx.diagnosis.record.late import record_loss
 from gradtx.diagnosis.record.monitor import WatchState, watch
-from gradtx.diagnosis.show.report import Report
 from gradtx.factors.adagrad import scale_by_adagrad, scale_by_rss
 from gradtx.factors.apply_every import apply_every
 from gradtx.factors.ema import ema
@@ -50,11 +44,7 @@ from gradtx.limits.per_example import per_example_global_norm_clip, per_example_
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
-from gradtx.memory.check import CheckReport, check
 from gradtx.memory.keep_residue import keep_residue
-from gradtx.memory.plan import Plan, describe
-from gradtx.memory.shard_state import shard_state
-from gradtx.memory.state_specs import state_specs
 from gradtx.memory.stochastic_rounding import stochastic_rounding
 from gradtx.memory.store import store
 from gradtx.methods.acprop import acprop, scale_by_acprop
@@ -79,7 +69,6 @@ from gradtx.methods.fromage import fromage
 from gradtx.methods.galore import GaLoreDimensionNumbers, galore, scale_by_galore
 from gradtx.methods.lamb import lamb
 from gradtx.methods.lars import lars
-from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
 from gradtx.methods.lion import lion, scale_by_lion
 from gradtx.methods.madgrad import madgrad, scale_by_madgrad
 from gradtx.methods.mars import mars, scale_by_mars
@@ -108,9 +97,6 @@ from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.methods.sophia import scale_by_sophia, sophia
 from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.methods.yogi import scale_by_yogi, yogi
-from gradtx.migration.flat import ImportReport, export_state, import_state
-from gradtx.migration.from_optax import import_optax_state
-from gradtx.migration.from_torch import import_torch_state
 from gradtx.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -129,10 +115,6 @@ from gradtx.schedules import (
 )
 from gradtx.schedules.apply import scale, scale_by_learning_rate, scale_by_schedule
 from gradtx.schedules.plateau import reduce_on_plateau
-from gradtx.searches.backtracking import scale_by_backtracking_linesearch
-from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
-from gradtx.searches.state import value_and_grad_from_state
-from gradtx.searches.zoom_linesearch import zoom_linesearch
 from gradtx.wrappers.accumulate import accumulate
 from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.by_path import assigned, by_path
@@ -161,9 +143,65 @@ from gradtx.wrappers.snapshot import snapshot
 from gradtx.wrappers.tunable import set_hyperparams, tunable
 
 if TYPE_CHECKING:
+    from gradtx.diagnosis.diagnose import diagnose
+    from gradtx.diagnosis.probing.probe import probe
+    from gradtx.diagnosis.probing.probed import Probe
+    from gradtx.diagnosis.read.logs import read_log
+    from gradtx.diagnosis.read.metrics import metrics
+    from gradtx.diagnosis.record.late import record_loss
+    from gradtx.diagnosis.show.report import Report
+    from gradtx.memory.check import CheckReport, check
+    from gradtx.memory.plan import Plan, describe
+    from gradtx.memory.shard_state import shard_state
+    from gradtx.memory.state_specs import state_specs
+    from gradtx.methods.lbfgs import lbfgs, scale_by_lbfgs
+    from gradtx.migration.flat import ImportReport, export_state, import_state
+    from gradtx.migration.from_optax import import_optax_state
+    from gradtx.migration.from_torch import import_torch_state
     from gradtx.optax_names import *  # noqa: F403  # the names in its __all__, which is part of the one below
+    from gradtx.searches.backtracking import scale_by_backtracking_linesearch
+    from gradtx.searches.scale_by_zoom import scale_by_zoom_linesearch
+    from gradtx.searches.state import value_and_grad_from_state
+    from gradtx.searches.zoom_linesearch import zoom_linesearch
 else:
-    __getattr__ = optax_names.finder("")
+    # imported when first asked for: a third of the package, which few training steps need
+    LATER = {
+        "diagnose": "gradtx.diagnosis.diagnose",
+        "probe": "gradtx.diagnosis.probing.probe",
+        "Probe": "gradtx.diagnosis.probing.probed",
+        "read_log": "gradtx.diagnosis.read.logs",
+        "metrics": "gradtx.diagnosis.read.metrics",
+        "Report": "gradtx.diagnosis.show.report",
+        "CheckReport": "gradtx.memory.check",
+        "check": "gradtx.memory.check",
+        "Plan": "gradtx.memory.plan",
+        "describe": "gradtx.memory.plan",
+        "shard_state": "gradtx.memory.shard_state",
+        "state_specs": "gradtx.memory.state_specs",
+        "ImportReport": "gradtx.migration.flat",
+        "export_state": "gradtx.migration.flat",
+        "import_state": "gradtx.migration.flat",
+        "import_optax_state": "gradtx.migration.from_optax",
+        "import_torch_state": "gradtx.migration.from_torch",
+        "record_loss": "gradtx.diagnosis.record.late",
+        "lbfgs": "gradtx.methods.lbfgs",
+        "scale_by_lbfgs": "gradtx.methods.lbfgs",
+        "scale_by_backtracking_linesearch": "gradtx.searches.backtracking",
+        "scale_by_zoom_linesearch": "gradtx.searches.scale_by_zoom",
+        "value_and_grad_from_state": "gradtx.searches.state",
+        "zoom_linesearch": "gradtx.searches.zoom_linesearch",
+    }
+    of_optax = optax_names.finder("")
+
+    def __getattr__(name: str) -> Any:
+        if name not in LATER:
+            return of_optax(name)
+        globals()[name] = getattr(importlib.import_module(LATER[name]), name)
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *LATER})
+
 
 __version__ = "0.1.0"
 

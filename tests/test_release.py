@@ -1,6 +1,9 @@
 """What a release is made of says one version, names what exists, and pins the tools."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -46,3 +49,21 @@ def test_every_extra_named_in_the_docs_exists() -> None:
 def test_the_command_is_the_function_that_python_m_runs() -> None:
     module, name = PROJECT["project"]["scripts"]["gradtx"].split(":")
     assert (module, name) == ("gradtx.__main__", "main")
+
+
+def test_import_loads_no_extra_and_not_what_few_need() -> None:
+    """What makes `import gradtx` slow is not a matter of the clock: modules that a training step does not need."""
+    code = "import sys, optax; before = set(sys.modules); import gradtx; print(*sorted(set(sys.modules) - before))"
+    command = [sys.executable, "-W", "error", "-c", code]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.split()
+    others = [name for name in loaded if not name.startswith("gradtx")]
+    assert others == [], "import it where it is used"
+    late = ("gradtx.diagnosis.read", "gradtx.diagnosis.judge", "gradtx.memory.plan", "gradtx.migration", "gradtx.cli")
+    assert [name for name in loaded if name.startswith(late)] == []
+
+
+def test_names_imported_late_are_listed_once() -> None:
+    assert set(gradtx.LATER) <= set(gradtx.__all__) & set(dir(gradtx))
+    for name, module in gradtx.LATER.items():
+        assert getattr(gradtx, name) is getattr(sys.modules[module], name)

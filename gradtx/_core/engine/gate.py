@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
 
 from gradtx._core.arrays.compat import apply_equation
 from gradtx._core.arrays.tree import is_float0
@@ -71,7 +70,12 @@ def is_light(jaxpr: Any) -> bool:
 
 def is_jaxpr(x: Any) -> bool:
     """Return True for a jaxpr, with or without constants."""
-    return isinstance(getattr(x, "jaxpr", x), Jaxpr)
+    return hasattr(getattr(x, "jaxpr", x), "eqns")
+
+
+def is_literal(atom: Any) -> bool:
+    """Return True for a constant in a jaxpr, by what it has: importing its type from jax.extend would load Pallas."""
+    return hasattr(atom, "val")
 
 
 def plain(update: Traced) -> tuple[Any, Any]:
@@ -115,14 +119,14 @@ def first_before(jaxpr: Any, names: Sequence[Any], before: Mapping[Any, Any]) ->
     computed = {var for equation in jaxpr.eqns for var in equation.outvars}
     found: dict[Any, Any] = {}
     for var, name in zip(jaxpr.outvars, names, strict=True):
-        if name in before and not isinstance(var, Literal) and var in computed:
+        if name in before and not is_literal(var) and var in computed:
             found.setdefault(var, before[name])
     return found
 
 
 def is_chosen(var: Any, was: Any, before: Mapping[Any, Any]) -> bool:
     """Return True if a result has been chosen between its new value and this old one where it was computed."""
-    return not isinstance(var, Literal) and var in before and before[var] is was
+    return not is_literal(var) and var in before and before[var] is was
 
 
 def choose(keep: jax.Array, new: Any, old: Any) -> Any:
@@ -142,7 +146,7 @@ def evaluate(closed: Any, values: list[Any], before: dict[Any, Any], keep: Any) 
     known = dict(zip([*closed.jaxpr.constvars, *closed.jaxpr.invars], [*closed.consts, *values], strict=True))
 
     def value(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else known[atom]
+        return atom.val if is_literal(atom) else known[atom]
 
     for equation in closed.jaxpr.eqns:
         given, outputs = [value(atom) for atom in equation.invars], equation.outvars
