@@ -18,6 +18,7 @@ from gradtx._core.engine.lifts import divide_by, leafwise, quotient, ratio
 from gradtx._core.engine.placed import tree_map_params
 from gradtx._core.engine.rule import Rule
 from gradtx._core.engine.slow_copy import incremental_update, periodic_update
+from gradtx.cpu import cpu_flags
 from gradtx.diagnosis.diagnose import diagnose
 from gradtx.diagnosis.probing.probe import probe
 from gradtx.diagnosis.probing.probed import Probe
@@ -402,6 +403,7 @@ __all__ = [
     "CheckReport",
     "Plan",
     "check",
+    "cpu_flags",
     "describe",
     # a state taken along
     "ImportReport",
