@@ -50,6 +50,7 @@ from gradtx.limits.per_example import per_example_global_norm_clip, per_example_
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
+from gradtx.memory.check import CheckReport, check
 from gradtx.memory.keep_residue import keep_residue
 from gradtx.memory.plan import Plan, describe
 from gradtx.memory.shard_state import shard_state
@@ -398,7 +399,9 @@ __all__ = [
     "record_loss",
     "watch",
     # before it runs
+    "CheckReport",
     "Plan",
+    "check",
     "describe",
     # a state taken along
     "ImportReport",

@@ -482,6 +482,30 @@ def test_a_mask_matches_by_keys() -> None:
         assert updates["dense"]["bias"][0] == 0.0
 
 
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass
+class Variable:
+    """A box round a value, as flax nnx's Param."""
+
+    value: Any
+
+    def tree_flatten_with_keys(self) -> Any:
+        return [(jax.tree_util.GetAttrKey("value"), self.value)], None
+
+    @classmethod
+    def tree_unflatten(cls, _: Any, children: Any) -> "Variable":
+        return cls(*children)
+
+
+def test_a_mask_made_of_variables_fits_bare_arrays() -> None:
+    """`nnx.Optimizer` makes the state from variables and updates with the arrays in them."""
+    params = {"dense": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
+    boxed = jax.tree.map(Variable, params)
+    tx = gradtx.add_decayed_weights(1.0, {"dense": {"kernel": Variable(True), "bias": Variable(False)}})
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(boxed), params)
+    assert (updates["dense"]["kernel"][0], updates["dense"]["bias"][0]) == (1.0, 0.0)
+
+
 def test_no_slot_where_a_mask_says_no() -> None:
     rule = gradtx.Rule(
         "sum", lambda g, s, p, k: (g + s["s"], {"s": s["s"] + g}), lambda p: {"s": jnp.zeros_like(p)}, ("s",)

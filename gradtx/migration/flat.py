@@ -91,7 +91,7 @@ def import_state(
 
     What the dict has is taken over, what it lacks is as `tx.init` makes it, what `tx` does not keep is dropped; the
     report says which. A slot is brought into the form in which `tx` keeps it, see `store`. Unless it is allowed,
-    nothing may be added or dropped.
+    nothing may be added or dropped, but for arrays without numbers, which some files cannot hold.
 
     Args:
         tx: the transform that goes on.
@@ -139,7 +139,9 @@ def restore(
     keys = [entry.key for entry in entries(caller, tx, fresh)]
     flat = in_form(flat, dict(zip(keys, leaves, strict=True)))
     new = [placed(caller, k, flat[k], x, fix) if k in flat else x for k, x in zip(keys, leaves, strict=True)]
-    kept, added = tuple(k for k in keys if k in flat), tuple(k for k in keys if k not in flat)
+    # nothing is lost where a file cannot hold an array without numbers, as orbax's cannot
+    there = {k for k, x in zip(keys, leaves, strict=True) if k in flat or x.size == 0}
+    kept, added = tuple(k for k in keys if k in there), tuple(k for k in keys if k not in there)
     dropped = tuple(k for k in flat if k not in set(keys))
     lacks = [k for k in added if not begins(k, may_add)]
     left = [k for k in dropped if not begins(k, may_drop)]

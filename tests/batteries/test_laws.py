@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from tests.batteries.mixes import transform
-from tests.registry import CASES, ROWS, Row
+from tests.registry import CASES, ROWS, Row, of_quick_runs
 from tests.registry.base import ELEMENTS, LEAVES
 
 SIZES = {"bias": 4, "kernel": 6}
@@ -46,12 +46,12 @@ def updates(row: Row, grads: Any, params: Any) -> list[Any]:
     return out
 
 
-def keeping(law: str) -> Any:
-    """Parametrize a test over the rows that keep a law."""
-    return pytest.mark.parametrize("row", [row for row in ROWS if law in row.laws], ids=lambda row: row.name)
+def keeping(law: str) -> list[Row]:
+    """Return the rows that keep a law."""
+    return [row for row in ROWS if law in row.laws]
 
 
-@keeping(LEAVES)
+@pytest.mark.parametrize("row", of_quick_runs(keeping(LEAVES)))
 @given(grads=runs)
 def test_leaves_are_independent(row: Row, exhaustive: bool, grads: Any) -> None:
     grads, params = [shaped(row, g) for g in grads], params_of(row)
@@ -61,7 +61,7 @@ def test_leaves_are_independent(row: Row, exhaustive: bool, grads: Any) -> None:
         chex.assert_trees_all_equal([u[name] for u in together], alone)
 
 
-@keeping(ELEMENTS)
+@pytest.mark.parametrize("row", keeping(ELEMENTS), ids=lambda row: row.name)
 @given(grads=runs, order=st.permutations(range(6)))
 def test_elements_keep_to_themselves(row: Row, grads: Any, order: list[int]) -> None:
     """A permutation of the elements of an array permutes its update."""

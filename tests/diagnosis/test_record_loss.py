@@ -120,10 +120,28 @@ class Variable:
     value: Any
 
 
-def test_variables_are_set_in_place():
+@dataclasses.dataclass
+class NewVariable:
+    """A box like newer nnx's, which warns where `.value` is touched: warnings are errors here."""
+
+    array: Any
+
+    def get_value(self) -> Any:
+        return self.array
+
+    def set_value(self, array: Any) -> None:
+        self.array = array
+
+    @property
+    def value(self) -> Any:
+        raise DeprecationWarning("'.value' access is now deprecated")
+
+
+@pytest.mark.parametrize("box", [Variable, NewVariable])
+def test_variables_are_set_in_place(box):
     tx, g = plain()[0], gradients(1)[0]
     _, state = tx.update(g, tx.init(start()), start())
-    record = state.record._replace(**{n: Variable(x) for n, x in state.record._asdict().items() if n != "meta"})
+    record = state.record._replace(**{n: box(x) for n, x in state.record._asdict().items() if n != "meta"})
     assert gradtx.record_loss([record], 0.75)[0] is record
     assert gradtx.metrics([record])["loss"] == 0.75
     assert find([record]).meta == state.record.meta

@@ -210,3 +210,16 @@ def test_the_state_of_another_transform_is_refused() -> None:
     for function in (gradtx.export_state, lambda tx, x: gradtx.import_state(tx, x, {})):
         with pytest.raises(TypeError, match=r"^(export|import)_state: tx is int, expected a transform"):
             function(3, {})
+
+
+def test_arrays_without_numbers_may_be_missing() -> None:
+    """A file that cannot hold them has lost nothing."""
+    tx = gradtx.store(gradtx.adam(0.1), mu="fp8")
+    params = {"small": jnp.ones(7, jnp.float32), "w": jnp.ones((2, 64), jnp.float32)}
+    state = tx.init(params)
+    flat = gradtx.export_state(tx, state)
+    held = {key: x for key, x in flat.items() if x.size}
+    assert flat.keys() - held.keys() == {"adam/scale_by_adam/mu/small/scale"}
+    back, report = gradtx.import_state(tx, params, held)
+    assert (set(report.kept), report.added, report.dropped) == (set(flat), (), ())
+    assert jax.tree.structure(back) == jax.tree.structure(state)

@@ -179,12 +179,14 @@ Mask = Any  # a tree of bools, like the params or a prefix of it, or a function 
 def match_by_keys(mask: Any, tree: Any) -> tuple[list[Any], list[Any]] | None:
     """Return the leaf of the mask for each leaf of the tree, by their keys, None where one of either has no match.
 
-    A mask given as a dict fits params in another container with the same keys, such as flax's FrozenDict.
+    A mask given as a dict fits params in another container with the same keys, such as flax's FrozenDict. One made of
+    nnx's variables fits the bare arrays that `nnx.Optimizer` passes: the `.value` of a box is no key.
     """
+    box = jax.tree_util.GetAttrKey("value")
 
     def keyed(x: Any) -> list[tuple[tuple[str, ...], Any]]:
         flat = jax.tree_util.tree_flatten_with_path(x, is_leaf=none_is_leaf)[0]
-        return [(tuple(jax.tree_util.keystr((key,), simple=True) for key in path), leaf) for path, leaf in flat]
+        return [(tuple(jax.tree_util.keystr((k,), simple=True) for k in path if k != box), leaf) for path, leaf in flat]
 
     masks, leaves = dict(keyed(mask)), keyed(tree)
     ends = [next((path[:n] for n in range(len(path) + 1) if path[:n] in masks), None) for path, _ in leaves]

@@ -11,6 +11,7 @@ from gradtx._core.contract.transform import Part, Transform, View, body_of
 EMPTY = types.CellType()  # a cell that holds nothing yet has no contents to look at
 # on some leaves alone they leave eta one number for all
 LEAVE_THE_RATE = ("direction", "scale", "decay", "identity", "rounding")
+SOME_LEAVES = ("masked", "partition", "multi_transform")  # of optax
 MOST_NESTED = 8  # functions within functions that are looked into
 
 
@@ -68,7 +69,8 @@ def walk(
     in_row = in_row and (getattr(body, "in_row", True) if isinstance(tx, Transform) else is_row(tx))
     if not found:
         yield Link(tx, state, labels, in_row and (everywhere or getattr(tx, "role", "") in LEAVE_THE_RATE), views)
-    everywhere = everywhere and not getattr(body, "passes_some", False)
+    some = getattr(body, "passes_some", False) if isinstance(tx, Transform) else bool(found) and reaches_some(tx)
+    everywhere = everywhere and not some
     for label, part, own, view in found:
         inner = views if view is None else (*views, view)
         yield from walk(part, own, labels if label is None else (*labels, label), in_row, inner, everywhere)
@@ -112,6 +114,15 @@ def is_row(tx: Any) -> bool:
         members = [y for x in members for y in (contents(x) if isinstance(x, (list, tuple)) else [x])]
     functions = [x for x in members if isinstance(x, (types.FunctionType, types.MethodType))]
     return all(is_ours(f) or not enclosed(f) for f in functions)
+
+
+def reaches_some(tx: Any) -> bool:
+    """Return True if one of optax's transforms has a wrapper in it that may pass on some leaves alone."""
+    inside, functions = [getattr(tx, "update", tx)], []
+    for _ in range(MOST_NESTED):
+        functions += [x for x in inside if isinstance(x, types.FunctionType) and not is_ours(x)]
+        inside = [y for x in inside for y in contents(x)]
+    return any(f.__qualname__.split(".")[0] in SOME_LEAVES and enclosed(f) for f in functions)
 
 
 def is_ours(function: Any) -> bool:

@@ -14,6 +14,7 @@ from gradtx.diagnosis.judge.finding import (
     times,
 )
 from gradtx.diagnosis.judge.guess import SIZES
+from gradtx.diagnosis.judge.pace import crawling
 from gradtx.diagnosis.read.features import Features
 
 
@@ -89,8 +90,10 @@ def at_chance(f: Features) -> Finding | None:
     k = round(math.exp(level))
     if k > 50:
         k = min(SIZES, key=lambda size: abs(math.log(size) - level))
-    gap = math.log(k + 1) - math.log(k) if k <= 50 else 0.001
-    if k < 2 or abs(math.log(k) - level) > min(0.25 * gap, max(0.003 * level, f.spread / 2)):
+    gap = math.log(k + 1) - math.log(k) if k <= 50 else 0.01
+    above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
+    fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, max(0.003 * level, f.spread / 2))
+    if k < 2 or not fits or crawling(f) is not None:  # steps that agree learn something
         return None
     return Finding(
         "at_chance",

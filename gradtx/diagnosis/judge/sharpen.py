@@ -2,13 +2,14 @@
 
 import dataclasses
 
-from gradtx.diagnosis.judge.finding import Finding, percent, text
+from gradtx.diagnosis.judge.finding import FAR, Finding, percent, progress_line, slope_lines, text, times
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
 LONGER = 10.0  # if a step this many times longer still gains, the steps are too short
 LITTLE = 0.02  # share of the whole fall: a run that gains so little may stand on a saddle
-GAIN = 0.1  # relative fall of the loss that counts as a gain
+GAIN = 0.1  # share of the run's whole fall that counts as a gain
+BESIDE = 0.3  # share of the fall along the update that negative curvature must offer to be more than its slope
 
 
 def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
@@ -21,12 +22,15 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     word = "undecided" if first is None else first.verdict
     if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
         return [saddle(probe), *found]
-    longer = probe.best_scale >= LONGER and probe.best_fall > GAIN
+    if word == "healthy" and approaches_saddle(probe, f):
+        return [slowing(probe, f), *found]
+    gains = along(probe) > GAIN * abs(f.loss_start - f.loss_last)
+    longer = probe.best_scale >= LONGER and gains
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
         found = flat(found, word, longer, probe)
     if first is None:
         return found
-    if word == "oscillating" and 0 < probe.best_scale < 1 and probe.best_fall > GAIN:
+    if word == "oscillating" and 0 < probe.best_scale < 1 and gains:
         line = f"a step x{text(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
     if word == "crawling":
@@ -40,14 +44,31 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     return found
 
 
+def along(probe: Probe) -> float:
+    """Return the fall of the loss by the best of the steps along the update that were tried, in units of the loss."""
+    return probe.best_fall * (abs(probe.loss) or 1.0)
+
+
 def descends(probe: Probe, f: Features) -> bool:
     """Return True for negative curvature where the gradient is a small part of its largest: no slope, but a saddle."""
     return f.one_loss is not False and probe.curvature_sign == "negative" and not f.g_last > 0.1 * f.g_most
 
 
+def approaches_saddle(probe: Probe, f: Features) -> bool:
+    """Return True if a straight path slows down while a direction of negative curvature leads far lower than it.
+
+    Held against each other are falls of the loss: along that direction, over the whole run, and what is left on the
+    path at its present decay. Negative curvature alone is no saddle: most networks have some all the way down.
+    """
+    if f.one_loss is False or probe.lambda_min_fall is None or not (f.rho > 0.9 and f.decay > 0):
+        return False
+    return probe.lambda_min_fall > FAR * max(f.loss_start - f.loss_last, f.fall / f.decay)
+
+
 def flat(found: list[Finding], word: str, longer: bool, probe: Probe) -> list[Finding]:
     """Return the findings at a flat point by its curvature and by what a longer step would gain."""
-    if probe.curvature_sign == "negative":
+    beside = probe.lambda_min_fall
+    if probe.curvature_sign == "negative" and not (longer and beside is not None and beside < BESIDE * along(probe)):
         return [saddle(probe), *drop(found, "saddle_plateau", "converged_minimum")]
     if longer:
         return [too_short(probe), *drop(found, "crawling", word)]
@@ -77,6 +98,24 @@ def saddle(probe: Probe) -> Finding:
             f"|g| = {text(probe.gradient_norm)} on the probe's batch",
         ),
         "add noise or momentum: a step off the saddle grows by 1 + learning rate x "
+        f"{text(-probe.lambda_min)} at every update",
+    )
+
+
+def slowing(probe: Probe, f: Features) -> Finding:
+    """Return the finding for a path that ends at a saddle."""
+    down, whole, left = probe.lambda_min_fall or 0.0, f.loss_start - f.loss_last, f.fall / f.decay
+    return Finding(
+        "saddle_plateau",
+        "the path slows down towards a saddle: the curvature beside it is negative, and there it goes much lower.",
+        (
+            f"along the direction of the lowest eigenvalue, {text(probe.lambda_min)}, the loss falls by {text(down)}, "
+            f"{times(down / whole)} times what the whole run gained",
+            f"still to be gained on the path if its present decay went on: {text(left)}",
+            progress_line(f),
+            *slope_lines(f),
+        ),
+        "add noise or momentum: a step off the path grows by 1 + learning rate x "
         f"{text(-probe.lambda_min)} at every update",
     )
 

@@ -59,6 +59,7 @@ class Spectrum:
         hidden: share of the spread by which an eigenvalue may lie outside both, with probability 0.99; 0 where the
             basis spans all that the start can reach.
         method: what found them.
+        lowest: unit vector of the smallest eigenvalue where that is negative, like the params; else None.
     """
 
     largest: float
@@ -69,6 +70,7 @@ class Spectrum:
     products: int
     hidden: float
     method: Method = "lanczos"
+    lowest: Tree = None
 
     @property
     def sign(self) -> Sign:
@@ -115,12 +117,14 @@ def spectrum(
     total = sum(math.prod(x.shape) for x in jax.tree.leaves(params))
     eps = float(jnp.finfo(vector_dtype(params)).eps)
     if min(steps, total) * total > memory:
-        first, first_residual, second, second_residual = map(float, power(objective, params, batch, root, key, steps))
+        ends, vectors = power(objective, params, batch, root, key, steps)
+        first, first_residual, second, second_residual = map(float, ends)
         rounding = FLOOR * eps * max(abs(first), abs(second))
         low, high = sorted([(first, first_residual), (second, second_residual)])
+        lowest = vectors[0 if low[0] == first else 1] if low[0] < 0 else None
         hidden = 1.0 - (DOUBT / math.sqrt(total)) ** (1.0 / (steps - 0.5))
-        return Spectrum(*high, *low, rounding, 2 * steps + 2, hidden, "power")
-    diagonal, beside, noise, size, done = lanczos(objective, params, batch, root, key, min(steps, total))
+        return Spectrum(*high, *low, rounding, 2 * steps + 2, hidden, "power", lowest)
+    diagonal, beside, noise, size, done, basis = lanczos(objective, params, batch, root, key, min(steps, total))
     m = int(size)
     a, b = np.asarray(diagonal, np.float64)[:m], np.asarray(beside, np.float64)[:m]
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -129,7 +133,9 @@ def spectrum(
     rounding = max(FLOOR * eps * float(np.abs(values).max()), float(noise))
     high, low = ((float(values[i]), max(abs(float(b[-1] * vectors[-1, i])), rounding)) for i in (-1, 0))
     hidden = 0.0 if done or m == total else (math.log(1.648 * math.sqrt(total) / DOUBT) / (2 * m - 1)) ** 2
-    return Spectrum(*high, *low, rounding, m, hidden)
+    weights = np.pad(vectors[:, 0], (0, len(diagonal) - m))
+    lowest = combine(basis, jnp.asarray(weights, diagonal.dtype)) if low[0] < 0 else None
+    return Spectrum(*high, *low, rounding, m, hidden, lowest=lowest)
 
 
 def vector_dtype(params: Tree) -> Any:
@@ -189,7 +195,7 @@ def combine(basis: Tree, c: jax.Array) -> Tree:
 
 @functools.partial(jax.jit, static_argnames=("objective", "steps"))
 def lanczos(objective: Objective, params: Tree, batch: Any, root: Tree, key: jax.Array, steps: int) -> tuple[Any, ...]:
-    """Return the diagonal of T, its off-diagonal, the operator's error, the number of steps, and whether b became 0."""
+    """Return the diagonal of T, that beside it, the operator's error, the steps, whether b became 0, and the basis."""
     v = random_unit(params, key)
     dtype = vector_dtype(params)
     tiny = 10.0 * float(jnp.finfo(dtype).eps)
@@ -214,18 +220,16 @@ def lanczos(objective: Objective, params: Tree, batch: Any, root: Tree, key: jax
     basis = jax.tree.map(lambda x: jnp.zeros((steps, *x.shape), dtype), params)
     numbers = jnp.zeros(steps, dtype)
     carry: tuple[Any, ...] = (0, basis, v, numbers, numbers, zero, zero, jnp.zeros((), bool))
-    size, _, _, diagonal, beside, noise, _, done = lax.while_loop(lambda c: (c[0] < steps) & ~c[-1], step, carry)
-    return diagonal, beside, noise, size, done
+    size, basis, _, diagonal, beside, noise, _, done = lax.while_loop(lambda c: (c[0] < steps) & ~c[-1], step, carry)
+    return diagonal, beside, noise, size, done, basis
 
 
 @functools.partial(jax.jit, static_argnames=("objective", "steps"))
-def power(
-    objective: Objective, params: Tree, batch: Any, root: Tree, key: jax.Array, steps: int
-) -> tuple[jax.Array, ...]:
-    """Return the eigenvalue of largest magnitude and the one farthest from it, each with its residual."""
+def power(objective: Objective, params: Tree, batch: Any, root: Tree, key: jax.Array, steps: int) -> tuple[Any, ...]:
+    """Return the eigenvalue of largest magnitude and the one farthest from it, with residuals, and their vectors."""
     start = random_unit(params, key)
 
-    def farthest(shift: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def farthest(shift: jax.Array) -> tuple[jax.Array, jax.Array, Tree]:
         def shifted(v: Tree) -> Tree:
             return minus(hessian_product(objective, params, batch, v, root), scaled(v, shift))
 
@@ -239,8 +243,8 @@ def power(
         w = shifted(v)
         value = inner(v, w)
         rest = minus(w, scaled(v, value))
-        return value + shift, jnp.sqrt(inner(rest, rest))
+        return value + shift, jnp.sqrt(inner(rest, rest)), v
 
-    first, first_residual = farthest(jnp.zeros((), vector_dtype(params)))
-    second, second_residual = farthest(first)
-    return first, first_residual, second, second_residual
+    first, first_residual, first_vector = farthest(jnp.zeros((), vector_dtype(params)))
+    second, second_residual, second_vector = farthest(first)
+    return (first, first_residual, second, second_residual), (first_vector, second_vector)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx.diagnosis.probing.curvature import Objective, Tree, hessian_product, inner, vector_dtype
+from gradtx.diagnosis.probing.curvature import Objective, Tree, hessian_product, inner, scaled, vector_dtype
 
 SCALES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4)
 
@@ -69,6 +69,17 @@ def line_probe(objective: Objective, params: Tree, batch: Any, loss: float, grad
     values = tuple(float(x) for x in losses)
     best, scale = min([(loss, 0.0), *((x, s) for x, s in zip(values, SCALES, strict=True) if math.isfinite(x))])
     return Line(values, float(slope), float(curvature), scale, (loss - best) / (abs(loss) or 1.0))
+
+
+def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, v: Tree) -> float:
+    """Return how far the loss falls along the unit vector v or against it, 0 if it falls nowhere.
+
+    The steps are 0.001 to 300 times as long as the params, or that long where the params are 0.
+    """
+    size = jnp.sqrt(inner(params, params))
+    unit = jnp.where(size > 0, size, 1.0) / SCALES[6]  # SCALES reach from 1/1000 of it to 333 times it
+    found = [along(objective, params, batch, grads, scaled(v, way))[0] for way in (unit, -unit)]
+    return max(0.0, *(loss - float(x) for losses in found for x in losses if math.isfinite(x)))
 
 
 def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -> Noise:

@@ -49,6 +49,11 @@ class Point:
         check_finite(float(value), grads)
         return cls(objective, params, wide, batch, float(value), grads)
 
+    @property
+    def here(self) -> tuple[Objective, Tree, Any, float, Tree]:
+        """The objective, the wide params, the batch, the loss and its gradient: what a line from here needs."""
+        return self.objective, self.wide, self.batch, self.loss, self.grads
+
     def narrow_grads(self) -> Tree:
         """Return the gradient in the dtypes of the params, as a training step has it."""
         leaves, treedef = flatten(self.params)

@@ -11,7 +11,7 @@ import optax
 from gradtx.diagnosis.probing.arguments import check_arguments, check_extras, check_point, state_is_of
 from gradtx.diagnosis.probing.curvature import spectrum
 from gradtx.diagnosis.probing.edge import stability_edge
-from gradtx.diagnosis.probing.line import SCALES, Line, gradient_noise, line_probe
+from gradtx.diagnosis.probing.line import SCALES, Line, gradient_noise, line_probe, way_down
 from gradtx.diagnosis.probing.point import Point
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.record import rates
@@ -40,7 +40,8 @@ def probe(
     H is the Hessian of the loss on the batch, lambda_max and lambda_min its extreme eigenvalues, by Lanczos with full
     reorthogonalisation. Sharpness is the largest eigenvalue of D^1/2 H D^1/2 with D = eta / sigma; above the edge (2
     for plain descent, 2 (1 + b) for the heavy ball, (2 + 2b) / (1 - b) for an average of gradients as Adam's) the
-    optimizer diverges on a quadratic. With u the next update, the loss is taken at p + s u for s from 0.03 to 10,000.
+    optimizer diverges on a quadratic. With u the next update, the loss is taken at p + s u for s from 0.03 to 10,000;
+    where lambda_min is negative, also along its eigenvector, both ways.
     Everything is computed in float32 or wider, half-precision params too.
 
     Units: lambda has those of the loss over those of p squared; sharpness, edge and scales are dimensionless.
@@ -71,7 +72,7 @@ def probe(
         TypeError: an argument of the wrong kind; params or a loss that are not real floating.
 
     Cost: steps + 1 products of about 2 gradients each, as many again for the sharpness of a chain with a sigma, and 10
-        losses; memory of steps x parameters.
+        losses, 30 where lambda_min is negative; memory of steps x parameters.
 
     References:
         Lanczos 1950, https://doi.org/10.6028/jres.045.026
@@ -116,6 +117,7 @@ def probe(
     elif rate is not None:
         sharpness, residual = rate * sharpness, rate * residual
     eta = rates.learning_rate(tx, state) if learning_rate is None and tx is not None else learning_rate
+    down = way_down(*point.here, ends.lowest) if ends.sign == "negative" else None
     minimum = -line.slope / line.curvature if line.slope < 0 < line.curvature else None
     is_gradient = tx is None and update is None and rate is None  # u = -g, whose multiples are learning rates
     unit = 1.0 if is_gradient else None if eta is None else float(eta)
@@ -125,12 +127,13 @@ def probe(
         gradient_norm=float(rates.norm(point.grads)),
         parameters=sum(x.size for x in jax.tree.leaves(point.wide)),
         method=ends.method,
-        products=ends.products + more + 1 + len(lines),
+        products=ends.products + more + 1 + len(lines) + (2 if down is not None else 0),
         lambda_max=ends.largest,
         lambda_max_residual=ends.largest_residual,
         lambda_min=ends.smallest,
         lambda_min_residual=ends.smallest_residual,
         curvature_sign=ends.sign,
+        lambda_min_fall=down,
         sharpness=None if rate is None else sharpness,
         sharpness_residual=None if rate is None else residual,
         edge=stability_edge(tx, state) if tx is not None else None if rate is None else 2.0,
@@ -154,4 +157,4 @@ def probe(
 
 def line_of(point: Point, u: Any) -> Line:
     """Return the loss along u."""
-    return line_probe(point.objective, point.wide, point.batch, point.loss, point.grads, u)
+    return line_probe(*point.here, u)

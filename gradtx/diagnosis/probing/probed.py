@@ -25,6 +25,7 @@ class Probe:
         lambda_min_residual: some eigenvalue is this near to it.
         curvature_sign: "negative" if a direction of negative curvature was found, "positive" if none can be
             hidden, else "undecided".
+        lambda_min_fall: how far the loss falls along the eigenvector of a negative lambda_min, in units of the loss.
         sharpness: largest eigenvalue of D^1/2 H D^1/2, D the effective rate eta / sigma.
         sharpness_residual: some eigenvalue is this near to it.
         edge: sharpness above which the optimizer diverges on a quadratic.
@@ -73,6 +74,7 @@ class Probe:
     signal_error: float | None = None
     noise_scale: float | None = None
     batches: int = 0
+    lambda_min_fall: float | None = None
     directions: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,6 +115,10 @@ class Probe:
         return (
             f"  lambda_max {self.lambda_max:.4g} (+-{self.lambda_max_residual:.1g})   "
             f"lambda_min {self.lambda_min:+.3g} (+-{self.lambda_min_residual:.1g})   {what}"
+        ) + (
+            ""
+            if self.lambda_min_fall is None
+            else f"\n  along its direction the loss falls by {self.lambda_min_fall:.3g}"
         )
 
     def _sharpness(self) -> str:

@@ -11,6 +11,7 @@ import optax
 
 from gradtx._core.contract.errors import describe
 from gradtx.diagnosis.read.lost import UNNAMED, lost_records
+from gradtx.diagnosis.record.late import inside
 from gradtx.diagnosis.record.record import (
     BLANK,
     BLOCK,
@@ -109,7 +110,7 @@ def find(state: Any, caller: str = "diagnose") -> Record:
 
 def concrete(record: Record) -> Record:
     """Return a record whose variables, where a library wrapped its arrays in such, are replaced by their arrays."""
-    values: dict[str, Any] = {name: getattr(x, "value", x) for name, x in record._asdict().items() if name != "meta"}
+    values: dict[str, Any] = {name: inside(x) for name, x in record._asdict().items() if name != "meta"}
     return record._replace(**values)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gradtx.diagnosis.read.courses import losses, quantum_of, ratio
-from gradtx.diagnosis.read.evidence import Evidence
+from gradtx.diagnosis.read.evidence import Array, Evidence
 from gradtx.diagnosis.read.features import NAN, Features
 from gradtx.diagnosis.read.stillness import stillness
 
@@ -70,9 +70,9 @@ def slopes(run: Evidence, full_batch: bool | None) -> dict[str, object]:
     if one is None and np.isfinite(off) and size > 0:
         # changes of a few times the least change there is are what rounding makes of a loss at rest
         rounding = 4 * quantum_of(run.early_losses, run.losses) if len(change) > 16 else 0.0
-        flips = float(np.nanmean(rows["cos1"])) < -0.9 or error < 3.0
-        steady = flips and abs(float(np.nanmean(rows["cos1"]))) > 0.9 and float(np.nanmean(rows["cos2"])) > 0.9
-        one = bool(error < 0.3 or off <= rounding or steady)
+        cos1, cos2 = (float(np.nanmean(rows[name])) for name in ("cos1", "cos2"))
+        steady = cos2 > 0.9 and (cos1 < -0.9 or (cos1 > 0.999 and error < 3.0))
+        one = bool(fits(change, predicted, end, error, cos1) or off <= rounding or steady)
     fall = -rows["gu"]
     quarter = max(len(fall) // 4, 1)
     early, late = float(np.mean(fall[:quarter])), float(np.mean(fall[-quarter:]))
@@ -88,6 +88,16 @@ def slopes(run: Evidence, full_batch: bool | None) -> dict[str, object]:
         "bounce": ratio(float(np.mean(fall)), 2 * (1 - rho)),
         "aligned": float(np.median(fall / np.sqrt(rows["gg"] * rows["uu"]))),
     }
+
+
+def fits(change: Array, predicted: Array, end: Array, error: float, cos1: float) -> bool:
+    """Return True if the losses change as the slopes at both ends of the steps say, so that one loss made them all.
+
+    Smooth losses fit to 1e-4. Over the walls of a valley and in a few steps the slopes say less, and so are few losses
+    of minibatches that share their minimum told from one loss: those differ in proportion to their height.
+    """
+    each = float(np.median(np.abs(change - (predicted + end) / 2) / np.maximum(np.abs(predicted), np.abs(end))))
+    return error < 0.3 and each < (0.3 if cos1 < -0.3 or len(change) <= 16 else 0.05)
 
 
 def outlook(found: Mapping[str, object]) -> Mapping[str, object]:

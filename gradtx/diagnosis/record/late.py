@@ -73,13 +73,22 @@ def set_loss(record: Record, loss: jax.Array) -> Record:
     new = put(plain, loss)
     for name, x in record._asdict().items():
         if name != "meta" and inside(x) is not x:
-            x.value = getattr(new, name)
+            put_inside(x, getattr(new, name))
     return new if plain is record or inside(record.step) is record.step else record
 
 
 def inside(x: Any) -> Any:
-    """Return the array of a variable, or the array itself."""
-    return x.value if hasattr(x, "value") and not isinstance(x, jax.Array) else x
+    """Return the array of a variable, or the array itself; newer nnx warns where `.value` is read."""
+    get = getattr(x, "get_value", None)
+    return get() if get is not None else x if isinstance(x, jax.Array) else getattr(x, "value", x)
+
+
+def put_inside(x: Any, array: jax.Array) -> None:
+    """Set the array of a variable."""
+    if hasattr(x, "set_value"):
+        x.set_value(array)
+    else:
+        x.value = array
 
 
 def with_loss(record: Record, loss: jax.Array) -> Record:

@@ -1,0 +1,90 @@
+"""Show docstrings as a reader of `help()` sees them: with shared arguments filled in, formulas rendered."""
+
+import importlib
+import inspect
+import re
+from typing import Any
+
+import griffe
+from formulas import equations, typeset
+
+READ = ("Args:", "Attributes:", "Returns:", "Raises:", "Examples:", "Yields:")  # sections that mkdocstrings lays out
+OURS = re.compile(r"^(Units|Equivalent to|Differs from|Cost|State|References): ?(.*)$")
+FORMULA = re.compile(r"[\w})] = |\b\w_t\b")
+
+
+def is_code(line: str) -> bool:
+    """Return True for a line of a session, which stays as it is."""
+    return line.lstrip().startswith((">>>", "..."))
+
+
+def rendered(doc: str) -> str:
+    """Return a docstring as Markdown in Google's sections.
+
+    Args:
+        doc: a docstring of gradtx, without indentation.
+
+    Returns:
+        The recurrence with an equation a line, Units, State, Cost and References as paragraphs with a bold title, the
+        other sections as they were but for the formulas in their text.
+    """
+    blocks, section = [], ""
+    for block in re.split(r"\n\s*\n", doc.strip()):
+        first = block.split("\n", 1)[0]
+        if not first.startswith(" "):
+            section = first if first in READ else ""
+        if section == "Examples:":
+            blocks.append(block)
+        elif section and block.split() == [section, "none."]:
+            continue  # nothing to lay out
+        elif section:
+            head, *rest = block.split("\n") if block.startswith(section) else ("", *block.split("\n"))
+            blocks.append("\n".join([head, *map(spaced, rest)]).strip("\n"))
+        else:
+            blocks.extend(paragraphs(block, first=not blocks))
+    return "\n\n".join(blocks)
+
+
+def spaced(line: str) -> str:
+    """Return a line of a section with its indentation and its `name:` kept, and its text typeset."""
+    indent, name, text = re.match(r"(\s*)((?:\*{0,2}\w+: )?)(.*)", line).groups()  # type: ignore[union-attr]
+    return indent + name + (text if is_code(text) else typeset(text))
+
+
+def paragraphs(block: str, first: bool) -> list[str]:
+    """Return the paragraphs that a block of plain lines makes: one for each of its titles."""
+    found: list[list[str]] = [[]]
+    for line in block.split("\n"):
+        found.append([line]) if OURS.match(line) else found[-1].append(line)
+    return [paragraph(lines, first) for lines in found if lines]
+
+
+def paragraph(lines: list[str], first: bool) -> str:
+    """Return one paragraph of a docstring as Markdown."""
+    titled = OURS.match(lines[0])
+    text = "\n".join([titled[2] if titled else lines[0], *lines[1:]]).strip()
+    if titled:
+        items = [f"- {typeset(' '.join(x.split()))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
+        body = typeset(" ".join(text.split())) if titled[2] else "\n".join(items)
+        return f"**{titled[1]}:** {body}" if titled[2] else f"**{titled[1]}:**\n\n{body}"
+    if any(map(is_code, lines)):
+        return "\n".join(lines)
+    if not first and FORMULA.search(text):
+        return f'<p class="formula" markdown>{equations(text)}</p>'
+    if text.startswith(("- ", "* ", "1.")):
+        return "\n".join(lines)
+    return typeset(" ".join(text.split()) if first else text)
+
+
+class AsInHelp(griffe.Extension):
+    """Take docstrings from the imported objects, whose decorator has filled in what is said once."""
+
+    def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
+        """Replace the docstring of a function or class by the one that `help()` shows, rendered."""
+        if obj.docstring is None or not (obj.is_function or obj.is_class):
+            return
+        found: Any = importlib.import_module(obj.module.path)
+        for part in obj.path.removeprefix(f"{obj.module.path}.").split("."):
+            found = getattr(found, part, None)
+        doc = inspect.getdoc(found) if found is not None else None
+        obj.docstring.value = rendered(doc or inspect.cleandoc(obj.docstring.value))

@@ -1,0 +1,55 @@
+"""The plain recurrences of docstrings as HTML: subscripts, powers and Greek letters, with neither network nor scripts.
+
+A docstring is read in `help()` and in editors first, so it says `m_t = b1 m_{t-1} + (1-b1) g_t` and no TeX. HTML's own
+`<sub>` and `<sup>` render that everywhere: without MathJax, which a reader would have to fetch, and without its delay.
+"""
+
+import html
+import re
+
+GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi")
+KEPT = re.compile(r"(`[^`]*`|https?://\S+)")  # code and addresses stay as they are
+NAMES = "|".join(GREEK)
+SUBSCRIPT = re.compile(rf"(?<![\w`])({NAMES}|[A-Za-z])_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])")
+POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\w+(?:\.\d+)?)")
+ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
+
+
+def bare(part: str) -> str:
+    """Return a subscript or power without the braces that only group it."""
+    return part[1:-1] if part.startswith("{") else part
+
+
+def letter(name: str) -> str:
+    """Return the HTML of a letter that may be Greek."""
+    return f"&{name};" if name in GREEK else name
+
+
+def typeset(text: str, *, greek: bool = False) -> str:
+    """Return a text as Markdown whose formulas are HTML.
+
+    Args:
+        text: plain text with code in backticks, and addresses.
+        greek: whether the names of Greek letters are written as letters, and `sqrt` as a root.
+
+    Returns:
+        Markdown; code and addresses as they were.
+    """
+    pieces = KEPT.split(text)
+    pieces[::2] = [_typeset(piece, greek) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _typeset(text: str, greek: bool) -> str:
+    text = html.escape(text, quote=False).translate(ASIDE).replace(r"\_", "_")
+    text = SUBSCRIPT.sub(lambda m: f"{letter(m[1])}<sub>{bare(m[2])}</sub>", text)
+    text = POWER.sub(lambda m: f"<sup>{bare(m[1])}</sup>", text)
+    if greek:
+        text = re.sub(rf"(?<![\w<])({NAMES})(?!\w)", lambda m: letter(m[1]), text).replace("sqrt(", "&radic;(")
+    return text.replace("_", r"\_")
+
+
+def equations(paragraph: str) -> str:
+    """Return a paragraph that holds a recurrence, each equation on a line of its own."""
+    lines = re.split(r";\s+(?=[^;]*=)", " ".join(paragraph.split()))
+    return "<br>".join(typeset(line, greek=True) for line in lines)

@@ -1,0 +1,62 @@
+"""A hook of mkdocs: the pages of the reference, made from `__all__`, so that no public name is missing."""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+import gradtx
+
+PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose public names stand on it
+    "optimizers": ("Optimizers", "Whole optimizers, and the `scale_by_` transform under each.", ["methods"]),
+    "factors": ("Directions and scales", "Factors m and sigma on their own.", ["factors"]),
+    "limits": ("Clips and limits", "What bounds a gradient or an update.", ["limits"]),
+    "schedules": ("Schedules", "Learning rates as functions of the step, and of what happens.", ["schedules"]),
+    "wrappers": ("Wrappers", "Transforms round another transform.", ["wrappers"]),
+    "searches": ("Line searches", "The length of a step, by evaluating the loss.", ["searches"]),
+    "memory": ("Memory and devices", "A state in fewer bytes, over several devices, and its plan.", ["memory"]),
+    "diagnosis": ("Diagnosis", "Why training is stuck.", ["diagnosis"]),
+    "migration": ("Migration", "A state taken along from another library or an older chain.", ["migration"]),
+    "core": ("Compose and write", "What joins transforms, and what a method of your own is made of.", ["_core"]),
+}
+
+
+def public() -> dict[str, Any]:
+    """Return the public functions and classes that are gradtx's own, by the name to import them by."""
+    theirs = set(gradtx.optax_names.__all__)
+    found = {}
+    for prefix, module in (("gradtx", gradtx), ("gradtx.schedules", gradtx.schedules)):
+        for name in module.__all__:
+            thing = getattr(module, name) if name not in theirs else None
+            if thing is not None and not inspect.ismodule(thing) and hasattr(thing, "__module__"):
+                found[f"{prefix}.{name}"] = thing
+    return found
+
+
+def names_on(folders: list[str]) -> list[str]:
+    """Return the names of the public objects defined under these folders, once each, in the alphabet's order."""
+    first: dict[Any, str] = {}
+    for name, thing in public().items():
+        if inspect.unwrap(thing).__module__.split(".")[1] in folders:
+            first.setdefault(id(thing), name)
+    return sorted(first.values(), key=lambda name: name.rsplit(".", 1)[1].lower())
+
+
+def text(page: str) -> str:
+    """Return the Markdown of one page of the reference."""
+    title, what, folders = PAGES[page]
+    return "\n".join([f"# {title}", "", what, "", *(f"::: {name}\n" for name in names_on(folders))])
+
+
+def on_config(config: Any) -> None:
+    """Let the extension of griffe find its neighbours; mkdocs itself takes this folder off the path after loading."""
+    sys.path.insert(0, str(Path(__file__).parent))
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the reference to the site."""
+    for page in PAGES:
+        files.append(File.generated(config, f"reference/{page}.md", content=text(page)))
+    return files

@@ -1,0 +1,75 @@
+"""A path that slows down towards a saddle is told from one that slows down on its way, by what lies beside it."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gradtx
+from tests.diagnosis.scenarios.base import plain
+
+
+def mountain_pass(p: jax.Array, batch: Any = 1.0) -> jax.Array:
+    """Return the loss of a mountain pass at the origin; it is 0.25 lower at y = 1 and y = -1."""
+    x, y = p
+    return batch * (0.5 * x**2 - 0.5 * y**2 + 0.25 * y**4 + 3.0)
+
+
+@functools.cache
+def descent() -> tuple[Any, Any]:
+    tx = gradtx.watch(gradtx.sgd(0.005))
+
+    def step(carry: Any, _: Any) -> Any:
+        p, state = carry
+        value, g = jax.value_and_grad(mountain_pass)(p)
+        updates, state = tx.update(g, state, p, value=value)
+        return (gradtx.apply_updates(p, updates), state), None
+
+    return tx, jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), length=500)[0])
+
+
+@plain
+def diagnosed(x: float) -> gradtx.Report:
+    tx, run = descent()
+    params, state = run(jnp.array([x, 1e-9], jnp.float32))
+    return gradtx.diagnose(state, probe=gradtx.probe(mountain_pass, params, 1.0, tx=tx, state=state))
+
+
+def test_an_approach_to_a_saddle_is_not_healthy():
+    report = diagnosed(0.3)
+    assert report.features.certainty > 20  # the loss falls, without doubt
+    assert report.verdict == "saddle_plateau", report
+    assert "times what the whole run gained" in report.evidence[0]
+
+
+def test_a_descent_with_less_beside_it_than_on_it_is_healthy():
+    assert diagnosed(3.0).verdict == "healthy"
+
+
+@plain
+def test_the_fall_along_the_lowest_eigenvector_is_measured_both_ways():
+    at = jnp.array([0.0, 0.03], jnp.float32)
+    found = gradtx.probe(lambda p, b: mountain_pass(p) + 0.1 * p[1] ** 3, at, None)
+    y = 0.03 + 0.03 * np.array([-1, 1])[:, None] * np.array(
+        [0.001, 0.01 / 3, 0.01, 1 / 30, 0.1, 1 / 3, 1, 10 / 3, 1e2 / 3]
+    )
+    fall = 0.5 * y**2 - 0.25 * y**4 - 0.1 * y**3
+    here = 0.5 * 0.03**2 - 0.25 * 0.03**4 - 0.1 * 0.03**3
+    assert fall[0].max() > fall[1].max()  # downhill at first, the other way goes lower
+    np.testing.assert_allclose(found.lambda_min_fall, fall.max() - here, rtol=1e-4)
+    assert f"along its direction the loss falls by {found.lambda_min_fall:.3g}" in str(found)
+    assert gradtx.probe(lambda p, b: jnp.sum(p**2), at, None).lambda_min_fall is None
+
+
+@plain
+def test_power_iteration_finds_the_direction_too():
+    def loss(p: jax.Array, b: Any) -> jax.Array:
+        return jnp.sum(jnp.array([4.0, 3.0, 0.5], jnp.float32) * p**2) - 3.0 * jnp.cos(p[2])
+
+    at = jnp.array([0.1, 0.1, np.pi], jnp.float32)
+    few, many = (gradtx.probe(loss, at, None, steps=40, memory=memory) for memory in (1, 1e6))
+    assert (few.method, many.method) == ("power", "lanczos")
+    assert few.lambda_min_fall == pytest.approx(many.lambda_min_fall, rel=1e-2)
