@@ -74,6 +74,25 @@ def facts(tx: Any, dtype: Any, kind: AxisType) -> dict[str, Any]:
     }
 
 
+def moved(tx: Any, split: Any) -> dict[str, Any]:
+    """Return collectives and memory of an update of a stack of matrices."""
+    mesh = mesh_of(AxisType.Auto)
+    p = {"w": jax.ShapeDtypeStruct((8, 256, 512), jnp.float32, sharding=NamedSharding(mesh, P(*split)))}
+    state = jax.tree.map(
+        lambda s, spec: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=NamedSharding(mesh, spec)),
+        jax.eval_shape(tx.init, p),
+        gradtx.state_specs(tx, p),
+    )
+
+    def step(p: Any, state: Any, g: Any) -> tuple[Any, Any]:
+        u, state = tx.update(g, state, p)
+        return gradtx.apply_updates(p, u), state
+
+    out = jax.tree.map(lambda leaf: leaf.sharding, (p, state))
+    compiled = jax.jit(step, donate_argnums=(0, 1), out_shardings=out).lower(p, state, p).compile()
+    return {"collectives": collectives(compiled), "temporary": compiled.memory_analysis().temp_size_in_bytes}
+
+
 if __name__ == "__main__":
     adamw, clipped = gradtx.adamw(1e-3), gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
     made = {
@@ -82,4 +101,12 @@ if __name__ == "__main__":
         "float32": facts(gradtx.shard_state(adamw), jnp.float32, AxisType.Auto),
         "clipped": facts(gradtx.shard_state(clipped), jnp.bfloat16, AxisType.Auto),
     }
+    axes = gradtx.MuonDimensionNumbers(-2, -1)
+    for layers in (None, "data"):
+        muon = gradtx.muon(1e-2, muon_weight_dimension_numbers=axes, layers=layers)
+        soap = gradtx.soap(1e-2, weight_dimension_numbers=axes, layers=layers)
+        for where, split in {"layers": ("data", None, None), "rows": (None, "data", None)}.items():
+            made[f"muon {where} {layers}"] = moved(muon, split)
+            if layers and where == "rows":
+                made[f"soap {where} {layers}"] = moved(soap, split)
     print(json.dumps(made))
