@@ -53,6 +53,7 @@ from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.memory.check import CheckReport, check
 from gradtx.memory.keep_residue import keep_residue
+from gradtx.memory.offload import offload
 from gradtx.memory.plan import Plan, describe
 from gradtx.memory.shard_state import shard_state
 from gradtx.memory.state_specs import state_specs
@@ -383,6 +384,7 @@ __all__ = [
     "stochastic_rounding",
     "store",
     # memory
+    "offload",
     "shard_state",
     "state_specs",
     # measure inside a chain

@@ -55,3 +55,13 @@ def test_stacks_of_matrices_move_to_layers_and_back(facts: dict[str, Any]) -> No
     assert facts["muon layers data"]["collectives"] == facts["muon layers None"]["collectives"] == {}
     for name in ("muon", "soap"):
         assert facts[f"{name} rows data"]["collectives"] == {"all-to-all": 2 * part}, name
+
+
+def test_the_device_holds_the_state_of_one_array_at_a_time(facts: dict[str, Any]) -> None:
+    """Its two moments before and after, and the update, whether 4 arrays are on the host or 16."""
+    one = 1024 * 1024 * 4
+    for arrays in (4, 16):
+        own = facts[f"offload {arrays}"]
+        assert own["host"] == 2 * arrays * one
+        assert 0 <= own["device"] - 2 * arrays * one < 4096  # params and gradients, and counts, padded
+        assert own["temporary"] < 6 * one
