@@ -1,4 +1,4 @@
-"""What is inferred of a run without being told: whether all steps see one loss, and whether all leaves have one rate."""
+"""What is inferred without being told: whether all steps see one loss, and whether all leaves have one rate."""
 
 from typing import Any
 
