@@ -20,7 +20,7 @@ HOST, DEVICE = "pinned_host", "device"
 def is_on_host(x: Any) -> bool:
     """Return True for an array in the memory of the host: where it lies, under jit what its type says."""
     if isinstance(x, jax.core.Tracer):
-        return getattr(jax.typeof(x), "memory_space", None) == jax.memory.Space.Host
+        return bool(getattr(jax.typeof(x), "memory_space", None) == jax.memory.Space.Host)
     return isinstance(x, jax.Array) and x.sharding.memory_kind == HOST
 
 
