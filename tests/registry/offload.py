@@ -38,10 +38,10 @@ def own(name: str) -> tuple[str, ...]:
 
 MUTANTS = [
     Mutant(
-        "offload: the next state on the device",
-        "_core/engine/fetching.py",
-        "return back[var] if var in back else",
-        "return known[var] if var in back else",
+        "offload: a state on the device",
+        "memory/offload.py",
+        "return to_host(x)",
+        "return x",
         own("the_state_lies_on_the_host_and_no_bit_differs"),
     ),
     Mutant(

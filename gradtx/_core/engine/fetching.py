@@ -14,20 +14,31 @@ from jax.extend.core import Literal
 
 from gradtx._core.arrays.compat import apply_equation
 
+HOST, DEVICE = "pinned_host", "device"
+
 
 def is_on_host(x: Any) -> bool:
-    """Return True for an array in the memory of the host, by its type."""
-    return isinstance(x, jax.Array) and getattr(jax.typeof(x), "memory_space", None) == jax.memory.Space.Host
+    """Return True for an array in the memory of the host: where it lies, under jit what its type says."""
+    if isinstance(x, jax.core.Tracer):
+        return bool(getattr(jax.typeof(x), "memory_space", None) == jax.memory.Space.Host)
+    return isinstance(x, jax.Array) and x.sharding.memory_kind == HOST
 
 
 def to_host(x: Any) -> Any:
     """Return an array in the memory of the host, split over devices as it is."""
-    return jax.device_put(x, jax.memory.Space.Host)
+    return moved(x, jax.memory.Space.Host, HOST)
 
 
 def to_device(x: Any) -> Any:
     """Return an array in the memory of its device."""
-    return jax.device_put(x, jax.memory.Space.Device)
+    return moved(x, jax.memory.Space.Device, DEVICE)
+
+
+def moved(x: Any, space: Any, kind: str) -> Any:
+    """Return an array in a memory: at once outside jit, as XLA is told to inside."""
+    if isinstance(x, jax.core.Tracer) or not isinstance(x, jax.Array):
+        return jax.device_put(x, space)
+    return jax.device_put(x, x.sharding.with_memory_kind(kind))
 
 
 def fetched_in_turn(closed: Any, state: Sequence[Any]) -> list[Any]:
