@@ -63,9 +63,8 @@ def init(letters: int, seed: int = 0) -> Any:
     keys = jax.random.split(jax.random.key(seed), len(shapes))
     made = {n: jax.random.normal(k, s) * s[-2] ** -0.5 for k, (n, s) in zip(keys, shapes.items(), strict=True)}
     made |= {"embed": 0.3 * made["embed"], "place": 0.1 * made["place"], "head": 0.1 * made["head"]}
-    made["layers"] = {name: made.pop(name) for name in MATRICES} | {
-        gain: jnp.ones((LAYERS, WIDTH)) for gain in ("gain1", "gain2")
-    }
+    gains = {name: jnp.ones((LAYERS, WIDTH)) for name in ("gain1", "gain2")}
+    made["layers"] = {name: made.pop(name) for name in MATRICES} | gains
     return jax.tree.map(lambda x: x.astype(jnp.bfloat16), made)
 
 
@@ -164,8 +163,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             for old in manager.all_steps():
                 manager.delete(old)
-            params = jax.device_put(init(letters), replicated)
-            state = tx.init(params)
+            params = jax.jit(init, static_argnums=0, out_shardings=replicated)(letters)
+            state = jax.jit(tx.init, out_shardings=where[1])(params)
         print(f"starts          after step {first}")
         began = time.perf_counter()
         with tqdm(range(first + 1, args.steps + 1), desc="training", unit="step") as bar:
@@ -182,8 +181,8 @@ def main(argv: list[str] | None = None) -> int:
         manager.wait_until_finished()
 
     print(gradtx.diagnose(state))
-    tokens = max(args.steps - first - 1, 0) * BATCH * CONTEXT
-    print(f"speed           {tokens / seconds:,.0f} tokens/s on {len(devices)} {devices[0].platform} devices")
+    speed = max(args.steps - first - 1, 0) * BATCH * CONTEXT / seconds
+    print(f"speed           {speed:,.0f} tokens/s on {len(devices)} {devices[0].platform} devices")
     held = jax.jit(loss_fn)(params, batch_of(held_out, 0, rows))
     print(f"held out        {float(held):.3f} nats a letter after step {args.steps}")
     return int(args.steps >= STEPS and not float(held) < 2.2)
