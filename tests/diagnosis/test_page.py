@@ -33,6 +33,7 @@ class Balanced(HTMLParser):
     """A parser that keeps the tags that are open and all text."""
 
     def __init__(self) -> None:
+        """Start with nothing open."""
         super().__init__()
         self.open: list[str] = []
         self.words: list[str] = []

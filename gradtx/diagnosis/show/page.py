@@ -30,6 +30,7 @@ STYLE = """
 .gradtx th:first-child,.gradtx td:first-child{text-align:left}
 .gradtx tr{border-bottom:1px solid rgba(125,125,125,.4)}
 .gradtx img{width:100%;height:auto}
+@media(max-width:600px){.gradtx pre{white-space:pre-wrap}}
 """.strip()
 BODY = """
 :root{color-scheme:light dark}body{margin:0;padding:1rem;background:#fff;color:#1a1a1a}.gradtx{margin:auto}

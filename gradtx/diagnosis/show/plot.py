@@ -47,10 +47,11 @@ def figure_of(report: Any, width: float = 9.0, ink: str = "black") -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('report.plot: needs matplotlib, expected the extra; pip install "gradtx[plot]"') from error
-    colours = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    clear = {} if ink == "black" else {"legend.framealpha": 0.0, "axes.facecolor": "none", "figure.facecolor": "none"}
-    settings: dict[Any, Any] = {**dict.fromkeys(colours, ink), **clear}
-    with matplotlib.rc_context(settings):
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    style: Any = dict.fromkeys(names, ink)
+    if ink != "black":  # on a page whose background is not known
+        style |= {"legend.framealpha": 0.0, "axes.facecolor": "none", "figure.facecolor": "none"}
+    with matplotlib.rc_context(style):
         return panels_of(report, Figure, width, ink)
 
 
@@ -110,6 +111,8 @@ def bands(axis: Any, run: Any) -> None:
         least, most = float(np.min(low[known])), float(np.max(high[known]))
         axis.set_ylim(least / 2, most * 2)
         axis.yaxis.set_minor_formatter(lambda value, position: "")
+        if most < 10 * least:  # no power of ten need lie between them
+            axis.set_yticks([float(np.sqrt(least * most))], [f"{np.sqrt(least * most):.3g}"])
     axis.set_ylabel("eta / sigma")
     axis.legend(loc="best", fontsize=9)
 
