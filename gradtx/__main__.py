@@ -1,103 +1,43 @@
-"""`python -m gradtx watch LOG`: diagnose a log of any training run, once or as it grows."""
+"""`python -m gradtx`, and the command `gradtx`: diagnose a log, list the methods, draw a schedule."""
 
 import argparse
-import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from gradtx.diagnosis.diagnose import diagnose
-from gradtx.diagnosis.read.logs import read_log
-from gradtx.diagnosis.show.follow import follow
+from gradtx import __version__
+from gradtx.cli import methods, schedule, watch
 
-GOOD = {"healthy", "converged_minimum", "undecided"}
-EXITS = """exit status:
-  0  the log was read and judged, whatever the verdict
-  1  with --exit-code: the verdict is none of healthy, converged_minimum, undecided
-  2  the log cannot be read, something must be chosen (--loss, --step, --run), or the picture cannot be written
-"""
+COMMANDS = {"watch": watch, "methods": methods, "schedule": schedule}
+EPILOG = """`gradtx COMMAND --help` says more. The speed of a step is measured from a clone of the repository, which
+holds the benchmarks: python benchmarks/step.py --quick"""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="python -m gradtx", description="Find out why training is stuck.")
-    commands = top.add_subparsers(dest="command", required=True)
-    watch = commands.add_parser(
-        "watch",
-        help="diagnose a log of loss, gradient norm and learning rate",
-        description="Diagnose a log of any training run: CSV, JSON, JSON lines, trainer_state.json, the text that "
-        "programs print, TensorBoard's event files, a folder, or - for standard input. It needs the loss; gradient "
-        "norm, learning rate and step are read where they are there. The first line of the report says which columns "
-        "were taken; the verdict states its confidence and what would settle it.",
-        epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    started = Path(sys.argv[0]).name
+    top = argparse.ArgumentParser(
+        prog="python -m gradtx" if started == "__main__.py" else "gradtx",
+        description="Find out why training is stuck, look a method up, draw a schedule.",
+        epilog=EPILOG,
     )
-    watch.add_argument("log", help="the log, its folder, or - for standard input")
-    watch.add_argument("--loss", metavar="NAME", help="name or number of the column of the loss (default: found)")
-    watch.add_argument("--step", metavar="NAME", help="name or number of the column of the step, 'rows' to count rows")
-    watch.add_argument("--run", metavar="NAME", help="name or number of the run where the log holds several")
-    watch.add_argument("--plot", help="where to draw the picture (default: the log's name with .png)")
-    watch.add_argument("--no-plot", action="store_true", help="draw nothing")
-    watch.add_argument("--json", action="store_true", help="print the report as JSON; with --follow, one a line")
-    watch.add_argument(
-        "--loss-floor", type=float, default=None, help="least loss that can be reached, where it is known"
-    )
-    watch.add_argument("--exit-code", action="store_true", help="exit with 1 where the run is stuck or broken")
-    watch.add_argument("--follow", action="store_true", help="go on reading; print the report when the verdict changes")
-    watch.add_argument(
-        "--every", type=float, default=5.0, metavar="SECONDS", help="with --follow: between two looks (5)"
-    )
-    watch.add_argument(
-        "--idle", type=float, metavar="SECONDS", help="with --follow: stop after so long without a change"
-    )
+    top.add_argument("--version", action="version", version=f"gradtx {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS.values():
+        command.add(commands)
     return top
 
 
-def say(line: str) -> None:
-    """Print a line beside the report."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def drawn(report: Any, chosen: Any) -> bool:
-    """Draw the picture and return False where its file cannot be written."""
-    path = Path(chosen.log)
-    picture = chosen.plot or str(path / "gradtx.png" if path.is_dir() else path.with_suffix(".png"))
-    try:
-        report.plot(picture)
-        say(f"picture: {picture}")
-    except ImportError as error:
-        say(str(error))
-    except OSError as error:
-        say(f"watch: cannot write {picture}: {error.strerror}; give --plot another path")
-        return False
-    return True
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit status, as `--help` says them."""
+    """Run the command line and return its exit status, as `--help` says it."""
     chosen = parser().parse_args(arguments)
-
-    def judge(log: Any) -> Any:
-        return diagnose(read_log(log, loss=chosen.loss, step=chosen.step, run=chosen.run), loss_floor=chosen.loss_floor)
-
-    report = None
     try:
-        if chosen.follow:
-            for report in follow(chosen.log, judge, max(chosen.every, 0.01), chosen.idle, say):
-                print(json.dumps(report.to_dict(), allow_nan=False) if chosen.json else f"{report}\n", flush=True)
-        else:
-            report = judge(chosen.log)
-            print(json.dumps(report.to_dict(), indent=2, allow_nan=False) if chosen.json else report)
-    except KeyboardInterrupt:
-        pass
-    except (ValueError, OSError, ImportError) as error:
-        say(str(error))
-        return 2
-    if report is None:
-        return 2
-    if not (chosen.no_plot or chosen.follow or (chosen.log == "-" and not chosen.plot)) and not drawn(report, chosen):
-        return 2
-    return int(chosen.exit_code and report.verdict not in GOOD)
+        status: int = COMMANDS[chosen.command].run(chosen)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough, as in `gradtx methods | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The command line: `gradtx watch`, `gradtx methods`, `gradtx schedule`."""
