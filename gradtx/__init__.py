@@ -143,6 +143,7 @@ from gradtx.wrappers.snapshot import snapshot
 from gradtx.wrappers.tunable import set_hyperparams, tunable
 
 if TYPE_CHECKING:
+    from gradtx.cpu import cpu_flags
     from gradtx.diagnosis.diagnose import diagnose
     from gradtx.diagnosis.probing.probe import probe
     from gradtx.diagnosis.probing.probed import Probe
@@ -151,6 +152,7 @@ if TYPE_CHECKING:
     from gradtx.diagnosis.record.late import record_loss
     from gradtx.diagnosis.show.report import Report
     from gradtx.memory.check import CheckReport, check
+    from gradtx.memory.offload import offload
     from gradtx.memory.plan import Plan, describe
     from gradtx.memory.shard_state import shard_state
     from gradtx.memory.state_specs import state_specs
@@ -190,6 +192,8 @@ else:
         "scale_by_zoom_linesearch": "gradtx.searches.scale_by_zoom",
         "value_and_grad_from_state": "gradtx.searches.state",
         "zoom_linesearch": "gradtx.searches.zoom_linesearch",
+        "cpu_flags": "gradtx.cpu",
+        "offload": "gradtx.memory.offload",
     }
     of_optax = optax_names.finder("")
 
@@ -420,6 +424,7 @@ __all__ = [
     "stochastic_rounding",
     "store",
     # memory
+    "offload",
     "shard_state",
     "state_specs",
     # measure inside a chain
@@ -440,6 +445,7 @@ __all__ = [
     "CheckReport",
     "Plan",
     "check",
+    "cpu_flags",
     "describe",
     # a state taken along
     "ImportReport",

@@ -1,4 +1,4 @@
-"""`python -m gradtx`, and the command `gradtx`: diagnose a log, list the methods, draw a schedule."""
+"""`python -m gradtx`, and the command `gradtx`: diagnose a log, list the methods, draw a schedule, run a script."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from gradtx import __version__
-from gradtx.cli import methods, schedule, watch
+from gradtx.cli import methods, run, schedule, watch
 
-COMMANDS = {"watch": watch, "methods": methods, "schedule": schedule}
+COMMANDS = {"watch": watch, "methods": methods, "schedule": schedule, "run": run}
 EPILOG = """`gradtx COMMAND --help` says more. The speed of a step is measured from a clone of the repository, which
 holds the benchmarks: python benchmarks/step.py --quick"""
 
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
     started = Path(sys.argv[0]).name
     top = argparse.ArgumentParser(
         prog="python -m gradtx" if started == "__main__.py" else "gradtx",
-        description="Find out why training is stuck, look a method up, draw a schedule.",
+        description="Find out why training is stuck, look a method up, draw a schedule, run a script faster on a CPU.",
         epilog=EPILOG,
     )
     top.add_argument("--version", action="version", version=f"gradtx {__version__}")

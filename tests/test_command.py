@@ -140,3 +140,20 @@ def test_a_reader_that_leaves_early_is_no_error(monkeypatch):
     with os.fdopen(write, "wb") as closed:
         done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_script_runs_with_flags_for_a_cpu_and_its_own_arguments(tmp_path, capfd, monkeypatch):
+    script = tmp_path / "train.py"
+    script.write_text("import os, sys; print(os.environ['XLA_FLAGS'], sys.argv[1:]); sys.exit(3)")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
+    assert main(["run", str(script), "--steps", "5"]) == 3
+    printed = capfd.readouterr().out
+    assert printed == "--xla_a=1 --xla_backend_extra_options=xla_cpu_use_multi_output_fusion ['--steps', '5']\n"
+    assert main(["run", "-m", "this"]) == 0
+    assert "Zen" in capfd.readouterr().out
+    assert main(["run", str(tmp_path / "none.py")]) == 2
+    assert (
+        "none.py is no file, expected a Python script; for a module write gradtx run -m NAME" in capfd.readouterr().err
+    )
+    script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    assert main(["run", str(script)]) == 128 + 15

@@ -225,6 +225,17 @@ def test_errors_say_what_and_where(name: str, params: Any, how: Any, kind: type[
         gradtx.describe(gradtx.adam(1e-3), params, **how)
 
 
+def test_an_update_that_needs_more_is_compiled_with_it() -> None:
+    tx, p = gradtx.polyak_sgd(), {"w": jnp.zeros(4, jnp.float32)}
+    with pytest.raises(ValueError, match="value is missing"):
+        gradtx.describe(tx, p, compile=True)
+    for extra in ({"value": 1.0}, lambda grads, params: {"value": jnp.sum(params["w"])}):
+        plan = gradtx.describe(tx, p, compile=True, extra=extra)
+        assert plan.arguments == plan.total.per_device
+    with pytest.raises(TypeError, match="describe: extra is int, expected a mapping"):
+        gradtx.describe(tx, p, compile=True, extra=3)
+
+
 def test_other_errors() -> None:
     with pytest.raises(TypeError, match="describe: tx is int"):
         gradtx.describe(3, PARAMS)

@@ -5,11 +5,14 @@ import dataclasses
 import importlib
 import io
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import matplotlib.image
 import numpy as np
 import pytest
@@ -227,3 +230,34 @@ def test_stuck_says_which_runs_there_are(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         load("stuck").main(["--only", "bored"])
     assert "no run was made for bored; there are oscillating, crawling" in capsys.readouterr().err
+
+
+def last_saved(folder: Path, step: int) -> dict[str, np.ndarray]:
+    """Return the arrays of a checkpoint by their paths."""
+    checkpoints = load("checkpoints")
+    with checkpoints.manager_of(folder) as manager:
+        found = manager.restore(step)
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_flatten_with_path(found)[0]}
+
+
+def test_the_transformer_resumes_bit_for_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its newest checkpoint is taken away, and made again from the one before."""
+    transformer, short = load("transformer"), ["--steps", "4", "--every", "2", "--folder", str(tmp_path)]
+    assert transformer.main(short) == 0
+    printed, bar = capsys.readouterr()
+    whole = last_saved(tmp_path, 4)
+    shutil.rmtree(tmp_path / "4")
+    assert transformer.main([*short, "--resume"]) == 0
+    resumed, _ = capsys.readouterr()
+    again = last_saved(tmp_path, 4)
+    assert whole.keys() == again.keys()
+    assert [key for key, x in whole.items() if x.tobytes() != again[key].tobytes()] == []
+    for words in ("tokens/s on 8 cpu devices", "steps 1..4", "VERDICT  ", "nats a letter after step 4"):
+        assert words in printed
+    starts = [line.split()[-1] for line in (printed + resumed).splitlines() if line.startswith("starts")]
+    assert starts == ["0", "2"]
+    assert "training: 100%" in bar
+    (memory,) = [line for line in printed.splitlines() if line.startswith("on each device")]
+    params, grads, shards, whole_state = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*\d", memory))
+    assert params == grads
+    assert whole_state / 8 <= shards < whole_state / 4  # the record of the run and small arrays stay whole

@@ -1,12 +1,13 @@
 """The bases in which SOAP scales: eigenvectors of the mean products of a matrix's rows and of its columns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.layers import on_each_device
+from gradtx._core.arrays.layers import Names, on_each_device
 from gradtx.factors.kronecker import adjoint
 from gradtx.rules import Slots
 
@@ -43,15 +44,27 @@ def orthogonal_factor(x: jax.Array) -> jax.Array:
     return found
 
 
-def renewed(slots: Slots, means: dict[str, jax.Array], renewal: jax.Array) -> dict[str, jax.Array]:
-    """Return the bases of these means of products, new ones where it is time; no derivative goes through them."""
+def refined(means: Sequence[jax.Array], bases: Sequence[jax.Array], layers: Names) -> list[jax.Array]:
+    """Return bases after one step towards the eigenvectors of the means."""
+    return [on_each_device(orthogonal_factor, x @ q, layers) for x, q in zip(means, bases, strict=True)]
+
+
+def renewed(slots: Slots, means: dict[str, jax.Array], renewal: jax.Array, layers: Names = ()) -> dict[str, jax.Array]:
+    """Return the bases of these means of products, new ones where it is time; no derivative goes through them.
+
+    Args:
+        slots: the bases before.
+        means: the means of products.
+        renewal: 0 where they stay, 1 for eigenvectors, 2 for one step to them.
+        layers: the axes of the mesh over which the stacks are split along their first axis.
+    """
     names = [f"{name}_basis" for name in means]
     if not names:
         return {}
     choices = [
         lambda means, bases: bases,
-        lambda means, bases: [on_each_device(eigenvectors, x) for x in means],
-        lambda means, bases: [on_each_device(orthogonal_factor, x @ q) for x, q in zip(means, bases, strict=True)],
+        lambda means, bases: [on_each_device(eigenvectors, x, layers) for x in means],
+        lambda means, bases: refined(means, bases, layers),
     ]
     given = lax.stop_gradient((list(means.values()), [slots[name] for name in names]))
     return dict(zip(names, lax.switch(renewal, choices, *given), strict=True))

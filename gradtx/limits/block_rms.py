@@ -100,9 +100,9 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: AxisNa
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.scale_by_param_block_rms()
-        >>> params = jnp.array([3.0, 3.0])
-        >>> tx.update(jnp.array([1.0, -2.0]), tx.init(params), params)[0].tolist()
-        [3.0, -6.0]
+        >>> params = jnp.array([3.0, 4.0, 0.0, 0.0])
+        >>> tx.update(jnp.array([1.0, -2.0, 4.0, 0.0]), tx.init(params), params)[0].tolist()
+        [2.5, -5.0, 10.0, 0.0]
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:

@@ -9,13 +9,13 @@ import jax
 import optax
 from jax.typing import DTypeLike
 
-from gradtx._core.contract.errors import describe, message
+from gradtx._core.contract.errors import message
 from gradtx._core.contract.writing import shown
 from gradtx._core.engine.around import member
 from gradtx.memory.contracts import CONTRACTS
 from gradtx.memory.findings import Finding, NotRun
 from gradtx.memory.placing import place
-from gradtx.memory.trial import Trial, arrays_of, gradient_shape
+from gradtx.memory.trial import Trial, arrays_of, given, gradient_shape
 
 NAME = "check"
 MOST_LINES = 3  # leaves that are shown of one contract
@@ -111,7 +111,7 @@ def check(
     """
     tx = transform_of(tx)
     placed = place(NAME, params, specs, mesh)
-    trial = Trial(member(NAME, "tx", tx), given(extra), placed, None, arrays_of(params, placed))
+    trial = Trial(member(NAME, "tx", tx), given(NAME, extra), placed, None, arrays_of(params, placed))
     trial.grads = jax.tree.map(lambda p: gradient_shape(p, grads_dtype), trial.params)
     failures: dict[str, tuple[Finding, ...]] = {}
     not_run: dict[str, str] = {}
@@ -149,15 +149,3 @@ def transform_of(tx: Any) -> Any:
             got, fix = f"is {name}{signature}", "a transform is optax's pair (init, update)"
             raise TypeError(message(NAME, f"tx.{name}", got, expected, fix)) from None
     return tx
-
-
-def given(extra: Any) -> Callable[[Any, Any], dict[str, Any]]:
-    """Return what gives the extra arguments of an update for gradients and params.
-
-    Raises:
-        TypeError: they are no mapping, and no function.
-    """
-    if extra is not None and not callable(extra) and not isinstance(extra, Mapping):
-        fix = 'give {"value": 1.0}, or a function of grads and params that returns such'
-        raise TypeError(message(NAME, "extra", f"is {describe(extra)}", "a mapping of names", fix))
-    return lambda grads, params: dict(extra(grads, params) if callable(extra) else extra or {})

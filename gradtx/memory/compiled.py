@@ -43,7 +43,7 @@ class Compiled(NamedTuple):
     collectives: dict[str, Sent]
 
 
-def compile_update(tx: Any, grads: Any, state: Any, params: Any, mesh: Any) -> Compiled:
+def compile_update(tx: Any, grads: Any, state: Any, params: Any, mesh: Any, extra: Any) -> Compiled:
     """Compile an update with `apply_updates` for the devices of a mesh; nothing is run.
 
     Args:
@@ -52,13 +52,14 @@ def compile_update(tx: Any, grads: Any, state: Any, params: Any, mesh: Any) -> C
         state: the same.
         params: the same.
         mesh: the mesh, None for one device.
+        extra: `(grads, params) -> extra arguments of update`.
 
     Raises:
         ValueError: the mesh holds no devices.
     """
 
     def step(grads: Any, state: Any, params: Any) -> Any:
-        updates, state = tx.update(grads, state, params)
+        updates, state = tx.update(grads, state, params, **extra(grads, params))
         return apply_updates(params, updates), state
 
     if mesh is not None and not isinstance(mesh, Mesh):

@@ -1,6 +1,7 @@
 """What a transform will keep for each parameter, in how many bytes on each device: from shapes alone."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,11 +14,10 @@ from gradtx._core.contract.writing import shown
 from gradtx._core.engine.around import member
 from gradtx.memory.compiled import Sent, compile_update
 from gradtx.memory.groups import Setting, Treatment, decay_of, links_of, product, rate_of, title, treatments, unseen
+from gradtx.memory.owners import NONE, by_parameter
 from gradtx.memory.placing import Bytes, bytes_of, place, spec_of, stays_whole, without_sharding
 from gradtx.memory.printed import text_of
-from gradtx.migration.keys import entries
-
-NONE = Bytes(0, 0)
+from gradtx.memory.trial import given
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +130,7 @@ def describe(
     mesh: Any = None,
     grads_dtype: DTypeLike | None = None,
     compile: bool = False,
+    extra: Mapping[str, Any] | Callable[[Any, Any], Mapping[str, Any]] | None = None,
 ) -> Plan:
     """Plan the memory of parameters, gradients and optimizer state on each device, from shapes alone.
 
@@ -151,12 +152,13 @@ def describe(
         grads_dtype: dtype of the gradients; None is that of each parameter.
         compile: whether to compile one update with `apply_updates`, for its temporary memory and its collectives; the
             mesh must hold devices.
+        extra: what the compiled update needs besides, such as `{"value": 1.0}`, or `(grads, params)` to that.
 
     Returns:
         A `Plan`, which prints; bytes are exact, those that the compiler counts for the arguments of the update.
 
     Raises:
-        TypeError: tx is no transform; a leaf is no array, a spec no PartitionSpec.
+        TypeError: tx is no transform; a leaf is no array, a spec no PartitionSpec, extra no mapping.
         ValueError: a spec names an axis that the mesh lacks, or does not divide its dimension evenly; specs without a
             mesh; compile for a mesh without devices; init needs more than shapes.
 
@@ -187,7 +189,7 @@ def describe(
         for name, p, g in zip(names, jax.tree.leaves(placed.params), jax.tree.leaves(grads), strict=True)
     }
     whole, sizes = jax.tree.leaves(placed.params), dict(placed.mesh.shape) if placed.mesh is not None else {}
-    made = compile_update(tx, grads, state, placed.params, placed.given) if compile else None
+    made = compile_update(tx, grads, state, placed.params, placed.given, given("describe", extra)) if compile else None
     return Plan(
         transform=shown(tx),
         mesh=sizes,
@@ -212,28 +214,6 @@ def paths_of(params: Any) -> list[str]:
     """Return the path of each leaf that is not None, as `mlp/0/w`."""
     found = jax.tree_util.tree_flatten_with_path(params)[0]
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in found]
-
-
-def by_parameter(tx: Any, state: Any, names: set[str]) -> tuple[dict[str, dict[str, Bytes]], Bytes]:
-    """Return the bytes of each slot of each parameter, and of what belongs to none."""
-    kept: dict[str, dict[str, Bytes]] = {}
-    rest = NONE
-    for entry, x in zip(entries("describe", tx, state), jax.tree.leaves(state), strict=True):
-        owner = owner_of(entry.path, names) if entry.path or x.shape else None
-        if owner is None:
-            rest += bytes_of(x)
-            continue
-        slot = f"{entry.name} {x.dtype}"
-        own = kept.setdefault(owner, {})
-        own[slot] = own.get(slot, NONE) + bytes_of(x)
-    return kept, rest
-
-
-def owner_of(path: str, names: set[str]) -> str | None:
-    """Return the parameter whose path this is, or begins this; a slot may be several arrays."""
-    steps = path.split("/")
-    starts = ("/".join(steps[:n]) for n in range(len(steps), -1, -1))
-    return next((start for start in starts if start in names), None)
 
 
 def leaf_plan(name: str, p: Any, g: Any, slots: dict[str, Bytes]) -> LeafPlan:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -153,3 +153,15 @@ def gradient_shape(p: Any, dtype: Any) -> Any:
     if not is_trainable(p):
         return np.zeros(p.shape, jax.dtypes.float0)
     return jax.ShapeDtypeStruct(p.shape, p.dtype if dtype is None else dtype, sharding=p.sharding)
+
+
+def given(name: str, extra: Any) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return what gives the extra arguments of an update for gradients and params.
+
+    Raises:
+        TypeError: they are no mapping, and no function.
+    """
+    if extra is not None and not callable(extra) and not isinstance(extra, Mapping):
+        fix = 'give {"value": 1.0}, or a function of grads and params that returns such'
+        raise TypeError(message(name, "extra", f"is {describe(extra)}", "a mapping of names", fix))
+    return lambda grads, params: dict(extra(grads, params) if callable(extra) else extra or {})

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.layers import check_layers, layer_axes, with_stacks
+from gradtx._core.arrays.layers import check_layers, has_layers, layer_axes, with_stacks
 from gradtx._core.arrays.matrices import (
     Axes,
     as_stack,
@@ -154,10 +154,11 @@ def scale_by_shampoo(
             s = held(k.b2 * slots["left"] + k.add * squared)
             return divide(g, root(s * k.mean + k.eps)), {**slots, "left": s}
         sides, stack = whole_sides(g.shape, axes, most), as_stack(g, axes)
+        layers_here = split if has_layers(axes) else ()
         new = {**slots, **products(stack, slots, sides, k.b2, k.add)}
         for side, on, axis in zip(SIDES, sides, (-1, -2), strict=True):
             if on:
-                new[f"{side}_root"] = root_when_due(new[side] * k.mean, slots[f"{side}_root"], k)
+                new[f"{side}_root"] = root_when_due(new[side] * k.mean, slots[f"{side}_root"], k, layers_here)
             else:
                 new[side] = held(k.b2 * slots[side] + k.add * jnp.sum(as_stack(squared, axes), axis))
                 diagonal = jnp.expand_dims(inverse_root(new[side] * k.mean + k.eps), axis)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.layers import check_layers, layer_axes, with_stacks
+from gradtx._core.arrays.layers import check_layers, has_layers, layer_axes, with_stacks
 from gradtx._core.arrays.matrices import Axes, as_stack, from_stack, is_mixed, layout_of, or_alone, whole_number
 from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.eigenbasis import identities, renewed, rotations
@@ -143,7 +143,13 @@ def scale_by_soap(
         u = from_stack(back(divide(own.unbias_mu * into(as_stack(mu, axes)), sigma)), axes, shape)
         b3 = k.b2 if shampoo_beta is None else k.shampoo_beta
         means = products(stack, slots, sides, b3, 1 - b3)
-        return u, {**slots, "mu": mu, "nu": nu, **means, **renewed(slots, means, k.renewal)}
+        return u, {
+            **slots,
+            "mu": mu,
+            "nu": nu,
+            **means,
+            **renewed(slots, means, k.renewal, split if has_layers(axes) else ()),
+        }
 
     hyper = {"b1": b1, "b2": b2, "eps": eps, **({} if shampoo_beta is None else {"shampoo_beta": shampoo_beta})}
     rule = Rule(

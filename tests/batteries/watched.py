@@ -73,7 +73,13 @@ def units(a: np.ndarray, b: np.ndarray, widest: Any = jnp.float64) -> float:
 
 
 def spy(row: Row) -> gradtx.Transform:
-    """Return the watched transform; one group compiles sooner than one a leaf."""
+    """Return the watched transform; one group compiles sooner than one a leaf.
+
+    Nothing may stand round a state on the host: there what is inside is watched.
+    """
+    if row.on_host:
+        inside = gradtx.watch(transform(row).settings["tx"], groups=lambda path: "all")
+        return gradtx.offload(inside)
     return gradtx.watch(transform(row), groups=lambda path: "all")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradtx
+from tests.diagnosis.runs import train
 from tests.diagnosis.scenarios.base import plain
 
 
@@ -47,6 +48,20 @@ def test_an_approach_to_a_saddle_is_not_healthy():
 
 def test_a_descent_with_less_beside_it_than_on_it_is_healthy():
     assert diagnosed(3.0).verdict == "healthy"
+
+
+@plain
+def test_a_loss_that_falls_along_any_line_is_unbounded():
+    tx = gradtx.watch(gradtx.sgd(0.01))
+
+    def loss(p: jax.Array, batch: Any) -> jax.Array:
+        return -p[0] * p[1] + batch * jnp.sum(p**4)
+
+    start = jnp.array([1.0, 0.9], jnp.float32)
+    state = train(tx, lambda p: loss(p, 0.0), start, 60)
+    endless, bounded = (gradtx.probe(loss, 1.8 * start, batch, tx=tx, state=state) for batch in (0.0, 1e-4))
+    assert gradtx.diagnose(state, probe=endless).verdict == "unbounded"
+    assert gradtx.diagnose(state, probe=bounded).verdict != "unbounded"
 
 
 @plain

@@ -119,7 +119,7 @@ def features_of(name: str, loss_scale: float, param_scale: float) -> Features:
 
 
 UNITS = {"loss_first", "loss_start", "loss_middle", "loss_last", "loss_least", "spread", "quantum", "gained", "fall"}
-UNITS |= {"g_first", "g_last", "g_most", "u_first", "u_last", "learning_rate"}
+UNITS |= {"g_first", "g_last", "g_most", "u_first", "u_last", "p_last", "learning_rate"}
 
 
 @pytest.mark.parametrize("name", RUNS)

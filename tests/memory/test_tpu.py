@@ -46,3 +46,22 @@ def test_an_eighth_of_the_state_and_a_shard_of_temporary_memory(facts: dict[str,
         rest = own["arguments"] - LAYERS * own["layer"] - state - own["batch"]
         assert 0 <= rest < 4096, name  # counts, padded
         assert own["temporary"] <= 4 * numbers // 8, name
+
+
+def test_stacks_of_matrices_move_to_layers_and_back(facts: dict[str, Any]) -> None:
+    """Where XLA left to itself gathers them: an eighth of 4 MiB each way, and nothing where they lie so already."""
+    part = 8 * 256 * 512 * 4 // 8
+    assert facts["muon rows None"]["collectives"]["all-gather"] > 40 * part
+    assert facts["muon layers data"]["collectives"] == facts["muon layers None"]["collectives"] == {}
+    for name in ("muon", "soap"):
+        assert facts[f"{name} rows data"]["collectives"] == {"all-to-all": 2 * part}, name
+
+
+def test_the_device_holds_the_state_of_one_array_at_a_time(facts: dict[str, Any]) -> None:
+    """Its two moments before and after, and the update, whether 4 arrays are on the host or 16."""
+    one = 1024 * 1024 * 4
+    for arrays in (4, 16):
+        own = facts[f"offload {arrays}"]
+        assert own["host"] == 2 * arrays * one
+        assert 0 <= own["device"] - 2 * arrays * one < 4096  # params and gradients, and counts, padded
+        assert own["temporary"] < 6 * one

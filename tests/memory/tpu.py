@@ -74,6 +74,51 @@ def facts(tx: Any, dtype: Any, kind: AxisType) -> dict[str, Any]:
     }
 
 
+def moved(tx: Any, split: Any) -> dict[str, Any]:
+    """Return collectives and memory of an update of a stack of matrices."""
+    mesh = mesh_of(AxisType.Auto)
+    p = {"w": jax.ShapeDtypeStruct((8, 256, 512), jnp.float32, sharding=NamedSharding(mesh, P(*split)))}
+    state = jax.tree.map(
+        lambda s, spec: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=NamedSharding(mesh, spec)),
+        jax.eval_shape(tx.init, p),
+        gradtx.state_specs(tx, p),
+    )
+
+    def step(p: Any, state: Any, g: Any) -> tuple[Any, Any]:
+        u, state = tx.update(g, state, p)
+        return gradtx.apply_updates(p, u), state
+
+    out = jax.tree.map(lambda leaf: leaf.sharding, (p, state))
+    compiled = jax.jit(step, donate_argnums=(0, 1), out_shardings=out).lower(p, state, p).compile()
+    return {"collectives": collectives(compiled), "temporary": compiled.memory_analysis().temp_size_in_bytes}
+
+
+def on_host(tx: Any, arrays: int) -> dict[str, Any]:
+    """Return the memory of an update of some arrays whose state lies on the host, or on the device where it is bare."""
+    mesh = mesh_of(AxisType.Auto)
+    whole = NamedSharding(mesh, P(None, None))
+    p = {f"w{i}": jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32, sharding=whole) for i in range(arrays)}
+    kind = "pinned_host" if tx.name == "offload" else None
+
+    def placed(x: Any) -> Any:
+        where = NamedSharding(mesh, P(*[None] * x.ndim), memory_kind=kind if x.ndim else None)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
+
+    state = jax.tree.map(placed, jax.eval_shape(tx.init, p))
+
+    def step(p: Any, state: Any, g: Any) -> tuple[Any, Any]:
+        u, state = tx.update(g, state, p)
+        return gradtx.apply_updates(p, u), state
+
+    out = jax.tree.map(lambda leaf: leaf.sharding, (p, state))
+    memory = jax.jit(step, donate_argnums=(0, 1), out_shardings=out).lower(p, state, p).compile().memory_analysis()
+    return {
+        "device": memory.argument_size_in_bytes,
+        "host": memory.host_argument_size_in_bytes,
+        "temporary": memory.temp_size_in_bytes,
+    }
+
+
 if __name__ == "__main__":
     adamw, clipped = gradtx.adamw(1e-3), gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
     made = {
@@ -82,4 +127,14 @@ if __name__ == "__main__":
         "float32": facts(gradtx.shard_state(adamw), jnp.float32, AxisType.Auto),
         "clipped": facts(gradtx.shard_state(clipped), jnp.bfloat16, AxisType.Auto),
     }
+    axes = gradtx.MuonDimensionNumbers(-2, -1)
+    for layers in (None, "data"):
+        muon = gradtx.muon(1e-2, muon_weight_dimension_numbers=axes, layers=layers)
+        soap = gradtx.soap(1e-2, weight_dimension_numbers=axes, layers=layers)
+        for where, split in {"layers": ("data", None, None), "rows": (None, "data", None)}.items():
+            made[f"muon {where} {layers}"] = moved(muon, split)
+            if layers and where == "rows":
+                made[f"soap {where} {layers}"] = moved(soap, split)
+    for arrays in (4, 16):
+        made[f"offload {arrays}"] = on_host(gradtx.offload(adamw), arrays)
     print(json.dumps(made))

@@ -1,9 +1,11 @@
 """Run every mutant against its tests: `python -m tests.mutants [part of a name]`; fails when one survives.
 
 Each mutant is a copy of the package in a temporary folder with one text changed, and one forked process that runs
-pytest on it. The parent has imported jax but started no backend, so that forking is safe and costs no start-up.
+pytest on it. The parent has imported jax but started no backend, so that forking is safe and costs no start-up. A
+worker has one copy, in which it changes the text and puts it back; no mutant leaves byte code there.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -40,22 +42,33 @@ def problem(mutant: Mutant) -> str | None:
     return None if times == 1 else f"the old text stands {times} times in {mutant.file}, expected once"
 
 
-def copy(folder: Path, mutant: Mutant | None) -> None:
-    """Copy the package and its tests, and make the wrong line."""
+def copy(folder: Path) -> Path:
+    """Copy the package and its tests into a folder, and return it."""
     for part in ("gradtx", "tests"):
         shutil.copytree(ROOT / part, folder / part)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    if mutant is not None:
-        file = folder / "gradtx" / mutant.file
-        file.write_text(file.read_text().replace(mutant.old, mutant.new))
+    return folder
+
+
+def change(folder: Path, mutant: Mutant) -> None:
+    """Make the wrong line."""
+    file = folder / "gradtx" / mutant.file
+    file.write_text(file.read_text().replace(mutant.old, mutant.new))
+
+
+def restore(folder: Path, mutant: Mutant) -> None:
+    """Put the right line back, with the time of the file that its byte code is known by."""
+    shutil.copy2(ROOT / "gradtx" / mutant.file, folder / "gradtx" / mutant.file)
 
 
 def child(folder: Path, tests: list[str], limit: int) -> int:
     """Run the tests in a copy, in this process, and return pytest's exit code."""
-    out = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY)
+    out = os.open(folder / "output.txt", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
     signal.alarm(limit)
+    sys.dont_write_bytecode = True
+    gc.disable()
     os.chdir(folder)
     sys.path[:] = [str(folder), *(path for path in sys.path if path not in ("", str(ROOT)))]
     for name in [name for name in sys.modules if name.split(".")[0] in ("gradtx", "tests")]:
@@ -65,12 +78,14 @@ def child(folder: Path, tests: list[str], limit: int) -> int:
     if Path(gradtx.__file__).parents[1].resolve() != folder.resolve():
         return WRONG_COPY
     ids = [f"tests/{test}" for test in tests]
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *ids]))
+    without = [word for plugin in ("cacheprovider", "unraisableexception") for word in ("-p", f"no:{plugin}")]
+    return int(pytest.main(["-x", "-q", *without, *ids]))
 
 
 def start(folder: Path, mutant: Mutant | None, tests: list[str]) -> int:
     """Start a job and return its process."""
-    copy(folder, mutant)
+    if mutant is not None:
+        change(folder, mutant)
     sys.stdout.flush()
     process = os.fork()
     if process == 0:
@@ -88,18 +103,21 @@ def start(folder: Path, mutant: Mutant | None, tests: list[str]) -> int:
 def run(jobs: list[tuple[Mutant | None, list[str]]], folder: Path) -> list[tuple[int, float, str]]:
     """Run all jobs, `WORKERS` at a time; return exit code, seconds and last words of each."""
     results: list[tuple[int, float, str]] = [(WRONG_COPY, 0.0, "")] * len(jobs)
-    running: dict[int, tuple[int, float]] = {}
+    running: dict[int, tuple[int, Path, float]] = {}
     waiting = list(enumerate(jobs))
+    copies = [copy(Path(tempfile.mkdtemp(dir=folder))) for _ in range(WORKERS)]
     while waiting or running:
-        while waiting and len(running) < WORKERS:
+        while waiting and copies:
             i, (mutant, tests) = waiting.pop(0)
-            began = time.perf_counter()
-            running[start(folder / str(i), mutant, tests)] = (i, began)
+            own, began = copies.pop(), time.perf_counter()
+            running[start(own, mutant, tests)] = (i, own, began)
         process, status = os.wait()
-        i, began = running.pop(process)
-        words = (folder / str(i) / "output.txt").read_text()
+        i, own, began = running.pop(process)
+        words = (own / "output.txt").read_text()
         results[i] = (os.waitstatus_to_exitcode(status), time.perf_counter() - began, words)
-        shutil.rmtree(folder / str(i))
+        if mutant := jobs[i][0]:
+            restore(own, mutant)
+        copies.append(own)
     return results
 
 

@@ -101,7 +101,7 @@ MUTANTS = [
     Mutant(
         "adopt: the first step moves",
         FILE,
-        "jnp.zeros_like(g), ready)",
+        "jnp.zeros_like(ready), ready)",
         "ready, ready)",
         case_of("scale_by_adopt[not clipped]"),
     ),

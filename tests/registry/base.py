@@ -74,6 +74,8 @@ class Row:
         zero: whether every update is 0.
         unread: slots that an update replaces without reading them, by name: a donated one is not used up.
         around: of a wrapper, `(library, transform) -> transform`: round any transform, in the form that changes least.
+        on_host: whether its state lies in the memory of the host: nothing may then stand round the row, and jit knows
+            on which devices it lies.
         alone: of a wrapper without `around`, why it goes round no transform.
         idle: whether what `around` makes gives the transform's own updates, bit for bit.
     """
@@ -108,6 +110,7 @@ class Row:
     zero: bool = False
     unread: tuple[str, ...] = ()
     around: Callable[[Any, Any], Any] | None = None
+    on_host: bool = False
     alone: str = ""
     idle: bool = True
 

@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant(
         "block norm: of the gradient",
         FILE,
-        "norm_of([p], axis_name)",
-        "norm_of([g], axis_name)",
+        "norm_of([p], axis_name), k.min_scale",
+        "norm_of([g], axis_name), k.min_scale",
         reference_of("scale_by_param_block_norm"),
     ),
     Mutant(

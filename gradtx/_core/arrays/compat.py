@@ -71,3 +71,12 @@ def apply_equation(equation: Any, values: list[Any]) -> list[Any]:
     with equation.ctx.manager:
         out = equation.primitive.bind(*functions, *values, **params)
     return list(out) if equation.primitive.multiple_results else [out]
+
+
+def jax_has_started() -> bool:
+    """Return True if jax has chosen its devices, after which it reads no flags; False where it does not tell."""
+    try:
+        bridge = importlib.import_module("jax._src.xla_bridge")
+    except ImportError:
+        return False
+    return bool(getattr(bridge, "backends_are_initialized", bool)())

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from gradtx._core.arrays.compat import explicit_sharding
+from gradtx._core.arrays.compat import explicit_sharding, select_by
 from gradtx._core.arrays.matrices import Axes, Layout, is_alone
 from gradtx._core.arrays.meshes import axis_kinds, context_mesh, full, named, placed, sharding_of
 from gradtx._core.arrays.tree import flatten, shape_of
@@ -124,8 +124,10 @@ def to_layers(x: jax.Array, names: Names, axis: int) -> jax.Array:
         x = placed(x, PartitionSpec(*parts[:axis], None, *parts[axis + 1 :]), mesh)
     if missing:
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, missing if i == axis else 0, 0) for i in range(x.ndim)])
-    split: jax.Array = placed(x if explicit else apart(x), spec_of(x, names, axis), mesh)
-    return split
+    # XLA computes what is to be split in that split: it would move each array that this one is computed of. Of a choice
+    # between two copies it moves the result alone.
+    moved: jax.Array = placed(x if explicit else select_by(x, x), spec_of(x, names, axis), mesh)
+    return moved
 
 
 def from_layers(x: jax.Array, like: jax.Array, names: Names, axis: int) -> jax.Array:
@@ -141,26 +143,36 @@ def from_layers(x: jax.Array, like: jax.Array, names: Names, axis: int) -> jax.A
 
 
 def apart(x: jax.Array) -> jax.Array:
-    """Return an array whose split does not decide how that which it is computed of, or added to, is split.
+    """Return an array whose split, that of layers, does not decide how what it is added to is split.
 
-    With an automatic mesh XLA hands a split that is asked for on through elementwise operations, both ways: it would
-    move the gradient, the momentum and the parameter instead of what is computed of them. A sum over one array alone is
-    no such operation, and costs nothing.
+    With an automatic mesh XLA hands a split on through elementwise operations, both ways. It would then move the
+    parameter, add the update where the layers are, and move the sum back. A sum over one array alone stops it on a CPU,
+    but is simplified away first elsewhere; there one of two copies in one array stops it.
     """
-    same: jax.Array = jnp.sum(x[None], 0)
+    twice = lax.optimization_barrier(jnp.stack([x, x]))
+    same: jax.Array = jnp.sum(lax.slice_in_dim(twice, 0, 1), 0)
     return same
 
 
-def on_each_device(f: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """Return what a function makes of a stack of matrices, into an array like it: each device of the matrices it holds.
+def on_each_device(f: Callable[[jax.Array], Any], x: jax.Array, names: Names = ()) -> Any:
+    """Return what a function makes of a stack of matrices, stacks of anything: each device of the matrices it holds.
 
-    Some factorisations of jax take no array whose type says that it is split, though they work on each matrix alone.
+    XLA gathers what it factorises on some platforms, though each matrix is on its own, and some factorisations of jax
+    take no array whose type says that it is split.
+
+    Args:
+        f: a function of one stack.
+        x: the stack.
+        names: the axes of the mesh over which it is split along its first axis, () where its type alone tells.
     """
+    mesh = mesh_of(x)
     explicit, own = explicit_sharding(x)
-    if not explicit or not any(map(named, own.spec)) or any(map(named, own.spec[-2:])):
+    spec = own.spec if explicit else spec_of(x, names, 0) if names and mesh is not None else ()
+    if not any(map(named, spec)) or any(map(named, spec[-2:])) or not isinstance(x, jax.core.Tracer):
         return f(x)
-    made: jax.Array = jax.shard_map(f, mesh=own.mesh, in_specs=own.spec, out_specs=own.spec)(x)
-    return made
+    where = own.mesh if explicit else mesh
+    # jax's own eigenvalues for a TPU loop over what it takes to be the same on all devices; nothing here is
+    return jax.shard_map(f, mesh=where, in_specs=spec, out_specs=PartitionSpec(*spec[:-2]), check_vma=False)(x)
 
 
 def spec_of(x: jax.Array, names: Names, axis: int) -> PartitionSpec:

@@ -1,6 +1,7 @@
 """What a probe adds to the findings: it distinguishes a minimum from a saddle, and slow progress from a noise floor."""
 
 import dataclasses
+import math
 
 from gradtx.diagnosis.judge.finding import FAR, Finding, percent, progress_line, slope_lines, text, times
 from gradtx.diagnosis.probing.probed import Probe
@@ -20,6 +21,8 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     """
     first = found[0] if found else None
     word = "undecided" if first is None else first.verdict
+    if word in ("healthy", "crawling", "saddle_plateau", "undecided") and endless(probe, f):
+        return [bottomless(probe), *drop(found, word)]
     if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
         return [saddle(probe), *found]
     if word == "healthy" and approaches_saddle(probe, f):
@@ -47,6 +50,14 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
 def along(probe: Probe) -> float:
     """Return the fall of the loss by the best of the steps along the update that were tried, in units of the loss."""
     return probe.best_fall * (abs(probe.loss) or 1.0)
+
+
+def endless(probe: Probe, f: Features) -> bool:
+    """Return True if the loss goes on falling, in proportion or faster, on a line many times as long as the params."""
+    near, far, farthest = probe.losses[-3:]
+    if near is None or far is None or farthest is None or not probe.scales[-1] * probe.update_norm > 10 * f.p_last > 0:
+        return False
+    return far - farthest > 0.8 * (probe.scales[-1] / probe.scales[-2]) * (near - far) > 0
 
 
 def descends(probe: Probe, f: Features) -> bool:
@@ -117,6 +128,20 @@ def slowing(probe: Probe, f: Features) -> Finding:
         ),
         "add noise or momentum: a step off the path grows by 1 + learning rate x "
         f"{text(-probe.lambda_min)} at every update",
+    )
+
+
+def bottomless(probe: Probe) -> Finding:
+    """Return the finding for a loss without a least value."""
+    lowest = probe.losses[-1]
+    return Finding(
+        "unbounded",
+        "the loss has no least value: it falls without end where the parameters grow.",
+        (
+            f"a step x{text(probe.scales[-1])} along the update takes the loss from {text(probe.loss)} to "
+            f"{text(math.nan if lowest is None else lowest)}, in proportion to its length or faster",
+        ),
+        "look at the loss: a log_softmax, a norm or a bound is missing if it can fall below 0 for ever",
     )
 
 

@@ -12,6 +12,14 @@ def names_of(names: tuple[str, ...]) -> str:
     return ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" if len(names) > MANY else "")
 
 
+def rate_to_set(f: Features) -> str:
+    """Return the words that name a rate above 0: plain descent at it moves the parameters by a thousandth a step."""
+    if not f.g_last > 0:
+        return "set a rate above 0"
+    step = 1e-3 * f.p_last if f.p_last > 0 else 1e-2
+    return f"set a rate above 0, such as {text(step / f.g_last)} for plain descent"
+
+
 def not_moving(f: Features) -> Finding | None:
     """Return a finding if the parameters are not changed: by the rate, by a mask, or by rounding."""
     if f.rate_zero_since >= 0:
@@ -24,7 +32,7 @@ def not_moving(f: Features) -> Finding | None:
                 *((f"|u| = {text(f.u_last)}, |g| = {text(f.g_last)}",) if f.g_last > 0 and f.u_last == 0 else ()),
                 progress_line(f),
             ),
-            "call the scheduler, or set a rate above 0"
+            f"call the scheduler, or {rate_to_set(f)}"
             if f.rate_zero_since == 0
             else f"lengthen the schedule beyond step {f.rate_zero_since:,}, or stop: the run is over",
         )

@@ -74,12 +74,21 @@ def line_probe(objective: Objective, params: Tree, batch: Any, loss: float, grad
 def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, v: Tree) -> float:
     """Return how far the loss falls along the unit vector v or against it, 0 if it falls nowhere.
 
-    The steps are 0.001 to 300 times as long as the params, or that long where the params are 0.
+    The steps are 0.001 to 300 times as long as the params, or that long where the params are 0;
+    round the best of them two more are tried.
     """
     size = jnp.sqrt(inner(params, params))
     unit = jnp.where(size > 0, size, 1.0) / SCALES[6]  # SCALES reach from 1/1000 of it to 333 times it
-    found = [along(objective, params, batch, grads, scaled(v, way))[0] for way in (unit, -unit)]
-    return max(0.0, *(loss - float(x) for losses in found for x in losses if math.isfinite(x)))
+
+    def falls(way: jax.Array) -> list[tuple[float, float]]:
+        losses = along(objective, params, batch, grads, scaled(v, way))[0]
+        return [(loss - float(x), s * float(way)) for x, s in zip(losses, SCALES, strict=True) if math.isfinite(x)]
+
+    fall, length = max(falls(unit) + falls(-unit), default=(0.0, 0.0))
+    if fall <= 0.0:
+        return 0.0
+    # the scales are a factor of 3 apart: two more between them
+    return max(fall, *(x for x, _ in falls(jnp.asarray(0.6 * length, unit.dtype))))
 
 
 def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -> Noise:

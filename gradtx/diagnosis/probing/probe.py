@@ -72,7 +72,7 @@ def probe(
         TypeError: an argument of the wrong kind; params or a loss that are not real floating.
 
     Cost: steps + 1 products of about 2 gradients each, as many again for the sharpness of a chain with a sigma, and 10
-        losses, 30 where lambda_min is negative; memory of steps x parameters.
+        losses, 40 where lambda_min is negative; memory of steps x parameters.
 
     References:
         Lanczos 1950, https://doi.org/10.6028/jres.045.026
@@ -127,7 +127,7 @@ def probe(
         gradient_norm=float(rates.norm(point.grads)),
         parameters=sum(x.size for x in jax.tree.leaves(point.wide)),
         method=ends.method,
-        products=ends.products + more + 1 + len(lines) + (2 if down is not None else 0),
+        products=ends.products + more + 1 + len(lines) + (3 if down is not None else 0),
         lambda_max=ends.largest,
         lambda_max_residual=ends.largest_residual,
         lambda_min=ends.smallest,

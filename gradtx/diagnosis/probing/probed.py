@@ -25,7 +25,6 @@ class Probe:
         lambda_min_residual: some eigenvalue is this near to it.
         curvature_sign: "negative" if a direction of negative curvature was found, "positive" if none can be
             hidden, else "undecided".
-        lambda_min_fall: how far the loss falls along the eigenvector of a negative lambda_min, in units of the loss.
         sharpness: largest eigenvalue of D^1/2 H D^1/2, D the effective rate eta / sigma.
         sharpness_residual: some eigenvalue is this near to it.
         edge: sharpness above which the optimizer diverges on a quadratic.
@@ -44,6 +43,7 @@ class Probe:
         signal_error: its standard error.
         noise_scale: minibatches whose mean gradient is half signal, half noise (B_simple); None if S <= 0.
         batches: number of minibatches that `signal` was measured on.
+        lambda_min_fall: how far the loss falls along the eigenvector of a negative lambda_min, in units of the loss.
         directions: for each further direction, its best scale and relative fall.
     """
 

@@ -44,6 +44,7 @@ def gradients(run: Evidence) -> Mapping[str, object]:
         "g_most": float(np.sqrt(np.max(peak[np.isfinite(peak)], initial=0.0))) or NAN,
         "u_first": float(np.sqrt(np.median(run.early["uu"][:5]))),
         "u_last": float(np.sqrt(np.median(rows["uu"][-5:]))),
+        "p_last": float(np.sqrt(rows["pp"][-1])),
         "p_growth": ratio(float(np.sqrt(rows["pp"][-1])), float(p[0])),
         "g_growth": float(np.log(np.nanmean(g[-quarter:] ** 2) / np.nanmean(g[:quarter] ** 2))),
         "cos1": float(np.nanmean(rows["cos1"])),

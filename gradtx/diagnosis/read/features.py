@@ -42,6 +42,7 @@ class Features:
         zeros_since: step since which the loss is exactly 0, -1 if it is not or always was.
         g_first, g_last, g_most: |g| at the start, at the end (medians of 5) and its largest.
         u_first, u_last: |u| at the start and at the end.
+        p_last: |p| at the end.
         p_growth: |p| at the end over that at the start.
         g_growth: log of mean |g|^2 in the last quarter of the window over that in the first.
         rho: sum of g_t.u_{t-1} / sum of g_{t-1}.u_{t-1}.
@@ -110,6 +111,7 @@ class Features:
     g_most: float = NAN
     u_first: float = NAN
     u_last: float = NAN
+    p_last: float = NAN
     p_growth: float = NAN
     g_growth: float = NAN
     rho: float = NAN

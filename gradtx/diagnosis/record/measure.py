@@ -114,7 +114,7 @@ def clip_factor(bound: jax.Array, size: jax.Array) -> jax.Array:
 
 
 def rates(step: Step, eta: jax.Array, bound: jax.Array | None, clip: jax.Array) -> list[jax.Array]:
-    """Return the smallest, mean and largest eta / sigma on the sample; eta itself where the chain does not say."""
+    """Return the smallest, mean and largest eta / sigma on the sample, BLANK where the transform does not say."""
 
     def taken(x: jax.Array) -> jax.Array:
         return sample.take(x, step.meta.total, axes.parts(axes.split_over(x, step.names))) if jnp.ndim(x) else x
@@ -122,7 +122,7 @@ def rates(step: Step, eta: jax.Array, bound: jax.Array | None, clip: jax.Array) 
     drawn = jax.tree.map(taken, (decoded(step.inner), step.grads, step.params))
     rate = effective_rate(step.tx, *drawn, clip=None if bound is None else clip, like=step.grads)
     if rate is None:
-        return [eta] * 3
+        return [jnp.full((), BLANK, jnp.float32)] * 3
     if "learning_rate" in step.live:  # what the rate was traced with may be older than what it is now
         traced = learning_rate(step.tx, step.inner)
         now = jnp.where((eta > 0) & (traced > 0), eta / jnp.where(traced > 0, traced, 1.0), 1.0)

@@ -29,31 +29,52 @@ def draw(report: Any, path: Any = None) -> Any:
         raise TypeError(
             message("report.plot", "path", f"is {describe(path)}", "a path", 'write report.plot("run.png")')
         )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('report.plot: needs matplotlib, expected the extra; pip install "gradtx[plot]"') from error
-    run, rows = report.run, report.run.rows
-    banded = bool(np.isfinite(rows["rate_max"]).any())
-    paired = bool(np.isfinite(rows["end"]).any())
-    panels = 1 + banded + paired
-    figure = Figure(figsize=(9, 3.4 + 2.2 * (panels - 1)), layout="constrained")
-    axes = figure.subplots(panels, 1, squeeze=False, gridspec_kw={"height_ratios": [1.7] + [1.0] * (panels - 1)})[:, 0]
+    figure = figure_of(report)
     figure.suptitle(f"{report.verdict}: {report.headline}", fontsize=11, wrap=True)
-    courses(axes[0], run)
-    if banded:
-        bands(axes[1], run)
-    if paired:
-        strip(axes[-1], rows)
-    for axis in axes:
-        axis.grid(alpha=0.25)
-    axes[-1].set_xlabel("update")
     if path is not None:
         figure.savefig(path, dpi=120)
     return figure
 
 
-def courses(axis: Any, run: Any) -> None:
+def figure_of(report: Any, width: float = 9.0, ink: str = "black") -> Any:
+    """Return the figure without a title, so many inches wide, with text and lines of this colour.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('report.plot: needs matplotlib, expected the extra; pip install "gradtx[plot]"') from error
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    style: Any = dict.fromkeys(names, ink)
+    if ink != "black":  # on a page whose background is not known
+        style |= {"legend.framealpha": 0.0, "axes.facecolor": "none", "figure.facecolor": "none"}
+    with matplotlib.rc_context(style):
+        return panels_of(report, Figure, width, ink)
+
+
+def panels_of(report: Any, make: Any, width: float, ink: str) -> Any:
+    """Return the figure with a panel for the courses, one for eta/sigma and one for rho where they are known."""
+    run, rows = report.run, report.run.rows
+    banded = bool(np.isfinite(rows["rate_max"]).any())
+    paired = bool(np.isfinite(rows["end"]).any())
+    panels = 1 + banded + paired
+    figure = make(figsize=(width, 3.4 + 2.2 * (panels - 1)), layout="constrained")
+    axes = figure.subplots(panels, 1, squeeze=False, gridspec_kw={"height_ratios": [1.7] + [1.0] * (panels - 1)})[:, 0]
+    courses(axes[0], run, ink)
+    if banded:
+        bands(axes[1], run)
+    if paired:
+        strip(axes[-1], rows, ink)
+    for axis in axes:
+        axis.grid(alpha=0.25)
+    axes[-1].set_xlabel("update")
+    return figure
+
+
+def courses(axis: Any, run: Any, ink: str) -> None:
     """Draw the loss over the whole run, with its range in each block, and |g| on a second scale."""
     history = run.history
     steps, means = block_means(run)
@@ -73,7 +94,7 @@ def courses(axis: Any, run: Any) -> None:
         if len(values) and np.all(values > 0) and np.max(values) > 10 * np.min(values):
             side.set_yscale("log")
     if run.bad_step >= 0:
-        axis.axvline(run.bad_step, color="black", linestyle=":", label=f"first non-finite step, {run.bad_step:,}")
+        axis.axvline(run.bad_step, color=ink, linestyle=":", label=f"first non-finite step, {run.bad_step:,}")
     handles = [x.get_legend_handles_labels() for x in (axis, right)]
     axis.legend(handles[0][0] + handles[1][0], handles[0][1] + handles[1][1], loc="upper right", fontsize=9)
 
@@ -90,18 +111,27 @@ def bands(axis: Any, run: Any) -> None:
         least, most = float(np.min(low[known])), float(np.max(high[known]))
         axis.set_ylim(least / 2, most * 2)
         axis.yaxis.set_minor_formatter(lambda value, position: "")
+        if most < 10 * least:  # no power of ten need lie between them
+            axis.set_yticks([float(np.sqrt(least * most))], [f"{np.sqrt(least * most):.3g}"])
     axis.set_ylabel("eta / sigma")
     axis.legend(loc="best", fontsize=9)
 
 
-def strip(axis: Any, rows: Any) -> None:
+def strip(axis: Any, rows: Any, ink: str) -> None:
     """Draw rho and the cosine of consecutive gradients over the last measured steps."""
     with np.errstate(all="ignore"):
         rho = rows["end"] / rows["start"]
-    axis.plot(rows["step"], np.clip(rho, -2, 2), ".", markersize=3, color="#444444", label="rho (clipped to 2)")
+    axis.plot(
+        rows["step"],
+        np.clip(rho, -2, 2),
+        ".",
+        markersize=3,
+        color="#444444" if ink == "black" else ink,
+        label="rho (clipped to 2)",
+    )
     axis.plot(rows["step"], rows["cos1"], ".", markersize=3, color="#ff7f0e", label="cos(g_t, g_t-1)")
     for level in (-1, 0, 1):
-        axis.axhline(level, color="black", linewidth=0.6, alpha=0.5)
+        axis.axhline(level, color=ink, linewidth=0.6, alpha=0.5)
     axis.set_ylim(-2.1, 2.1)
     axis.set_ylabel("last steps")
     axis.legend(loc="best", fontsize=9, ncols=2)

@@ -1,7 +1,6 @@
 """The report: verdict, evidence, action and what was ruled out; it can be printed, stored as JSON and drawn."""
 
 import dataclasses
-import html
 import math
 from typing import Any
 
@@ -54,17 +53,8 @@ class Report:
 
     def __str__(self) -> str:
         """Return the whole report as text, the most important lines first."""
-        f, meta = self.features, self.run.meta
-        data = {True: "one loss for all steps", False: "minibatches", None: "batches unknown"}[f.one_loss]
-        what = meta.transform if meta is not None else "from a log"
-        head = f"gradtx diagnosis   steps 1..{self.run.steps:,}   window: last {f.rows} measured   {data}"
-        notes = self.run.notes
-        if meta is None:  # of a log, the first line says what was read
-            head, notes = " ".join(("gradtx diagnosis", *notes[:1])), (f"{self.run.steps:,} rows", *notes[1:])
         lines = [
-            head,
-            f"  {what}",
-            *(f"  {note}" for note in notes),
+            *self.head_lines(),
             f"VERDICT  {self.verdict}: {self.headline}",
             *self.skipped_lines(),
             *(["EVIDENCE (check by hand)"] if self.evidence else []),
@@ -97,6 +87,17 @@ class Report:
             if np.isfinite(spread).all():
                 lines += ["  eta/sigma min..mean..max  " + " .. ".join(text(float(x)) for x in spread)]
         return "\n".join(lines)
+
+    def head_lines(self) -> list[str]:
+        """Return the lines about what was diagnosed: steps, transform, notes."""
+        f, meta = self.features, self.run.meta
+        data = {True: "one loss for all steps", False: "minibatches", None: "batches unknown"}[f.one_loss]
+        what = meta.transform if meta is not None else "from a log"
+        head = f"gradtx diagnosis   steps 1..{self.run.steps:,}   window: last {f.rows} measured   {data}"
+        notes = self.run.notes
+        if meta is None:  # of a log, the first line says what was read
+            head, notes = " ".join(("gradtx diagnosis", *notes[:1])), (f"{self.run.steps:,} rows", *notes[1:])
+        return [head, f"  {what}", *(f"  {note}" for note in notes)]
 
     def skipped_lines(self) -> list[str]:
         """Return a line on the steps that were skipped, none where no step was."""
@@ -155,9 +156,26 @@ class Report:
         }
 
     def _repr_html_(self) -> str:
-        """Return HTML for a notebook: the verdict as a heading, the report below it."""
-        body = html.escape(str(self))
-        return f"<h4>{html.escape(self.verdict)}: {html.escape(self.headline)}</h4><pre>{body}</pre>"
+        """Return HTML for a notebook: verdict, action, evidence and picture, in the notebook's colours."""
+        from gradtx.diagnosis.show.page import fragment
+
+        return fragment(self)
+
+    def to_html(self, path: Any = None) -> str:
+        """Return the report as one page of HTML that needs nothing else: pictures inside, light and dark, phone too.
+
+        Args:
+            path: where to write the page; None writes nothing.
+
+        Returns:
+            The page. Without matplotlib it has a line that names the extra in place of the pictures.
+
+        Raises:
+            TypeError: `path` is neither a path nor an open file.
+        """
+        from gradtx.diagnosis.show.page import page
+
+        return page(self, path)
 
     def plot(self, path: Any = None) -> Any:
         """Draw loss and |g| on one time axis, the effective learning rates, and rho and the cosine.

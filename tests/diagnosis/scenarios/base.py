@@ -25,6 +25,11 @@ CAUSES = (
     "always_clipped",
     "sigma_burst",
     "needs_warmup",
+    "not_moving",
+    "decay_bound",
+    "collapsed",
+    "at_chance",
+    "unbounded",
 )
 
 
@@ -46,6 +51,7 @@ class Scenario:
         full_batch: whether every step sees the same batch.
         also: further verdict words that are true as well.
         tellable: whether the recorded steps alone, without a probe, decide the cause.
+        told: whether the transform is told the loss of each step.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Scenario:
     full_batch: bool = False
     also: tuple[str, ...] = ()
     tellable: bool = True
+    told: bool = True
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -112,7 +119,8 @@ def scan(scenario: Scenario, tx: Any, carry: Any, counts: jax.Array) -> Any:
     def step(carry: Any, count: jax.Array) -> Any:
         params, state = carry
         value, grads = jax.value_and_grad(scenario.loss)(params, scenario.batch(count))
-        updates, state = tx.update(grads, state, params, value=value)
+        extra = {"value": value} if scenario.told else {}
+        updates, state = tx.update(grads, state, params, **extra)
         return (gradtx.apply_updates(params, updates), state), (value, norm(grads))
 
     return jax.lax.scan(step, carry, counts)

@@ -72,6 +72,7 @@ def full(name: str, cause: str, half: str, steps: int, points: Any, **fields: An
 
 
 SIGMOID = (8, 10, 10, 10, 10, 10, 10, 10, 3)
+FAINT = (6, 10, 10, 10, 10, 10, 10, 2)
 TANH = (6, 12, 12, 12, 12, 12, 12, 2)
 
 SCENARIOS = [
@@ -149,6 +150,21 @@ SCENARIOS = [
         make_tx=sgd(0.05, momentum=0.9),
         proof=proofs.both(
             proofs.dead(("layer0", "layer1"), restarted(lambda: models.mlp_init(TANH, 19, gain=1.0)), ratio=1e-3),
+            proofs.saddle(push=3.0, steps=1000),
+        ),
+        also=("saddle_plateau",),
+    ),
+    full(
+        "deep_tanh_faint_start",
+        "vanishing_dead",
+        "tune",
+        700,
+        taught,
+        init=lambda: models.mlp_init(FAINT, 81, gain=0.12),
+        loss=fit(jnp.tanh),
+        make_tx=sgd(0.08, momentum=0.8),
+        proof=proofs.both(
+            proofs.dead(("layer0", "layer1"), restarted(lambda: models.mlp_init(FAINT, 81, gain=1.0)), ratio=1e-3),
             proofs.saddle(push=3.0, steps=1000),
         ),
         also=("saddle_plateau",),

@@ -35,12 +35,12 @@ def linear(
     """Return a scenario on these points, from 0; size 0 is full batch."""
     kind = np.dtype(jnp.bfloat16) if bf16 else np.dtype(np.float32)
     batch = data.minibatches(points(), size) if size else data.always(points())
-    fields = {"loss": loss, "batch": batch, **fields}
+    zeros = lambda: {"w": np.zeros(points()[0].shape[1], kind), "b": np.zeros((), kind)}  # noqa: E731
+    fields = {"loss": loss, "batch": batch, "init": zeros, **fields}
     return Scenario(
         name=name,
         cause=cause,
         half=half,
-        init=lambda: {"w": np.zeros(points()[0].shape[1], kind), "b": np.zeros((), kind)},
         big_batch=points,
         full_batch=not size,
         steps=steps,

@@ -44,7 +44,7 @@ def logistic(
         half=half,
         init=init,
         loss=fields.pop("loss", loss),
-        batch=data.minibatches(points(), size) if size else data.always(points()),
+        batch=fields.pop("batch", data.minibatches(points(), size) if size else data.always(points())),
         big_batch=points,
         full_batch=not size,
         steps=steps,
