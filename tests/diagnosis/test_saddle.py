@@ -1,5 +1,6 @@
 """A path that slows down towards a saddle is told from one that slows down on its way, by what lies beside it."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import gradtx
+from gradtx.diagnosis.judge.sharpen import sharpen
+from gradtx.diagnosis.judge.verdicts import RULES
 from tests.diagnosis.runs import train
 from tests.diagnosis.scenarios.base import plain
 
@@ -32,6 +35,7 @@ def descent() -> tuple[Any, Any]:
     return tx, jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), length=500)[0])
 
 
+@functools.cache
 @plain
 def diagnosed(x: float) -> gradtx.Report:
     tx, run = descent()
@@ -48,6 +52,25 @@ def test_an_approach_to_a_saddle_is_not_healthy():
 
 def test_a_descent_with_less_beside_it_than_on_it_is_healthy():
     assert diagnosed(3.0).verdict == "healthy"
+
+
+@pytest.mark.parametrize("start", [0.3, 3.0])
+@pytest.mark.parametrize("shift", [-3.0, -1000.0, 500.0])
+def test_a_probe_adds_no_rule_that_rests_on_the_zero_of_the_loss(start, shift):
+    report = diagnosed(start)
+    probe, f = report.probe, report.features
+    fall, loss = probe.best_fall * abs(probe.loss), probe.loss + shift
+    losses = tuple(None if x is None else x + shift for x in probe.losses)
+    other = dataclasses.replace(probe, loss=loss, losses=losses, best_fall=fall / (abs(loss) or 1.0))
+    moved = {name: getattr(f, name) + shift for name in ("loss_first", "loss_start", "loss_middle", "loss_last")}
+    g = dataclasses.replace(f, loss_least=f.loss_least + shift, **moved)
+    words = [[x.verdict for x in sharpen(rules(f), f, probe)], [x.verdict for x in sharpen(rules(g), g, other)]]
+    assert words[0] == words[1]
+    assert words[0][0] == report.verdict
+
+
+def rules(f: Any) -> Any:
+    return [found for rule in RULES if (found := rule(f)) is not None]
 
 
 @plain

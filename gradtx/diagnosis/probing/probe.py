@@ -127,7 +127,7 @@ def probe(
         gradient_norm=float(rates.norm(point.grads)),
         parameters=sum(x.size for x in jax.tree.leaves(point.wide)),
         method=ends.method,
-        products=ends.products + more + 1 + len(lines) + (3 if down is not None else 0),
+        products=ends.products + more + 1 + len(lines) + (0 if down is None else 3 if down > 0 else 2),
         lambda_max=ends.largest,
         lambda_max_residual=ends.largest_residual,
         lambda_min=ends.smallest,

@@ -98,9 +98,10 @@ class Probe:
         return "\n".join(line for line in lines if line)
 
     def _head(self) -> str:
+        lines = 1 if self.lambda_min_fall is None else 4 if self.lambda_min_fall > 0 else 3
         how = "Lanczos" if self.method == "lanczos" else "power iteration"
         return (
-            f"PROBE ({self.products} HVP, {len(self.scales)} losses, {how}, {self.parameters:,} parameters)   "
+            f"PROBE ({self.products} HVP, {lines * len(self.scales)} losses, {how}, {self.parameters:,} parameters)   "
             f"loss {self.loss:.4g}   |g| {self.gradient_norm:.3g}   |u| {self.update_norm:.3g}"
         )
 
