@@ -16,7 +16,7 @@ PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose pub
     "schedules": ("Schedules", "Learning rates as functions of the step, and of what happens.", ["schedules"]),
     "wrappers": ("Wrappers", "Transforms round another transform.", ["wrappers"]),
     "searches": ("Line searches", "The length of a step, by evaluating the loss.", ["searches"]),
-    "memory": ("Memory and devices", "A state in fewer bytes, over several devices, and its plan.", ["memory"]),
+    "memory": ("Memory and devices", "A state in fewer bytes, over several devices, and its plan.", ["memory", "cpu"]),
     "diagnosis": ("Diagnosis", "Why training is stuck.", ["diagnosis"]),
     "migration": ("Migration", "A state taken along from another library or an older chain.", ["migration"]),
     "core": ("Compose and write", "What joins transforms, and what a method of your own is made of.", ["_core"]),
@@ -56,7 +56,16 @@ def on_config(config: Any) -> None:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages of the reference to the site."""
+    """Add the pages of the reference to the site.
+
+    Raises:
+        ValueError: a public name stands on no page.
+    """
+    listed = {name for _, _, folders in PAGES.values() for name in names_on(folders)}
+    found = public()
+    missing = {name for name, thing in found.items() if not any(thing is found[x] for x in listed)}
+    if missing:
+        raise ValueError(f"docs/tools/reference.py: no page for {sorted(missing)}; add the folder to one in PAGES")
     for page in PAGES:
         files.append(File.generated(config, f"reference/{page}.md", content=text(page)))
     return files
