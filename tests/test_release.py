@@ -1,11 +1,15 @@
 """What a release is made of says one version, names what exists, and pins the tools."""
 
+import inspect
 import os
+import pydoc
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import gradtx
 
@@ -67,3 +71,13 @@ def test_names_imported_late_are_listed_once() -> None:
     assert set(gradtx.LATER) <= set(gradtx.__all__) & set(dir(gradtx))
     for name, module in gradtx.LATER.items():
         assert getattr(gradtx, name) is getattr(sys.modules[module], name)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="a signature cannot be made when it is asked for before 3.12")
+def test_help_writes_hyperparameters_in_short() -> None:
+    text = pydoc.render_doc(gradtx.adamw, renderer=pydoc.plaintext)
+    assert "    b1: float | Array | schedule in [0, 1) = 0.9,\n" in text
+    assert "decay of the mean of g, in [0, 1)." in text
+    assert "momentum: float | Array | schedule in [0, 1] or None = None" in pydoc.render_doc(gradtx.sgd)
+    for name in ("muon", "adafactor", "scale_by_rms", "guard", "lbfgs"):
+        assert max(map(len, str(inspect.signature(getattr(gradtx, name))).split(", "))) < 120

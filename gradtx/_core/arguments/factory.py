@@ -3,6 +3,7 @@
 import functools
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -67,6 +68,32 @@ def fill_in(doc: str | None) -> str | None:
     return doc and re.sub(r"(?m)^( +)\{(\w+)\}$", lambda found: f"{found[1]}{found[2]}: {WORDS[found[2]]}", doc)
 
 
+class Written:
+    """An annotation that is written in short: what a hyperparameter may be, and its range."""
+
+    def __init__(self, text: str) -> None:
+        """Hold the text."""
+        self.text = text
+
+    def __repr__(self) -> str:
+        """Print the text without quotes."""
+        return self.text
+
+
+def readable(signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature for `help()`, in which a hyperparameter's long union of types is written in short."""
+    short = []
+    for parameter in signature.parameters.values():
+        hint = parameter.annotation
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        options = typing.get_args(hint) if union else (hint,)
+        texts = [extra.text for x in options for extra in getattr(x, "__metadata__", ()) if isinstance(extra, Range)]
+        none = " or None" if type(None) in options else ""
+        written = Written(f"float | Array | schedule in {texts[0]}{none}") if texts else hint
+        short.append(parameter.replace(annotation=written))
+    return signature.replace(parameters=short)
+
+
 def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
     """Decorate a function that makes a transform: check its arguments, name the result after it.
 
@@ -102,4 +129,6 @@ def factory(make: Callable[P, Transform]) -> Callable[P, Transform]:
         return Transform.of(tx.body.renamed(name), Info(dict(bound.arguments), text, frozenset(ranges)))
 
     made.__doc__ = fill_in(make.__doc__)
+    if sys.version_info >= (3, 12):  # where a signature may be made when it is asked for
+        made.__signature__ = lambda: readable(facts()[0])  # type: ignore[attr-defined]
     return made
