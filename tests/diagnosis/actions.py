@@ -2,7 +2,8 @@
 
 Each stuck run of the scenarios is diagnosed with a probe, what its report says is carried out by `remedies.py`, and the
 losses before and after are printed. Mended: the loss left is at most two thirds, or the cause is gone and the loss is
-no higher. An action that asks a person to look at something is printed and not counted.
+no higher. Where steps were too long, the loss is counted from what the run reaches when its rate is lowered once more:
+no rate takes it below the noise of its labels. An action that asks a person to look at something is not counted.
 """
 
 import sys
@@ -16,11 +17,12 @@ from gradtx.diagnosis.diagnose import judge
 from gradtx.diagnosis.read.evidence import read
 from tests.diagnosis.accuracy import watched
 from tests.diagnosis.remedies import carry_out, diagnosed
-from tests.diagnosis.scenarios import SCENARIOS, Run, Scenario
+from tests.diagnosis.scenarios import SCENARIOS, Run, Scenario, resume
 from tests.diagnosis.scenarios.base import plain
-from tests.diagnosis.scenarios.measures import full_loss
+from tests.diagnosis.scenarios.measures import full_loss, last
 
 WELL = ("healthy", "converged_minimum")
+TOO_LONG = ("noise_floor", "oscillating", "sigma_burst")  # verdicts on steps that are too long to go lower
 LEFT = 2 / 3  # of the loss, at most, after a mend
 LEAST = 0.9  # share of the actions that mend, at least
 
@@ -43,16 +45,24 @@ def outcome(scenario: Scenario) -> dict[str, Any]:
     done, after = ("", None) if report.verdict in WELL else carry_out(run, report)
     row = {"name": scenario.name, "cause": scenario.cause, "verdict": report.verdict, "done": done}
     if after is None:
-        return {**row, "before": full_loss(run), "after": np.nan, "mended": None}
-    before, left = full_loss(run), full_loss(after)
-    return {**row, "before": before, "after": left, "mended": mended(before, left, report, diagnosed(after))}
+        return {**row, "before": level(run), "after": np.nan, "mended": None}
+    before, left = level(run), level(after)
+    floor = min(left, level(resume(after, scenario.make_tx(0.01)))) if report.verdict in TOO_LONG else 0.0
+    good = mended(before, left, floor, report, diagnosed(after))
+    return {**row, "before": before, "after": left, "mended": good}
 
 
-def mended(before: float, left: float, report: gradtx.Report, then: gradtx.Report) -> bool:
-    """Return True if the loss left is at most two thirds, or the cause is gone and the loss is no higher."""
+def level(run: Run) -> float:
+    """Return the loss where a run stands: on all data, or the mean of its last tenth where each step sees all."""
+    return last(run.losses) if run.scenario.full_batch else full_loss(run)
+
+
+def mended(before: float, left: float, floor: float, report: gradtx.Report, then: gradtx.Report) -> bool:
+    """Return True if at most two thirds of the loss above its floor are left, or it is no higher and the cause gone."""
     if not np.isfinite(left):
         return False
-    if not np.isfinite(before) or left <= (LEFT if before > 0 else 1 / LEFT) * before:
+    less = left - floor <= LEFT * (before - floor) if before > floor else left <= before / LEFT
+    if less or not np.isfinite(before):
         return True
     return then.verdict != report.verdict and left <= before
 

@@ -40,9 +40,16 @@ def smaller_from_start(run: Run, report: gradtx.Report, found: Any) -> Run:
 
 
 def other_rate(run: Run, report: gradtx.Report, found: Any) -> Run:
-    """Go on at a multiple of the rate; start again where the run is lost."""
-    spoilt = report.verdict in ("diverging", "always_clipped")
-    return (anew if spoilt else on)(run, run.scenario.make_tx(number(found[1])))
+    """Go on at a multiple of the rate, again while that is what is said; start again where the run is lost."""
+    factor = number(found[1])
+    if report.verdict in ("diverging", "always_clipped"):
+        return anew(run, run.scenario.make_tx(factor))
+    after = on(run, run.scenario.make_tx(factor))
+    for i in range(2, ROUNDS + 1):
+        if "repeat while" not in report.action or diagnosed(after).verdict != report.verdict:
+            break
+        after = on(after, run.scenario.make_tx(factor**i))
+    return after
 
 
 def longer_steps(run: Run, report: gradtx.Report, found: Any) -> Run:
@@ -59,9 +66,11 @@ def longer_steps(run: Run, report: gradtx.Report, found: Any) -> Run:
 
 
 def up_to(run: Run, report: gradtx.Report, found: Any) -> Run:
-    """Raise the rate as far as is said; with momentum where the report says that this alone may not do."""
+    """Raise the rate as far as is said; where that alone may not do, take a sigma, or momentum if there is one."""
     tx = run.scenario.make_tx(number(found[1]))
-    return on(run, gradtx.chain(tx, gradtx.trace(0.9)) if "as well" in report.action else tx)
+    if "as well" not in report.action:
+        return on(run, tx)
+    return on(run, gradtx.chain(tx, gradtx.trace(0.9))) if report.features.scaled else with_sigma(run, report, found)
 
 
 def with_sigma(run: Run, report: gradtx.Report, found: Any) -> Run:

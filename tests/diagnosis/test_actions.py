@@ -46,21 +46,24 @@ def test_what_a_person_must_look_at_is_not_carried_out():
 
 
 @pytest.mark.parametrize(
-    ("before", "left", "then", "mended"),
+    ("before", "left", "floor", "then", "mended"),
     [
-        (3.0, 2.0, "crawling", True),
-        (3.0, 2.1, "crawling", False),
-        (3.0, 2.1, "healthy", True),
-        (3.0, 3.1, "healthy", False),
-        (float("nan"), 5.0, "healthy", True),
-        (3.0, float("nan"), "healthy", False),
-        (-2.0, -2.5, "crawling", False),
-        (-2.0, -3.0, "crawling", True),
+        (3.0, 2.0, 0.0, "crawling", True),
+        (3.0, 2.1, 0.0, "crawling", False),
+        (3.0, 2.1, 0.0, "healthy", True),
+        (3.0, 3.1, 0.0, "healthy", False),
+        (3.0, 2.6, 2.5, "crawling", True),  # nine tenths of the loss above its floor are gone
+        (3.0, 2.9, 2.5, "crawling", False),
+        (float("nan"), 5.0, 0.0, "healthy", True),
+        (3.0, float("nan"), 0.0, "healthy", False),
+        (-2.0, -2.5, -2.5, "crawling", True),
+        (-2.0, -2.5, 0.0, "crawling", False),
+        (-2.0, -3.0, 0.0, "crawling", True),
     ],
 )
-def test_mended_is_a_third_less_or_the_cause_gone(before, left, then, mended):
+def test_mended_is_a_third_less_or_the_cause_gone(before, left, floor, then, mended):
     now = SimpleNamespace(verdict="crawling")
-    assert actions.mended(before, left, now, SimpleNamespace(verdict=then)) is mended
+    assert actions.mended(before, left, floor, now, SimpleNamespace(verdict=then)) is mended
 
 
 @pytest.mark.exhaustive

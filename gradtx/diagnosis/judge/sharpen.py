@@ -176,6 +176,8 @@ def pace(first: Finding, f: Features, probe: Probe) -> Finding:
     share = probe.sharpness / probe.edge
     line = f"sharpness {text(probe.sharpness)} of {text(probe.edge)}, where the optimizer turns unstable"
     raise_by = 0.5 / share
+    if probe.best_scale > 1:  # half the edge may be far beyond the line's minimum, where the curvature is not this one
+        raise_by = min(raise_by, probe.best_scale)
     slow = f.decay * f.steps * raise_by  # e-foldings of the fall in a run as long as this, at the largest rate
     if share > 0.25:
         action = (
