@@ -168,6 +168,20 @@ def split_rows(tx: gradtx.Transform) -> Any:
     return jax.shard_map(lambda g: tx.update(g, state, g)[0], mesh=mesh, in_specs=spec, out_specs=spec)(g)
 
 
+def over_layers(shape: tuple[int, ...] = (2, 3, 4), layers: Any = "x", *, on_mesh: bool = True) -> Any:
+    """Return the start of a transform of matrices whose stacks are split over devices."""
+    axes = gradtx.MuonDimensionNumbers(-2, -1)
+    tx, w = gradtx.scale_by_shampoo(weight_dimension_numbers={"w": axes}, layers=layers), jnp.ones(shape)
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("x",))
+    w = jax.device_put(w, jax.sharding.NamedSharding(mesh, jax.P())) if on_mesh else w
+    return tx.update({"w": w}, tx.init({"w": w}), {"w": w})
+
+
+def layers_of_one_shard() -> Any:
+    tx = gradtx.scale_by_shampoo(weight_dimension_numbers=gradtx.MuonDimensionNumbers(-2, -1), layers="x")
+    return sharded(lambda g: tx.init(jnp.ones((2, 3, 4))) and g)
+
+
 def run(rule: gradtx.Rule) -> Any:
     tx = gradtx.leafwise(rule)
     return tx.update(VECTOR, tx.init(VECTOR))
@@ -595,6 +609,17 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
      "scale_by_mars", ("grads varies over the mesh axis 'x'", "axis_name='x'")),
     ("lion's mode", lambda: gradtx.scale_by_lion(mode="soft"), ValueError, "scale_by_lion",
      ("mode = 'soft'", "hard, smooth")),
+    ("layers by number", lambda: over_layers(layers=3), TypeError, "scale_by_shampoo", ("layers is int", '"fsdp"')),
+    ("layers named twice", lambda: over_layers(layers=("x", "x")), ValueError, "scale_by_shampoo", ("each axis once",)),
+    ("layers of no stack", lambda: over_layers((3, 4)), ValueError, "scale_by_shampoo",
+     ("params['w'] has shape (3, 4)", "stack the layers")),
+    ("layers over no axis", lambda: over_layers(layers="rows"), ValueError, "scale_by_shampoo",
+     ("params['w']", "no axis of the mesh ('x',)")),
+    ("layers inside shard_map", layers_of_one_shard, ValueError, "scale_by_shampoo", ("params", "outside shard_map")),
+    ("layers that do not divide", lambda: over_layers((3, 3, 4)), ValueError, "scale_by_shampoo",
+     ("params['w'] has 3 layers", "pad the stack")),
+    ("layers on no mesh", lambda: over_layers(on_mesh=False), ValueError, "scale_by_shampoo",
+     ("params['w']", "jax.set_mesh")),
     ("muon's steps", lambda: gradtx.muon(0.1, ns_steps=2.5), ValueError, "muon", ("ns_steps = 2.5",)),
     ("muon's coefficients", lambda: gradtx.muon(0.1, ns_coeffs=(1.0, 2.0)), ValueError, "muon",
      ("ns_coeffs = (1.0, 2.0)",)),
@@ -969,4 +994,4 @@ def test_every_raise_is_provoked() -> None:
         for path, lines in statements
         if not any((str(path), line) in hit for line in lines)
     ]
-    assert not missed
+    assert not missed, "\n".join(missed)
