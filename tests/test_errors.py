@@ -912,7 +912,8 @@ def test_no_number(name: str, argument: str, default: Any) -> None:
 
 @pytest.mark.parametrize(("name", "argument", "default"), ARGUMENTS, ids=IDS)
 def test_none_only_where_it_is_the_default(name: str, argument: str, default: Any) -> None:
-    annotation = inspect.signature(getattr(gradtx, name)).parameters[argument].annotation
+    made = inspect.unwrap(getattr(gradtx, name))  # `help` shows annotations in short
+    annotation = inspect.signature(made).parameters[argument].annotation
     if default is None or type(None) in typing.get_args(annotation):  # None is "no sum", "no scaling", "no bound"
         make_with(name, argument, None)
         return

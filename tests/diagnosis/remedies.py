@@ -13,6 +13,7 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import Run, resume, run_scenario
 from tests.diagnosis.scenarios.base import plain
+from tests.diagnosis.scenarios.measures import last
 
 NUMBER = r"([\d.,]+(?:e[+-]?\d+)?)"
 Remedy = Callable[[Run, gradtx.Report, Any], Run]
@@ -67,10 +68,23 @@ def longer_steps(run: Run, report: gradtx.Report, found: Any) -> Run:
 
 def up_to(run: Run, report: gradtx.Report, found: Any) -> Run:
     """Raise the rate as far as is said; where that alone may not do, take a sigma, or momentum if there is one."""
-    tx = run.scenario.make_tx(number(found[1]))
+    most = number(found[1])
+    tx = run.scenario.make_tx(most)
     if "as well" not in report.action:
-        return on(run, tx)
+        return on(run, tx) if report.features.one_loss else in_stages(run, most)
     return on(run, gradtx.chain(tx, gradtx.trace(0.9))) if report.features.scaled else with_sigma(run, report, found)
+
+
+def in_stages(run: Run, most: float) -> Run:
+    """Raise the rate 10 times, and 10 times again up to a most while the loss ends lower: minibatches bear less."""
+    after, factor = run, 1.0
+    while factor < most:
+        factor = min(10 * factor, most)
+        tried = on(run, run.scenario.make_tx(factor))
+        if not last(tried.losses) < last(after.losses):
+            break
+        after = tried
+    return after
 
 
 def with_sigma(run: Run, report: gradtx.Report, found: Any) -> Run:

@@ -492,4 +492,4 @@ def test_the_result_holds_plain_values():
     found = probe(quadratic, jnp.ones(2), jnp.eye(2), tx=TX, state=STATE)
     assert isinstance(found, Probe)
     for name, value in found.to_dict().items():
-        assert type(value) in {float, int, str, list, dict, type(None)}, name
+        assert type(value) in {bool, float, int, str, list, dict, type(None)}, name

@@ -88,6 +88,14 @@ def test_a_loss_that_falls_along_any_line_is_unbounded():
 
 
 @plain
+def test_a_flat_start_falls_far_along_its_line_and_is_not_unbounded():
+    at = jnp.array([1e-4, 1e-4], jnp.float32)
+    found = gradtx.probe(lambda p, b: jnp.square(p[0] * p[1] - 1.0), at, None, learning_rate=1e-3)
+    assert found.best_scale == found.scales[-1]  # ten times the params away, and still downhill
+    assert found.endless is False
+
+
+@plain
 def test_the_fall_along_the_lowest_eigenvector_is_measured_both_ways():
     at = jnp.array([0.0, 0.03], jnp.float32)
     found = gradtx.probe(lambda p, b: mountain_pass(p) + 0.1 * p[1] ** 3, at, None)

@@ -10,6 +10,7 @@ from gradtx.diagnosis.read.features import Features
 LONGER = 10.0  # if a step this many times longer still gains, the steps are too short
 LITTLE = 0.02  # share of the whole fall: a run that gains so little may stand on a saddle
 GAIN = 0.1  # share of the run's whole fall that counts as a gain
+MUCH = 0.5  # the same share for a run in noise, which a large batch always improves a little
 BESIDE = 0.3  # share of the fall along the update that negative curvature must offer to be more than its slope
 
 
@@ -21,7 +22,7 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     """
     first = found[0] if found else None
     word = "undecided" if first is None else first.verdict
-    if word in ("healthy", "crawling", "saddle_plateau", "undecided") and endless(probe, f):
+    if word in ("healthy", "crawling", "saddle_plateau", "undecided") and probe.endless:
         return [bottomless(probe), *drop(found, word)]
     if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
         return [saddle(probe), *found]
@@ -40,7 +41,8 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
         # negative by more than its error: nothing but a way down can lie there
         return [saddle(probe), *found] if descends(probe, f) else [pace(first, f, probe), *found[1:]]
     if word == "noise_floor":
-        drifts = f.straight > 2 and longer and not probe.is_noise and below_edge(probe, 0.1)
+        much = along(probe) > MUCH * abs(f.loss_start - f.loss_last)
+        drifts = f.straight > 2 and longer and much and not probe.is_noise and below_edge(probe, 0.1)
         if drifts:
             return [too_short(probe), *found]
         return [dataclasses.replace(first, doubt=""), *found[1:]] if probe.is_noise else found
@@ -50,14 +52,6 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
 def along(probe: Probe) -> float:
     """Return the fall of the loss by the best of the steps along the update that were tried, in units of the loss."""
     return probe.best_fall * (abs(probe.loss) or 1.0)
-
-
-def endless(probe: Probe, f: Features) -> bool:
-    """Return True if the loss goes on falling, in proportion or faster, on a line many times as long as the params."""
-    near, far, farthest = probe.losses[-3:]
-    if near is None or far is None or farthest is None or not probe.scales[-1] * probe.update_norm > 10 * f.p_last > 0:
-        return False
-    return far - farthest > 0.8 * (probe.scales[-1] / probe.scales[-2]) * (near - far) > 0
 
 
 def descends(probe: Probe, f: Features) -> bool:
@@ -139,7 +133,7 @@ def bottomless(probe: Probe) -> Finding:
         "the loss has no least value: it falls without end where the parameters grow.",
         (
             f"a step x{text(probe.scales[-1])} along the update takes the loss from {text(probe.loss)} to "
-            f"{text(math.nan if lowest is None else lowest)}, in proportion to its length or faster",
+            f"{text(math.nan if lowest is None else lowest)}, in proportion or faster, and so on up to x1e+08",
         ),
         "look at the loss: a log_softmax, a norm or a bound is missing if it can fall below 0 for ever",
     )

@@ -12,6 +12,7 @@ from jax import lax
 from gradtx.diagnosis.probing.curvature import Objective, Tree, hessian_product, inner, scaled, vector_dtype
 
 SCALES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1e3, 1e4)
+FARTHEST = 1e8  # times the update, where a loss without end is looked at
 
 
 class Line(NamedTuple):
@@ -89,6 +90,24 @@ def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads:
         return 0.0
     # the scales are a factor of 3 apart: two more between them
     return max(fall, *(x for x, _ in falls(jnp.asarray(0.6 * length, unit.dtype))))
+
+
+def falls_without_end(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, u: Tree) -> bool:
+    """Return True if the loss falls along u in proportion to the length or faster, up to lengths of 1e8 times u.
+
+    A flat start makes any loss fall so at first, by its curvature; what is bounded rises or flattens further out.
+    """
+    p_norm, u_norm = (float(jnp.sqrt(inner(x, x))) for x in (params, u))
+    if not FARTHEST * u_norm > 10 * max(p_norm, 1.0):  # not far enough to see a bound
+        return False
+    for stage in (1.0, FARTHEST / SCALES[-1]):
+        losses = along(objective, params, batch, grads, jax.tree.map(lambda x, by=stage: by * x, u))[0]
+        near, far = float(losses[-2]), float(losses[-1])
+        if far == -math.inf:
+            return True
+        if not (math.isfinite(near) and math.isfinite(far) and far - loss < 0.8 * (near - loss) * 10 < 0):
+            return False
+    return True
 
 
 def gradient_noise(objective: Objective, params: Tree, batches: Sequence[Any]) -> Noise:

@@ -11,7 +11,7 @@ import optax
 from gradtx.diagnosis.probing.arguments import check_arguments, check_extras, check_point, state_is_of
 from gradtx.diagnosis.probing.curvature import spectrum
 from gradtx.diagnosis.probing.edge import stability_edge
-from gradtx.diagnosis.probing.line import SCALES, Line, gradient_noise, line_probe, way_down
+from gradtx.diagnosis.probing.line import SCALES, Line, falls_without_end, gradient_noise, line_probe, way_down
 from gradtx.diagnosis.probing.point import Point
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.record import rates
@@ -151,6 +151,7 @@ def probe(
         signal_error=None if noise is None else noise.error,
         noise_scale=None if noise is None or noise.signal <= 0 else (1.0 - noise.signal) / noise.signal,
         batches=len(batches or ()),
+        endless=line.best_scale == SCALES[-1] and falls_without_end(*point.here, u),
         directions={name: (x.best_scale, x.best_fall) for name, x in lines.items()},
     )
 

@@ -43,6 +43,7 @@ class Probe:
         signal_error: its standard error.
         noise_scale: minibatches whose mean gradient is half signal, half noise (B_simple); None if S <= 0.
         batches: number of minibatches that `signal` was measured on.
+        endless: True if the loss goes on falling along the update, in proportion or faster, up to 1e8 times it.
         lambda_min_fall: how far the loss falls along the eigenvector of a negative lambda_min, in units of the loss.
         directions: for each further direction, its best scale and relative fall.
     """
@@ -74,6 +75,7 @@ class Probe:
     signal_error: float | None = None
     noise_scale: float | None = None
     batches: int = 0
+    endless: bool = False
     lambda_min_fall: float | None = None
     directions: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
