@@ -177,11 +177,15 @@ def pace(first: Finding, f: Features, probe: Probe) -> Finding:
         action = (
             "a sigma (Adagrad, Adam) or momentum: the rate is near its edge already, the surface is ill-conditioned"
         )
+    elif f.one_loss is False:  # the decay over the window is noise, and so may be the steps at a larger rate
+        action = (
+            f"raise the learning rate up to {text(raise_by)} times, by 10 at once: noise of the batches may bear less"
+        )
     elif slow < 1 or f.decay <= 0:
         action = (
             f"raise the learning rate up to {text(raise_by)} times; the fall decays so slowly that "
             "this alone may not do: "
-            "take a sigma (Adagrad, Adam) or momentum as well"
+            f"take {'momentum' if f.scaled else 'a sigma (Adagrad, Adam) or momentum'} as well"
         )
     else:
         action = (
