@@ -203,9 +203,6 @@ else:
         globals()[name] = getattr(importlib.import_module(LATER[name]), name)
         return globals()[name]
 
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *LATER})
-
 
 __version__ = "0.1.0"
 

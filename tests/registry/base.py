@@ -140,7 +140,7 @@ class Row:
         settings = {**self.settings, **override}
         if self.maker:
             return self.maker(library, **settings)
-        named = library if self.public in vars(library) else library.contrib  # optax keeps its newer methods there
+        named = library if self.public in dir(library) else library.contrib  # optax keeps its newer methods there
         return getattr(named, self.public)(**settings)
 
 
