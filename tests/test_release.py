@@ -62,7 +62,7 @@ def test_import_loads_no_extra_and_not_what_few_need() -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     loaded = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout.split()
     others = [name for name in loaded if not name.startswith("gradtx")]
-    others = [name for name in others if not name.endswith(".shard_alike")]  # what jax before 0.12 has in place of types
+    others = [name for name in others if not name.endswith(".shard_alike")]  # jax before 0.12 needs it
     assert others == [], "import it where it is used"
     late = ("gradtx.diagnosis.read", "gradtx.diagnosis.judge", "gradtx.memory.plan", "gradtx.migration", "gradtx.cli")
     assert [name for name in loaded if name.startswith(late)] == []
