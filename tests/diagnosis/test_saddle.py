@@ -50,6 +50,16 @@ def test_an_approach_to_a_saddle_is_not_healthy():
     assert "times what the whole run gained" in report.evidence[0]
 
 
+@pytest.mark.parametrize("start", [0.0, -0.5])
+def test_a_run_that_has_gained_nothing_so_far_is_not_divided_by(start):
+    report = diagnosed(0.3)
+    f = report.features
+    worse = dataclasses.replace(f, loss_start=f.loss_last + start)
+    first = sharpen([found for found in rules(f) if found.verdict == "healthy"], worse, report.probe)[0]
+    assert first.verdict == "saddle_plateau"
+    assert first.evidence[0].endswith("the whole run gained nothing")
+
+
 def test_a_descent_with_less_beside_it_than_on_it_is_healthy():
     assert diagnosed(3.0).verdict == "healthy"
 

@@ -110,12 +110,13 @@ def saddle(probe: Probe) -> Finding:
 def slowing(probe: Probe, f: Features) -> Finding:
     """Return the finding for a path that ends at a saddle."""
     down, whole, left = probe.lambda_min_fall or 0.0, f.loss_start - f.loss_last, f.fall / f.decay
+    gained = f"{times(down / whole)} times what the whole run gained" if whole > 0 else "the whole run gained nothing"
     return Finding(
         "saddle_plateau",
         "the path slows down towards a saddle: the curvature beside it is negative, and there it goes much lower.",
         (
             f"along the direction of the lowest eigenvalue, {text(probe.lambda_min)}, the loss falls by {text(down)}, "
-            f"{times(down / whole)} times what the whole run gained",
+            f"{gained}",
             f"still to be gained on the path if its present decay went on: {text(left)}",
             progress_line(f),
             *slope_lines(f),
