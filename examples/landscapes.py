@@ -111,7 +111,7 @@ def frame(shown: int) -> Image.Image:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     plt.close(figure)
-    return Image.open(file).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    return Image.open(file).convert("RGB").quantize(256, dither=Image.Dither.NONE)
 
 
 def animate(out: File, frames: int = FRAMES) -> File:
