@@ -61,7 +61,13 @@ def test_methods_are_printed_as_a_table_in_full_and_as_json(capsys, monkeypatch)
         (["schedule", "resnet110()"], "waits for what you measure"),
         (["schedule", "constant(1.0)", "--steps", "1"], "--steps is 1, expected a whole number > 1"),
         (["schedule", "constant(" + "1 + " * 999 + "1)"], "expected at most 2,000"),
-        (["schedule", "constant(1.0)", "--out", "no/such/folder/x.png"], "no/such/folder"),
+        (
+            ["schedule", "constant(1.0)", "--out", "no/such/folder/x.png"],
+            "folder/x.png cannot be written (No such file or",
+        ),
+        (["schedule", "constant(1.0)", "--out", "x.xyz"], "schedule: --out x.xyz cannot be drawn: format 'xyz' is not"),
+        (["methods", "adamw", "--kind", "limit"], "adamw is of the kind optimizer, not limit; leave --kind out"),
+        ([], "COMMAND ..."),
     ],
 )
 def test_errors_say_what_there_is(arguments, words, capsys):

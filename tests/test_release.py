@@ -79,6 +79,7 @@ def test_help_writes_hyperparameters_in_short() -> None:
     text = pydoc.render_doc(gradtx.adamw, renderer=pydoc.plaintext)
     assert "    b1: float | Array | schedule in [0, 1) = 0.9,\n" in text
     assert "decay of the mean of g, in [0, 1)." in text
+    assert "    mu_dtype: dtype or None = None,\n" in text
     assert "momentum: float | Array | schedule in [0, 1] or None = None" in pydoc.render_doc(gradtx.sgd)
     for name in ("muon", "adafactor", "scale_by_rms", "guard", "lbfgs"):
         assert max(map(len, str(inspect.signature(getattr(gradtx, name))).split(", "))) < 120
