@@ -85,7 +85,7 @@ def as_float_array(transform: str, root: str, tree: Any, index: int, x: Any) -> 
         x = jnp.asarray(x, dtype)
     if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
         what = describe(x)
-        fix = "leave it out of the differentiated tree, or send it elsewhere with optax.partition"
+        fix = "leave it out of the differentiated tree, or send it elsewhere with partition"
         raise TypeError(leaf_error(transform, root, tree, index, f"is {what}", "a floating-point array", fix))
     return jnp.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x
 
@@ -111,7 +111,7 @@ def check_dimensions(
     if ndims is None or len(shape) in ndims:
         return
     expected = f"{' or '.join(map(str, ndims))} dimension{'s' if ndims != (1,) else ''}"
-    fix = "send it to another transform with optax.partition, or leave it out by a mask"
+    fix = "send it to another transform with partition, or leave it out by a mask"
     raise ValueError(leaf_error(transform, root, tree, index, f"has shape {tuple(shape)}", expected, fix))
 
 
