@@ -8,6 +8,7 @@ import math
 import re
 import traceback
 import typing
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -400,6 +401,12 @@ def test_bad_update(bad: Bad, call: Callable[[Bad], Any]) -> None:
     readable(caught.value, bad.name, *bad.says)
     assert jax.tree.structure(given) == jax.tree.structure(before)
     chex.assert_trees_all_equal(given, before)
+
+
+def test_the_order_of_keys_is_named() -> None:
+    params, grads = OrderedDict(w=VECTOR, b=VECTOR), OrderedDict(b=VECTOR, w=VECTOR)
+    with pytest.raises(ValueError, match="grads has 'b' as key 0, expected 'w' there as in params; .* order"):
+        gradtx.clip_by_global_norm(1.0).update(grads, gradtx.clip_by_global_norm(1.0).init(params), params)
 
 
 def test_failed_update_leaves_the_state_usable() -> None:

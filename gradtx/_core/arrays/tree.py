@@ -48,7 +48,16 @@ def promoted(g: Any, p: Any) -> Any:
     if dtype is None or dtype == g.dtype or not jnp.issubdtype(dtype, jnp.inexact):
         return g.dtype
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(g.dtype, dtype)
+        try:
+            return jnp.promote_types(g.dtype, dtype)
+        except ValueError:  # floats of 8 bits and fewer, of which jax promotes none
+            return wider_of(jnp.dtype(g.dtype), jnp.dtype(dtype))
+
+
+def wider_of(a: Any, b: Any) -> Any:
+    """Return the one of two dtypes that has more bits, and float32 where they differ in other ways."""
+    bits = [jnp.finfo(dtype).bits for dtype in (a, b)]
+    return jnp.dtype(jnp.float32) if bits[0] == bits[1] else (a, b)[bits[0] < bits[1]]
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
