@@ -405,7 +405,7 @@ def test_bad_update(bad: Bad, call: Callable[[Bad], Any]) -> None:
 
 def test_the_order_of_keys_is_named() -> None:
     params, grads = OrderedDict(w=VECTOR, b=VECTOR), OrderedDict(b=VECTOR, w=VECTOR)
-    with pytest.raises(ValueError, match="grads has 'b' as key 0, expected 'w' there as in params; .* order"):
+    with pytest.raises(ValueError, match=r"grads has 'b' as key 0, expected 'w' there as in params; .* order"):
         gradtx.clip_by_global_norm(1.0).update(grads, gradtx.clip_by_global_norm(1.0).init(params), params)
 
 

@@ -96,8 +96,8 @@ def tree_mismatch(
         return ValueError(message(transform, root + path, f"is {one!r}", expected, f"{fix}; static fields must agree"))
     if type(one) is type(other) and isinstance(one, dict) and list(one) != list(other):  # OrderedDict keeps an order
         i = next(i for i, (key, as_in) in enumerate(zip(one, other, strict=False)) if key != as_in)
-        got, expected = f"has {[*one][i]!r} as key {i}", f"{[*other][i]!r} there as in {like_root}{path}"
-        return ValueError(message(transform, root + path, got, expected, f"{fix}; the order of its keys counts"))
+        key, expected = f"has {[*one][i]!r} as key {i}", f"{[*other][i]!r} there as in {like_root}{path}"
+        return ValueError(message(transform, root + path, key, expected, f"{fix}; the order of its keys counts"))
     said = [describe(one), describe(other)]
     if said[0] == said[1]:  # another function, or another tuple as long
         said, fix = [f"another {said[0]}", "the same"], f"{fix}; static fields must agree"
