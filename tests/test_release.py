@@ -22,6 +22,10 @@ def test_one_version_everywhere() -> None:
     assert f"\n## {gradtx.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_changelog_is_read_without_scrolling() -> None:
+    assert [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if len(line) > 130] == []
+
+
 def test_the_tools_are_pinned() -> None:
     pinned = [tool for tool in PROJECT["dependency-groups"]["tools"] if "==" in tool]
     assert {tool.split("==")[0] for tool in pinned} >= {"ruff", "mypy", "build"}
