@@ -15,7 +15,7 @@ PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose pub
     "factors": ("Directions and scales", "Factors m and sigma on their own.", ["factors"]),
     "limits": ("Clips and limits", "What bounds a gradient or an update.", ["limits"]),
     "schedules": ("Schedules", "Learning rates as functions of the step, and of what happens.", ["schedules"]),
-    "wrappers": ("Wrappers", "Transforms round another transform.", ["wrappers"]),
+    "wrappers": ("Wrappers", "Transforms around another transform.", ["wrappers"]),
     "searches": ("Line searches", "The length of a step, by evaluating the loss.", ["searches"]),
     "memory": ("Memory and devices", "A state in fewer bytes, over several devices, and its plan.", ["memory", "cpu"]),
     "diagnosis": ("Diagnosis", "Why training is stuck.", ["diagnosis"]),
