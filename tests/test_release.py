@@ -39,6 +39,13 @@ def test_readme_has_two_commands_that_ci_runs() -> None:
     ]
 
 
+def test_the_hooks_leave_out_what_the_tools_do() -> None:
+    """Ruff takes a file that is named to it, as hooks name files, even where pyproject.toml excludes it."""
+    hooks = re.findall(r"entry: (ruff [^,]*),", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert len(hooks) == 2
+    assert all("--force-exclude" in hook for hook in hooks)
+
+
 def test_the_workflow_runs_stages_that_exist() -> None:
     workflow = (ROOT / ".github/workflows/ci.yml").read_text()
     stages = re.findall(r"stage: \"?([\w.]+)", workflow)
