@@ -78,6 +78,28 @@ def test_errors_say_what_there_is(arguments, words, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["watch", "log.csv", "--follow", "--idle", "-1"], "--idle: '-1', expected a number of seconds above 0"),
+        (["watch", "log.csv", "--follow", "--every", "x"], "--every: 'x', expected a number of seconds above 0"),
+        (["run"], "arguments are required: SCRIPT\n"),
+    ],
+)
+def test_options_say_what_they_take(arguments, words, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_is_said(capsys, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n" + "".join(f"{step},{1 / step}\n" for step in range(1, 61)))
+    assert main(["watch", str(log), "--plot", str(tmp_path / "x.xyz")]) == 2
+    assert "x.xyz cannot be drawn: format 'xyz' is not supported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "__import__('os').system('true')",
