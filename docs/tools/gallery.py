@@ -104,7 +104,7 @@ def picture(story: Story, name: str) -> None:
     axes.plot([], [], color=BLUE, label="after the action")
     axes.legend(fontsize=10)
     axes.set_ylabel("loss")
-    save(figure, DOCS / "pictures", name)
+    save(figure, DOCS / "pictures", name, dpi=150)
 
 
 def number(x: float) -> str:
