@@ -30,6 +30,7 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("U'_t, mhat_t, |s_t|_1", "U'<sub>t</sub>, m&#770;<sub>t</sub>, |s<sub>t</sub>|<sub>1</sub>"),
         ("max_{i<=t} eta_i", "max<sub>i&lt;=t</sub> &eta;<sub>i</sub>"),
         ("weight_decay p_t", r"weight\_decay p<sub>t</sub>"),
+        ("cos(pi t)", "cos(&pi; t)"),
         ("theta in `eta_t`", "&theta; in `eta_t`"),
     ],
 )

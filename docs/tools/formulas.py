@@ -7,7 +7,7 @@ A docstring is read in `help()` and in editors first, so it says `m_t = b1 m_{t-
 import html
 import re
 
-GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi")
+GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi", "pi")
 KEPT = re.compile(r"(`[^`]*`|https?://\S+)")  # code and addresses stay as they are
 NAMES = "|".join(GREEK)
 SUBSCRIPT = re.compile(
