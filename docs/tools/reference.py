@@ -60,7 +60,8 @@ def entry(name: str) -> str:
     first = (inspect.getdoc(thing) or "").partition("\n")[0]
     other = re.search(r"`(\w+)` by optax's name", first)
     if other:
-        return f"## {called} {{#{name} .doc .doc-heading}}\n\n[`{other[1]}`][gradtx.schedules.{other[1]}] by optax's name.\n"
+        head = f"## {called} {{#{name} .doc .doc-heading}}"
+        return f"{head}\n\n[`{other[1]}`][gradtx.schedules.{other[1]}] by optax's name.\n"
     return f"::: {name}\n"
 
 
