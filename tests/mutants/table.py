@@ -379,6 +379,34 @@ MUTANTS: list[Mutant] = [
     ),
     # the record
     Mutant(
+        "logs: a slow rise is no growth",
+        "diagnosis/judge/logs/risen.py",
+        "slow = risen(c) if c.rows >= FEWEST and not by_loss else None",
+        "slow = None",
+        ("diagnosis/test_log_verdicts.py::test_verdicts[rose slowly, then NaN]",),
+    ),
+    Mutant(
+        "logs: a wave hides a trend",
+        "diagnosis/read/course.py",
+        "(whole := n // 2 // period) >= 4",
+        "(whole := n // 2 // period) >= 4000",
+        ("diagnosis/test_log_verdicts.py::test_what_comes_back_with_a_period_hides_no_trend_and_makes_none",),
+    ),
+    Mutant(
+        "logs: half a row of a period is a trend",
+        "diagnosis/read/course.py",
+        "surety = 0.0",
+        "pass",
+        ("diagnosis/test_log_verdicts.py::test_a_period_of_no_whole_number_of_rows_makes_no_trend",),
+    ),
+    Mutant(
+        "watch: what grew slowly is a bad batch",
+        "diagnosis/judge/ended.py",
+        "f.grown > 10 or is_climbing(f)",
+        "f.grown > 10",
+        ("diagnosis/test_verdicts.py::test_a_run_that_grew_for_thousands_of_steps_is_no_bad_batch",),
+    ),
+    Mutant(
         "watch: ring does not wrap",
         "diagnosis/record/record.py",
         "ring_steps=record.ring_steps.at[at].set(t)",

@@ -76,8 +76,13 @@ def course_of(columns: Any) -> Course | None:
     y, n = np.clip(loss[keep], -1e100, 1e100), int(keep.sum())  # so that no square overflows
     parts = np.array_split(y, n if n <= MOST_BLOCKS else MOST_BLOCKS)
     blocks = np.array([np.median(part) for part in parts])
-    late = blocks[len(blocks) // 2 :]
-    fall, surety, rest = trend(late)
+    fall, surety, rest = trend(blocks[len(blocks) // 2 :])
+    period = period_of(y[n // 4 :])
+    if period and (whole := n // 2 // period) >= 4:  # what goes up and comes back says nothing of a trend
+        late = y[n - whole * period :]
+        fall, surety, _ = trend(np.mean(late.reshape(whole, period), axis=1))
+        if abs(fall) < np.ptp(np.quantile(late, [0.05, 0.95])) / period:  # the period is known to half a row
+            surety = 0.0
     start, end = float(np.median(y[:3])), float(np.median(y[-max(3, n // 10) :]))
     return Course(
         step=columns.get("step", np.arange(len(loss), dtype=float))[keep],
@@ -112,6 +117,31 @@ def trend(x: Array) -> tuple[float, float, float]:
     if error <= 1e-12 * abs(slope):
         return slope * (n - 1), float(np.sign(slope)) * np.inf if slope else 0.0, size
     return slope * (n - 1), slope / error, size
+
+
+def period_of(y: Array) -> int:
+    """Return the number of rows after which the loss repeats about its trend, 0 if it does not.
+
+    It does where the loss half a period apart is opposite and a whole period apart alike: correlations below -0.3 and
+    above 0.3, with 5 periods or more in these rows.
+    """
+    n = len(y)
+    if n < 50:
+        return 0
+    t = np.arange(n) - (n - 1) / 2
+    x = y - y.mean() - t * np.dot(t, y - y.mean()) / np.dot(t, t)
+    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
+    lags = n // 5 + 1
+    alike = np.fft.irfft(power)[:lags] * n / (n - np.arange(lags))  # as if all lags had as many pairs
+    if not alike[0] > 0:
+        return 0
+    low = np.flatnonzero(alike < -0.3 * alike[0])
+    if not len(low):
+        return 0
+    after = alike[low[0] :]
+    first = int(np.argmax(after > 0.8 * after.max()))  # the first of the peaks, which stand at multiples of the period
+    high = int(low[0]) + first + int(np.argmax(after[first : first + max(int(low[0]), 1)]))
+    return high if alike[high] > 0.3 * alike[0] and high > 2 else 0
 
 
 def spread(x: Array) -> float:
