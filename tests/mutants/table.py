@@ -388,14 +388,14 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "logs: a wave hides a trend",
         "diagnosis/read/course.py",
-        "(whole := n // 2 // period) >= 4",
-        "(whole := n // 2 // period) >= 4000",
+        "if period and n // period >= 8:",
+        "if False:",
         ("diagnosis/test_log_verdicts.py::test_what_comes_back_with_a_period_hides_no_trend_and_makes_none",),
     ),
     Mutant(
         "logs: half a row of a period is a trend",
-        "diagnosis/read/course.py",
-        "surety = 0.0",
+        "diagnosis/judge/logs/risen.py",
+        "usual = max(usual, c.wave)",
         "pass",
         ("diagnosis/test_log_verdicts.py::test_a_period_of_no_whole_number_of_rows_makes_no_trend",),
     ),

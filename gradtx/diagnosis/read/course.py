@@ -29,7 +29,8 @@ class Course:
         start, end: median loss of the first rows and of the last tenth.
         least, most: of the blocks and the start.
         fall: change of the loss over the last half by a straight line through its blocks, negative where it falls.
-        surety: that change over its standard error.
+        surety: that change over its standard error; 0 where `wave` may make such a change.
+        wave: what a loss that comes back with a period leaves in a block, for the period is known to half a row.
     """
 
     step: Array
@@ -45,6 +46,7 @@ class Course:
     most: float
     fall: float
     surety: float
+    wave: float
 
     @property
     def rows(self) -> int:
@@ -74,15 +76,12 @@ def course_of(columns: Any) -> Course | None:
         return None
     blank = np.full(len(loss), np.nan)
     y, n = np.clip(loss[keep], -1e100, 1e100), int(keep.sum())  # so that no square overflows
-    parts = np.array_split(y, n if n <= MOST_BLOCKS else MOST_BLOCKS)
-    blocks = np.array([np.median(part) for part in parts])
-    fall, surety, rest = trend(blocks[len(blocks) // 2 :])
     period = period_of(y[n // 4 :])
-    if period and (whole := n // 2 // period) >= 4:  # what goes up and comes back says nothing of a trend
-        late = y[n - whole * period :]
-        fall, surety, _ = trend(np.mean(late.reshape(whole, period), axis=1))
-        if abs(fall) < np.ptp(np.quantile(late, [0.05, 0.95])) / period:  # the period is known to half a row
-            surety = 0.0
+    blocks = np.array([np.median(part) for part in blocks_of(y, period)])
+    fall, surety, rest = trend(blocks[len(blocks) // 2 :])
+    wave = 2 * float(np.ptp(np.quantile(y[n // 2 :], [0.05, 0.95]))) / period if period else 0.0
+    if abs(fall) < wave:
+        surety = 0.0
     start, end = float(np.median(y[:3])), float(np.median(y[-max(3, n // 10) :]))
     return Course(
         step=columns.get("step", np.arange(len(loss), dtype=float))[keep],
@@ -98,6 +97,7 @@ def course_of(columns: Any) -> Course | None:
         most=max(start, float(np.max(blocks))),
         fall=fall,
         surety=surety,
+        wave=wave,
     )
 
 
@@ -117,6 +117,15 @@ def trend(x: Array) -> tuple[float, float, float]:
     if error <= 1e-12 * abs(slope):
         return slope * (n - 1), float(np.sign(slope)) * np.inf if slope else 0.0, size
     return slope * (n - 1), slope / error, size
+
+
+def blocks_of(y: Array, period: int) -> list[Array]:
+    """Return the rows in at most 40 equal parts, of whole periods where the loss has a period."""
+    n = len(y)
+    if period and n // period >= 8:  # what goes up and comes back within a part says nothing of a trend
+        rows = period * -(-n // (MOST_BLOCKS * period))
+        return np.split(y, range(n - rows * (n // rows - 1), n, rows))
+    return np.array_split(y, min(n, MOST_BLOCKS))
 
 
 def period_of(y: Array) -> int:

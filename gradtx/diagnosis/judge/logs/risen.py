@@ -71,6 +71,7 @@ def risen(c: Course) -> Finding | None:
     steps = np.diff(c.blocks)
     usual = 1.05 * float(np.median(np.abs(steps - np.median(steps))))  # of a block, were all of them at one level
     usual = max(usual, 1.25 * c.noise / math.sqrt(max(c.rows / len(c.blocks), 1)))
+    usual = max(usual, c.wave)
     least = 3 * c.noise if c.least == c.start else c.noise  # the start is a few rows alone
     since = c.blocks[int(np.argmin(c.blocks)) :] if c.least < c.start else c.blocks
     back = np.maximum.accumulate(since) - since  # what goes up and comes back is noise, also where rows hang together
