@@ -6,11 +6,10 @@ import jax
 import optax
 
 import gradtx
-from tests.diagnosis.scenarios import fresh_models, models, proofs
+from tests.diagnosis.scenarios import fresh_models, proofs
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.fresh_healthy import TEACHER
-from tests.diagnosis.scenarios.fresh_models import ECHOES, PHYSICS, SIGNALS, WAITS
-from tests.diagnosis.scenarios.fresh_problems import RATINGS, SPIRALS, WAVES, Problem, fresh
+from tests.diagnosis.scenarios.fresh_models import COUNTS, ECHOES, PHYSICS, SHEET, SIGNALS, WAITS
+from tests.diagnosis.scenarios.fresh_problems import RATINGS, WAVES, Problem, fresh
 from tests.diagnosis.scenarios.fresh_proofs import held_back
 from tests.diagnosis.scenarios.rates import adam, empty_adagrad, long_rms, warmed
 
@@ -38,14 +37,6 @@ def centred(bound: float | None) -> Any:
         return optax.chain(optax.centralize(), *clip, optax.trace(0.9), optax.scale(-0.01 * factor))
 
     return make
-
-
-def relu_arms(params: Any, batch: Any) -> jax.Array:
-    """Return the cross-entropy of a network of relu units."""
-    return models.cross_entropy(models.mlp(params, batch[0], jax.nn.relu), batch[1])
-
-
-DEEP = Problem(lambda: models.mlp_init((2, 32, 32, 32, 2), 181, 1.5), relu_arms, SPIRALS.points)
 
 
 SCENARIOS: list[Scenario] = [
@@ -99,22 +90,22 @@ SCENARIOS: list[Scenario] = [
         proofs.spiking(adam(0.002)),
     ),
     fresh(
-        "fresh_echoes_adam_bursts",
+        "fresh_counts_adabelief_bursts",
         "sigma_burst",
-        ECHOES,
-        32,
-        900,
-        lambda f=1.0: gradtx.adam(f * 0.02),
-        proofs.spiking(lambda: gradtx.adam(0.001)),
+        COUNTS,
+        0,
+        1500,
+        lambda f=1.0: gradtx.adabelief(f * 0.05),
+        proofs.spiking(lambda: gradtx.adabelief(0.005)),
     ),
     fresh(
-        "fresh_spirals_nadam_bursts",
+        "fresh_counts_nadam_bursts",
         "sigma_burst",
-        SPIRALS,
-        32,
+        COUNTS,
+        0,
         1500,
-        lambda f=1.0: gradtx.nadam(f * 0.05),
-        proofs.spiking(lambda: gradtx.nadam(0.001)),
+        lambda f=1.0: gradtx.nadam(f * 0.05, b2=0.99),
+        proofs.spiking(lambda: gradtx.nadam(0.005, b2=0.99)),
     ),
     fresh(
         "fresh_echoes_cold_rms",
@@ -126,13 +117,13 @@ SCENARIOS: list[Scenario] = [
         proofs.cold_start(warmed(long_rms, 0.05, 200)),
     ),
     fresh(
-        "fresh_teacher_cold_rms",
+        "fresh_vae_cold_rms",
         "needs_warmup",
-        TEACHER,
+        SHEET,
         32,
         400,
-        warmed(long_rms, 0.02),
-        proofs.cold_start(warmed(long_rms, 0.02, 200), drop=0.3),
+        warmed(long_rms, 0.01),
+        proofs.cold_start(warmed(long_rms, 0.01, 200)),
     ),
     fresh(
         "fresh_gru_cold_adagrad",

@@ -11,7 +11,7 @@ import optax
 
 import gradtx
 from tests.diagnosis.scenarios import counterfactuals, data, fresh_models, fresh_problems, models, proofs
-from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.base import Scenario, plain
 from tests.diagnosis.scenarios.fresh_models import BAGS, ECHOES, PHYSICS, SHEET, SIGNALS, STRING, WAITS
 from tests.diagnosis.scenarios.fresh_problems import BANDIT, FLOW, PAIRS, RATINGS, SPIRALS, WAVES, fresh
 from tests.diagnosis.scenarios.fresh_proofs import learning
@@ -103,6 +103,20 @@ def summed(params: Any, batch: Any) -> jax.Array:
     return batch[0].size * fresh_models.tied(params, batch)
 
 
+def half_carried(factor: float = 1.0) -> Any:
+    """Return Adam for bfloat16 params that keeps what their rounding leaves over."""
+    return gradtx.chain(gradtx.adam(factor * 2e-3), gradtx.keep_residue())
+
+
+def mended_words() -> Any:
+    """Return weights learnt from opinions of which a third were drawn at random."""
+    x, y = (a.astype(np.float64) for a in fresh_models.bags(0.35))
+    w = np.zeros(60)
+    for _ in range(300):
+        w += 2.0 * x.T @ (y - 1 / (1 + np.exp(-x @ w))) / len(x)
+    return {"words": w.astype(np.float32), "offset": np.float32(0)}
+
+
 CLEAN = data.minibatches(fresh_models.signals(), 24, seed=7)
 
 SCENARIOS: list[Scenario] = [
@@ -175,5 +189,28 @@ SCENARIOS: list[Scenario] = [
     fresh("fresh_waits_momentum", "healthy", WAITS, 16, 400, sgd(0.001, momentum=0.9), learning(share=0.5)),
     fresh(
         "fresh_physics_soap", "healthy", PHYSICS, 0, 300, lambda f=1.0: gradtx.soap(f * 2e-3), counterfactuals.falling()
+    ),
+    fresh(
+        "fresh_spirals_schedule_free",
+        "healthy",
+        SPIRALS,
+        16,
+        600,
+        lambda f=1.0: gradtx.schedule_free_adamw(f * 1e-3, warmup_steps=20),
+        learning(by=0.05),
+    ),
+    fresh(
+        "fresh_signals_residue",
+        "healthy",
+        SIGNALS,
+        32,
+        400,
+        half_carried,
+        learning(share=0.5),
+        init=plain(lambda: models.half(fresh_models.conv1d_init())),
+    ),
+    fresh("fresh_words_tuned", "healthy", BAGS, 4, 800, sgd(0.05), learning(share=0.5), init=mended_words),
+    fresh(
+        "fresh_physics_amsgrad", "healthy", PHYSICS, 0, 800, lambda f=1.0: gradtx.amsgrad(f * 0.01), proofs.improving()
     ),
 ]

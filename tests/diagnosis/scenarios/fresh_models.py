@@ -225,3 +225,19 @@ def waiting(params: Any, batch: Any) -> jax.Array:
 
 
 WAITS = Problem(lambda: {"w": np.zeros(7, np.float32), "b": np.float32(0)}, waiting, waits)
+
+
+@functools.cache
+def counts() -> Points:
+    """Return 12 counts that nobody has centred or scaled, and a number that goes with them."""
+    rng = np.random.default_rng(169)
+    x = rng.poisson(rng.uniform(3, 9, 12), (500, 12))
+    y = 5 + x @ rng.normal(size=12) / 6 + 0.1 * rng.normal(size=500)
+    return x.astype(np.float32), y[:, None].astype(np.float32)
+
+
+COUNTS = Problem(
+    lambda: models.mlp_init((12, 24, 1), 170),
+    lambda p, b: models.squared(models.mlp(p, b[0], jax.nn.relu), b[1]),
+    counts,
+)
