@@ -1,4 +1,4 @@
-"""Stacks of matrices over devices: what Muon, Scion, SOAP and Shampoo move, that the numbers are one device's, and errors."""
+"""Stacks of matrices over devices: what an update moves, that the numbers are those of one device, and errors."""
 
 import contextlib
 import functools

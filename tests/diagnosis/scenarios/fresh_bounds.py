@@ -41,6 +41,16 @@ def centred(bound: float | None) -> Any:
 
 SCENARIOS: list[Scenario] = [
     fresh(
+        "fresh_waits_clip_by_element",
+        "always_clipped",
+        WAITS,
+        32,
+        500,
+        lambda f=1.0: gradtx.chain(gradtx.clip(1e-3), gradtx.sgd(f * 0.1)),
+        held_back(1e-3, lambda: gradtx.sgd(0.1)),
+        also=("crawling",),
+    ),
+    fresh(
         "fresh_signals_summed_clip",
         "always_clipped",
         Problem(SIGNALS.init, summed_signals, SIGNALS.points),
@@ -68,16 +78,6 @@ SCENARIOS: list[Scenario] = [
         600,
         behind(0.001, 10.0),
         proofs.clipped(0.001, behind(None, 10.0)),
-        also=("crawling",),
-    ),
-    fresh(
-        "fresh_waits_clip_by_element",
-        "always_clipped",
-        WAITS,
-        32,
-        500,
-        lambda f=1.0: gradtx.chain(gradtx.clip(1e-3), gradtx.sgd(f * 0.1)),
-        held_back(1e-3, lambda: gradtx.sgd(0.1)),
         also=("crawling",),
     ),
     fresh(

@@ -74,7 +74,6 @@ def by_hand(factor: float = 1.0) -> Any:
 TOP = 2 - 2 * np.cos(24 * np.pi / 25)  # the largest curvature of the string
 
 SCENARIOS: list[Scenario] = [
-    fresh("fresh_physics_small_steps", "crawling", PHYSICS, 0, 1000, sgd(3e-6), proofs.slow(30.0)),
     fresh(
         "fresh_hilbert_descent",
         "crawling",
@@ -84,6 +83,7 @@ SCENARIOS: list[Scenario] = [
         sgd(0.004),
         proofs.slow(other=lambda: gradtx.sgd(0.004, momentum=0.99)),
     ),
+    fresh("fresh_physics_small_steps", "crawling", PHYSICS, 0, 1000, sgd(3e-6), proofs.slow(30.0)),
     fresh("fresh_gru_tiny_rate", "crawling", WAVES, 16, 500, adam(1e-6), proofs.slow(100.0)),
     fresh(
         "fresh_ratings_adadelta",
@@ -96,6 +96,15 @@ SCENARIOS: list[Scenario] = [
     ),
     fresh(
         "fresh_signals_rate_gone", "crawling", SIGNALS, 32, 600, by_hand, proofs.slow(other=lambda: optax.adam(1e-3))
+    ),
+    fresh(
+        "fresh_waits_floor",
+        "noise_floor",
+        WAITS,
+        4,
+        1000,
+        lambda f=1.0: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(f * 0.05, momentum=0.9)),
+        floor(),
     ),
     fresh("fresh_known_words_one", "noise_floor", FINE, 1, 1500, sgd(0.1), floor()),
     fresh(
@@ -124,15 +133,6 @@ SCENARIOS: list[Scenario] = [
         1500,
         lambda f=1.0: gradtx.lion(f * 0.02, weight_decay=0.0),
         proofs.noisy(),
-    ),
-    fresh(
-        "fresh_waits_floor",
-        "noise_floor",
-        WAITS,
-        4,
-        1000,
-        lambda f=1.0: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(f * 0.05, momentum=0.9)),
-        floor(),
     ),
     fresh("fresh_flow_floor", "noise_floor", FLOW, 8, 1500, lambda f=1.0: gradtx.adan(f * 0.05), floor()),
     fresh(

@@ -121,15 +121,6 @@ def twins() -> Any:
 
 SCENARIOS: list[Scenario] = [
     fresh(
-        "fresh_rounded_code",
-        "vanishing_dead",
-        CODER,
-        32,
-        500,
-        adam(0.003),
-        counterfactuals.cut(("encoder",), quantized(through=True)),
-    ),
-    fresh(
         "fresh_adapter_all_zero",
         "vanishing_dead",
         fresh_healthy.ADAPTER,
@@ -139,6 +130,15 @@ SCENARIOS: list[Scenario] = [
         proofs.dead(("adapter",), usual_adapter, drop=0.2),
         init=no_adapter,
         also=("saddle_plateau", "not_moving"),
+    ),
+    fresh(
+        "fresh_rounded_code",
+        "vanishing_dead",
+        CODER,
+        32,
+        500,
+        adam(0.003),
+        counterfactuals.cut(("encoder",), quantized(through=True)),
     ),
     fresh(
         "fresh_counts_killed",
@@ -160,16 +160,6 @@ SCENARIOS: list[Scenario] = [
         also=("at_chance",),
     ),
     fresh(
-        "fresh_ratings_from_nearly_zero",
-        "saddle_plateau",
-        RATINGS,
-        64,
-        300,
-        sgd(0.5),
-        proofs.saddle(),
-        init=fresh_problems.factors(1e-4),
-    ),
-    fresh(
         "fresh_code_from_nearly_zero",
         "saddle_plateau",
         THIN,
@@ -178,6 +168,16 @@ SCENARIOS: list[Scenario] = [
         sgd(0.0045, momentum=0.9),
         proofs.saddle(),
         init=fresh_models.code(1e-5),
+    ),
+    fresh(
+        "fresh_ratings_from_nearly_zero",
+        "saddle_plateau",
+        RATINGS,
+        64,
+        300,
+        sgd(0.5),
+        proofs.saddle(),
+        init=fresh_problems.factors(1e-4),
     ),
     fresh(
         "fresh_phases", "saddle_plateau", Problem(faint(1e-6), retrieval, phases), 0, 220, sgd(0.001), proofs.saddle()
