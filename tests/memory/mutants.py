@@ -35,7 +35,7 @@ MUTANTS = [
         "layers: left where they lie",
         LAYERS,
         "explicit else select_by(x, x), spec_of(x, names, axis), mesh)",
-        "explicit else select_by(x, x), spec_of(x, (), axis), mesh) if False else x",
+        "explicit else x, spec_of(x, names, axis), mesh) if False else x",
         stacks(MOVED),
     ),
     Mutant("layers: computed where they go", LAYERS, "x if explicit else select_by(x, x)", "x", stacks(MOVED)),
@@ -59,7 +59,7 @@ MUTANTS = [
         LAYERS,
         "return math.prod(sizes[name] for name in names)",
         "return sizes[names[0]]",
-        stacks("inside_partition_and_shard_state"),
+        stacks("state_in_layers_must_divide"),
     ),
     Mutant(
         "layers: any number divides",
@@ -158,7 +158,7 @@ MUTANTS = [
         CONTRACTS,
         're.sub(r"0x[0-9a-f]+", "", str(jaxpr))',
         "str(jaxpr)",
-        trying("sound_transforms_pass", "rows_of_the_registry_pass"),
+        trying("a_program_is_the_same_wherever_its_functions_lie"),
     ),
     Mutant(
         "check: the params are the state's",
@@ -228,18 +228,11 @@ MUTANTS = [
         on_host("outside_jit_and_in_a_scan"),
     ),
     Mutant(
-        "offload: parts as they lie",
-        OFFLOAD,
-        "to_device(x) if is_on_host(x) else x, state))]",
-        "x, state))]",
-        on_host("it_is_seen_through"),
-    ),
-    Mutant(
         "offload: scalars lie anywhere",
         OFFLOAD,
         "return x if where is None or isinstance(x, jax.core.Tracer) else",
         "return x if True else",
-        on_host("round_shard_state"),
+        on_host("the_state_lies_on_the_host_and_no_bit_differs"),
     ),
     Mutant(
         "fetching: the next state stays on the device",

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import gradtx
-from gradtx.memory.contracts import CONTRACTS
+from gradtx.memory.contracts import CONTRACTS, program
 from tests.registry import ROWS
 
 P = jax.P
@@ -243,6 +243,10 @@ def test_sound_transforms_pass(name: str) -> None:
     assert not report.not_run
     assert repr(report).startswith("<CheckReport: all hold")
     assert str(report).count(" holds ") == len(CONTRACTS)
+
+
+def test_a_program_is_the_same_wherever_its_functions_lie() -> None:
+    assert program("jvp=<function f at 0x7f1a>") == program("jvp=<function f at 0x602b>") != program("jvp=<function g>")
 
 
 SAMPLE = ["adafactor", "lookahead", "accumulate"]

@@ -207,6 +207,9 @@ def test_errors_name_transform_path_and_remedy(make: Any, name: str) -> None:
 
 @pytest.mark.parametrize(("make", "name"), [(soap, "scale_by_soap"), (shampoo, "scale_by_shampoo")])
 def test_state_in_layers_must_divide(make: Any, name: str) -> None:
-    p = put({"w": jnp.ones((12, 4, 6))}, AUTO, (None, None, None))
-    with pytest.raises(ValueError, match=rf"{name}: params\['w'\] has 12 layers, to be split over 8 devices.* pad the"):
-        make().init(p)
+    """By all the devices of the axes that are named, one or two."""
+    two = jax.make_mesh((2, 4), ("data", "x"), axis_types=(AxisType.Auto,) * 2)
+    for mesh, layers in ((AUTO, "x"), (two, ("data", "x"))):
+        p = put({"w": jnp.ones((12, 4, 6))}, mesh, (None, None, None))
+        with pytest.raises(ValueError, match=rf"{name}: params\['w'\] has 12 layers, to be split over 8 dev.* pad the"):
+            make(layers).init(p)
