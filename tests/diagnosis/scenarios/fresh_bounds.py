@@ -104,8 +104,8 @@ SCENARIOS: list[Scenario] = [
         COUNTS,
         0,
         1500,
-        lambda f=1.0: gradtx.nadam(f * 0.05, b2=0.99),
-        proofs.spiking(lambda: gradtx.nadam(0.005, b2=0.99)),
+        lambda f=1.0: gradtx.nadam(f * 0.05, b2=0.995),
+        proofs.spiking(lambda: gradtx.nadam(0.005, b2=0.995)),
     ),
     fresh(
         "fresh_echoes_cold_rms",
