@@ -276,6 +276,15 @@ def test_shardings_are_not_checked_where_nothing_can_be_split() -> None:
     assert "not written for meshes with Explicit axes" in joins.not_run["shardings"]
 
 
+def test_params_that_are_bound_to_no_device_are_computed_with_beside_a_state_on_a_mesh() -> None:
+    """`jnp.ones` leaves it to jax where its array lies; copied to be donated it is left to jax too."""
+    tx = gradtx.shard_state(gradtx.guard(gradtx.adam(1e-3)), "x", mesh=MESH)
+    report = gradtx.check(tx, params())
+    assert report, str(report)
+    assert list(report.not_run) == ["shardings"]
+    assert "pass specs= and mesh= if it has a mesh of its own" in report.not_run["shardings"]
+
+
 def test_what_has_no_gradient_is_left_alone() -> None:
     mixed = {"w": np.ones(4, np.float32), "b": 1.0, "none": None, "steps": jnp.arange(3), "key": jax.random.key(0)}
     assert gradtx.check(gradtx.adam(1e-3), mixed)

@@ -132,3 +132,36 @@ def test_inside_shard_state_an_axis_left_out_is_gathered_over() -> None:
         moved[layers] = collectives(jitted(tx, p, state).lower(p, state, p).compile())
     assert sum(moved["x"].values()) > sum(moved["data", "x"].values())
     assert moved["x"]["all-gather"] > moved["data", "x"]["all-gather"]
+
+
+def test_a_skipped_step_leaves_the_residue_alone() -> None:
+    tx = gradtx.guard(gradtx.chain(gradtx.clip_by_global_norm(1.0), EIGHT, gradtx.keep_residue()))
+    p = {"w": jnp.ones((4, 64), jnp.bfloat16)}
+    u, state = tx.update(p, tx.init(p), p)
+    p = gradtx.apply_updates(p, u)
+    u, after = tx.update(jax.tree.map(lambda x: x * jnp.nan, p), state, p)
+    residue = gradtx.tree.get(state, "residue")["w"]
+    assert residue.any()
+    chex.assert_trees_all_equal(gradtx.apply_updates(p, u), p)
+    chex.assert_trees_all_equal(gradtx.tree.get(after, "residue")["w"], residue)
+
+
+def test_watch_outside_shard_state_is_placed_by_out_shardings() -> None:
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    p = jax.device_put({"w": jnp.ones((64, 16))}, NamedSharding(mesh, P()))
+    tx = gradtx.watch(gradtx.shard_state(ADAMW))
+    where = jax.tree.map(lambda spec: NamedSharding(mesh, spec), gradtx.state_specs(tx, p))
+    eager, placed = tx.init(p), jax.jit(tx.init, out_shardings=where)(p)
+    assert {len(x.sharding.device_set) for x in jax.tree.leaves(eager)} == {1, 8}
+    assert {len(x.sharding.device_set) for x in jax.tree.leaves(placed)} == {8}
+
+
+def test_check_tries_the_whole_plan_on_small_shapes() -> None:
+    mesh = jax.make_mesh((2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(AxisType.Auto,) * 3)
+    specs = {"w": P(None, "fsdp", "tensor"), "norm": P()}
+    chain = gradtx.chain(gradtx.clip_by_global_norm(1.0), EIGHT, gradtx.keep_residue())
+    tx = gradtx.shard_state(gradtx.guard(chain), "data", mesh=mesh, specs=specs)
+    shapes = {name: jax.ShapeDtypeStruct(s, jnp.bfloat16) for name, s in (("w", (2, 8, 128)), ("norm", (8,)))}
+    report = gradtx.check(tx, shapes, specs, mesh=mesh)
+    assert report, str(report)
+    assert not report.not_run

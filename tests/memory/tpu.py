@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding
 
@@ -140,4 +141,5 @@ if __name__ == "__main__":
     made["store"] = on_host(gradtx.store(adamw, mu="fp8", nu="fp8_root"), 4)
     for arrays in (4, 16):
         made[f"offload {arrays}"] = on_host(gradtx.offload(adamw), arrays)
+    made["offload optax"] = on_host(gradtx.offload(optax.adamw(1e-3)), 16)
     print(json.dumps(made))
