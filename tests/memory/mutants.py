@@ -133,11 +133,7 @@ MUTANTS = [
         found("drifts_in_dtype"),
     ),
     Mutant(
-        "check: any shape of the updates",
-        CONTRACTS,
-        "if u.shape != p.shape:",
-        "if len(u.shape) > len(p.shape):",
-        found("sums_up"),
+        "check: any shape", CONTRACTS, "if u.shape != p.shape:", "if len(u.shape) > len(p.shape):", found("sums_up")
     ),
     Mutant(
         "check: whole numbers are added",
@@ -190,6 +186,13 @@ MUTANTS = [
         "jnp.array(x, copy=True), x.sharding)",
         "x, x.sharding)",
         trying("params_on_a_mesh_stay_there_and_are_not_changed"),
+    ),
+    Mutant(
+        "check: params bound to a device",
+        TRIAL,
+        "if x.committed else",
+        "if True else",
+        trying("params_that_are_bound_to_no_device_are_computed_with_beside_a_state_on_a_mesh"),
     ),
     Mutant(
         "check: all of it after what failed",
