@@ -137,16 +137,6 @@ SCENARIOS: list[Scenario] = [
         batch=scaled_at(fresh_models.signals, 24, 1e6, step=130),
     ),
     fresh(
-        "fresh_pairs_mixed_up",
-        "at_chance",
-        PAIRS,
-        32,
-        500,
-        lambda f=1.0: gradtx.adamw(f * 5e-4),
-        counterfactuals.guessing(32, cleaned(data.minibatches(PAIRS.points(), 32, seed=7)), drop=0.2),
-        batch=others(PAIRS.points, 32),
-    ),
-    fresh(
         "fresh_bags_mixed_up",
         "at_chance",
         BAGS,
@@ -155,6 +145,16 @@ SCENARIOS: list[Scenario] = [
         lambda f=1.0: gradtx.yogi(f * 0.003),
         counterfactuals.guessing(2, cleaned(data.minibatches(BAGS.points(), 32, seed=7)), drop=0.2),
         batch=others(BAGS.points, 32),
+    ),
+    fresh(
+        "fresh_pairs_mixed_up",
+        "at_chance",
+        PAIRS,
+        32,
+        500,
+        lambda f=1.0: gradtx.adamw(f * 5e-4),
+        counterfactuals.guessing(32, cleaned(data.minibatches(PAIRS.points(), 32, seed=7)), drop=0.2),
+        batch=others(PAIRS.points, 32),
     ),
     fresh(
         "fresh_signals_mixed_up",

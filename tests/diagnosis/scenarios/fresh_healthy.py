@@ -120,6 +120,7 @@ def mended_words() -> Any:
 CLEAN = data.minibatches(fresh_models.signals(), 24, seed=7)
 
 SCENARIOS: list[Scenario] = [
+    fresh("fresh_string_nesterov", "healthy", STRING, 0, 300, sgd(0.02, momentum=0.9, nesterov=True), learning()),
     fresh("fresh_spirals_adamw", "healthy", SPIRALS, 32, 500, warmed_adamw, proofs.improving()),
     fresh("fresh_flow_adam", "healthy", FLOW, 64, 600, lambda f=1.0: gradtx.adam(f * 1e-3), learning(share=0.5)),
     fresh("fresh_ratings_adagrad", "healthy", RATINGS, 32, 500, lambda f=1.0: gradtx.adagrad(f * 0.1), learning()),
@@ -155,7 +156,6 @@ SCENARIOS: list[Scenario] = [
         lambda f=1.0: gradtx.adafactor(f * 0.004, min_dim_size_to_factor=4),
         learning(share=0.5),
     ),
-    fresh("fresh_string_nesterov", "healthy", STRING, 0, 300, sgd(0.02, momentum=0.9, nesterov=True), learning()),
     fresh("fresh_vae_dog", "healthy", SHEET, 64, 200, lambda f=1.0: gradtx.dog(f * 1.0), learning(share=0.5)),
     fresh(
         "fresh_spirals_four_in_one",
