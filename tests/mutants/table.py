@@ -1,5 +1,6 @@
 """The wrong lines of the core, of schedules and of the record; those of a method stand in its registry file."""
 
+from tests.memory.mutants import MUTANTS as OF_MEMORY
 from tests.migration.mutants import MUTANTS as OF_MIGRATION
 from tests.registry import MUTANTS as OF_METHODS
 from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
@@ -17,6 +18,7 @@ def watch(file: str, *names: str) -> tuple[str, ...]:
 MUTANTS: list[Mutant] = [
     *OF_METHODS,
     *OF_MIGRATION,
+    *OF_MEMORY,
     # leaves and slots that wait for each other
     Mutant(
         "turns: a number that is not 1",
