@@ -97,6 +97,8 @@ class Rule:
             stored in, and the update leaves in the accumulator's, float32 or wider, so that the sum lands on what was
             decided. Such a rule stands last in a chain.
         needs_leaf: whether `update` reads `k.leaf`, the place of the leaf in the tree, a scalar of uint32.
+        needs_gradient: whether `update` reads `k.gradient`, the gradient as it came to the first rule of the row. It is
+            for a rule that compares the two; the next leaf waits for the number that it gives to `k.hand_on`.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
         still: whether the value is 0 always, so that the parameters stand still.
@@ -125,6 +127,7 @@ class Rule:
     looks: bool = True
     stores: bool = False
     needs_leaf: bool = False
+    needs_gradient: bool = False
     role: str = ""
     made_of: tuple["Rule", ...] = ()
     still: bool = False
