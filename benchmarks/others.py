@@ -101,10 +101,19 @@ def torch_parameters(size: Size) -> list[Any]:
     return params
 
 
-def torch_step(optimizer: Any) -> Callable[[], None]:
+def torch_step(make: Callable[..., Any], size: Size, **arguments: Any) -> Callable[[], None]:
     """Return a step of an optimizer for PyTorch; one without a schedule is told that it trains."""
+    params = torch_parameters(size)
+    grads = [p.grad for p in params]
+    optimizer = make(params, **{"lr": 1e-3, **arguments})
     getattr(optimizer, "train", lambda: None)()
-    return lambda: optimizer.step()
+
+    def step() -> None:
+        for p, g in zip(params, grads, strict=True):
+            p.grad = g  # some libraries take it away, and then make no step
+        optimizer.step()
+
+    return step
 
 
 def own_steps(name: str, arguments: Mapping[str, Any], size: Size) -> Contestants:
@@ -114,11 +123,10 @@ def own_steps(name: str, arguments: Mapping[str, Any], size: Size) -> Contestant
         if kind == "" and found:
             break
         try:
-            how = {kind: True} if kind else {}
-            optimizer = getattr(torch.optim, name)(torch_parameters(size), **{"lr": 1e-3, **arguments, **how})
+            step = torch_step(getattr(torch.optim, name), size, **arguments, **({kind: True} if kind else {}))
         except (TypeError, RuntimeError, ValueError):  # this method has no such form
             continue
-        found[f"torch {kind}".strip()] = torch_step(optimizer)
+        found[f"torch {kind}".strip()] = step
     return found
 
 
@@ -126,8 +134,7 @@ def written_for_torch(library: str) -> Callable[[str, Mapping[str, Any], Size], 
     """Return what makes the steps of a library of optimizers for PyTorch."""
 
     def steps(name: str, arguments: Mapping[str, Any], size: Size) -> Contestants:
-        make = getattr(importlib.import_module(library), name)
-        return {library: torch_step(make(torch_parameters(size), **{"lr": 1e-3, **arguments}))}
+        return {library: torch_step(getattr(importlib.import_module(library), name), size, **arguments)}
 
     return steps
 

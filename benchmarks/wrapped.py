@@ -11,7 +11,7 @@ import optax
 import optax.contrib
 from cases import BIG, Case, Size
 from grid import amount, grid
-from timer import JaxStep, faster, race
+from timer import JaxStep, faster, race, step_of
 
 import gradtx
 
@@ -133,12 +133,15 @@ def gradtx_only(lib: Any) -> Any:
 
 
 def in_optax(wrapper: Wrapper) -> bool:
-    """Return True if optax has the wrapper."""
+    """Return True if optax has the wrapper, and its state keeps its form, so that a step can be repeated."""
     try:
-        wrapper.make(optax)
+        tx = wrapper.make(optax)
     except AttributeError:
         return False
-    return True
+    params = Size("small", 4, 2).like()
+    state = jax.eval_shape(tx.init, params)
+    after = jax.eval_shape(step_of(optax, tx, wrapper.extra), params, state, params)[1]
+    return bool(jax.tree.structure(after) == jax.tree.structure(state))
 
 
 def wrapper_row(wrapper: Wrapper, size: Size, rounds: int) -> Row:

@@ -21,7 +21,6 @@ import pytest
 
 import gradtx
 from tests.registry import CASES, ROWS
-from tests.registry.base import Row
 
 LEAVES, LEAF = 6, 1_000_000
 KIB = 1024
@@ -47,9 +46,9 @@ def step(tx: Any) -> Callable[..., tuple[Any, Any]]:
     return one
 
 
-def compiled_step(tx: Any, row: Row) -> tuple[Any, Any]:
-    """Return the compiled step of a row, and its state as shapes."""
-    params, state = shapes(tx, LEAVES, row.speed.shape)
+def compiled_step(tx: Any, leaf: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return a compiled step over leaves of this shape, and its state as shapes."""
+    params, state = shapes(tx, LEAVES, leaf)
     return jax.jit(step(tx), donate_argnums=(0, 1)).lower(params, state, params).compile(), state
 
 
@@ -58,14 +57,14 @@ def measured() -> dict[str, dict[str, float]]:
     out = {}
     for name, row in STEPS.items():
         tx = row.make()
-        compiled, state = compiled_step(tx, row)
+        compiled, state = compiled_step(tx, row.speed.shape)
         slots = sum(x.size for x in jax.tree.leaves(state)) / (LEAVES * LEAF)
         floor = 4 * LEAVES * LEAF * (3 + 2 * slots)
         memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
         out[name] = {"temporary": memory.temp_size_in_bytes, "moved": cost["bytes accessed"] / floor, "w": after(tx)}
         out[name]["written"] = arrays_written(compiled.as_text())
         if row.optax and not os.environ["XLA_FLAGS"]:
-            out[name]["optax"] = arrays_written(compiled_step(row.make(optax), row)[0].as_text())
+            out[name]["optax"] = arrays_written(compiled_step(row.make(optax), row.speed.shape)[0].as_text())
     return out
 
 
@@ -93,11 +92,11 @@ def after(tx: gradtx.Transform) -> float:
     return params["w000"][7].item()
 
 
-def in_a_process(flags: str) -> dict[str, dict[str, float]]:
+def in_a_process(flags: str, module: str = "tests.batteries.test_speed") -> dict[str, dict[str, float]]:
     """Return what a process of its own measures, with XLA as a user has it but for these flags."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
     env = {**clean, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command, root = [sys.executable, "-m", "tests.batteries.test_speed"], Path(__file__).parents[2]
+    command, root = [sys.executable, "-m", module], Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
