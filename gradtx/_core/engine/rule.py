@@ -102,6 +102,7 @@ class Rule:
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
         still: whether the value is 0 always, so that the parameters stand still.
+        positive: whether sigma is above 0 whatever the gradients, as with an eps > 0; the quotient is then not guarded.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Rule:
     role: str = ""
     made_of: tuple["Rule", ...] = ()
     still: bool = False
+    positive: bool = False
 
     def __post_init__(self) -> None:
         """Raise where the declarations contradict each other."""
