@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 import gradtx
-from tests.batteries.test_speed import LEAF, LEAVES, SCALARS, compiled_step, in_a_process
+from tests.batteries.test_speed import LEAF, LEAVES, SCALARS, compiled_step, in_a_process, shapes
 
 RATE = 1e-3
 
@@ -52,6 +52,35 @@ WRAPPERS: dict[str, tuple[Any, float, float]] = {
 }
 
 
+def half_square(params: Any) -> Any:
+    """Return an objective for methods that ask for one."""
+    return sum(0.5 * jnp.vdot(p, p) for p in jax.tree.leaves(params))
+
+
+# methods that are given more than a gradient: the arrays as large as the model that their step writes into memory of
+# its own; dpsgd one leaf of the gradients of 2 examples, sophia its random signs and the Hessian's product with them,
+# which the user's objective writes as it writes a gradient
+GIVEN_MORE: dict[str, tuple[Any, dict[str, Any], int, float]] = {
+    "dpsgd": (lambda: gradtx.dpsgd(RATE, 1.0, 1.0, 0), {}, 2, 2 / LEAVES),
+    "sophia": (lambda: gradtx.sophia(RATE), {"obj_fn": half_square}, 0, 2 + 2 / LEAVES),
+}
+
+
+def temporary_of(make: Any, extra: dict[str, Any], examples: int) -> int:
+    """Return the temporary bytes of a step that is given more than a gradient."""
+    tx = make()
+    params, state = shapes(tx, LEAVES, (LEAF,))
+    lead = (examples,) if examples else ()
+    grads = {key: jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype) for key, x in params.items()}
+
+    def one(params: Any, state: Any, grads: Any) -> Any:
+        updates, state = tx.update(grads, state, params, **extra)
+        return gradtx.apply_updates(params, updates), state
+
+    compiled = jax.jit(one, donate_argnums=(0, 1)).lower(params, state, grads).compile()
+    return int(compiled.memory_analysis().temp_size_in_bytes)
+
+
 def measured() -> dict[str, dict[str, float]]:
     """Compile every step, and return its temporary and moved bytes over those of the model."""
     model, out = 4 * LEAVES * LEAF, {}
@@ -59,6 +88,8 @@ def measured() -> dict[str, dict[str, float]]:
         compiled, _ = compiled_step(make(), (LEAF,))
         temporary, moved = compiled.memory_analysis().temp_size_in_bytes, compiled.cost_analysis()["bytes accessed"]
         out[name] = {"temporary": max(temporary - SCALARS, 0) / model, "moved": moved / model}
+    for name, (make, extra, examples, _) in GIVEN_MORE.items():
+        out[name] = {"temporary": max(temporary_of(make, extra, examples) - SCALARS, 0) / model}
     return out
 
 
@@ -72,6 +103,11 @@ def test_a_wrapper_moves_what_it_must(name: str, compiled: dict[str, dict[str, f
     _, more, written = WRAPPERS[name]
     assert compiled[name]["moved"] <= 1.01 * (compiled["bare"]["moved"] + more)
     assert compiled[name]["temporary"] <= 1.001 * written
+
+
+@pytest.mark.parametrize("name", GIVEN_MORE)
+def test_a_step_that_is_given_more_writes_what_it_must(name: str, compiled: dict[str, dict[str, float]]):
+    assert compiled[name]["temporary"] <= 1.001 * GIVEN_MORE[name][-1]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
