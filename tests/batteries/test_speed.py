@@ -1,7 +1,7 @@
 """Speed without a clock: temporary memory, bytes moved, traces and equations, which say the same on every machine.
 
 The suite's flags change what XLA generates, so compiled steps are measured in a process of their own, with XLA as a
-user has it: `python -m tests.batteries.test_speed`.
+user has it: `python -m tests.batteries.test_speed [name of a row] ...`.
 """
 
 import json
@@ -52,10 +52,11 @@ def compiled_step(tx: Any, leaf: tuple[int, ...]) -> tuple[Any, Any]:
     return jax.jit(step(tx), donate_argnums=(0, 1)).lower(params, state, params).compile(), state
 
 
-def measured() -> dict[str, dict[str, float]]:
-    """Compile every step and return what XLA says of its memory, and the loops of the same step of optax's."""
+def measured(names: list[str]) -> dict[str, dict[str, float]]:
+    """Compile these steps and return what XLA says of their memory, and the arrays that optax's steps write."""
     out = {}
-    for name, row in STEPS.items():
+    for name in names:
+        row = STEPS[name]
         tx = row.make()
         compiled, state = compiled_step(tx, row.speed.shape)
         slots = sum(x.size for x in jax.tree.leaves(state)) / (LEAVES * LEAF)
@@ -92,24 +93,35 @@ def after(tx: gradtx.Transform) -> float:
     return params["w000"][7].item()
 
 
-def in_a_process(flags: str, module: str = "tests.batteries.test_speed") -> dict[str, dict[str, float]]:
-    """Return what a process of its own measures, with XLA as a user has it but for these flags."""
+def in_a_process(
+    flags: str, request: pytest.FixtureRequest, known: Any = STEPS, module: str = "tests.batteries.test_speed"
+) -> dict[str, dict[str, float]]:
+    """Return what a process measures of the steps that this run tests: XLA as a user has it but for these flags.
+
+    Args:
+        flags: XLA's flags.
+        request: what asks for it, which knows the tests of this run.
+        known: the names that the module can measure.
+        module: what is run, with names as arguments.
+    """
+    asked = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")}
     clean = {key: value for key, value in os.environ.items() if not key.startswith("JAX_")}
     env = {**clean, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-    command, root = [sys.executable, "-m", module], Path(__file__).parents[2]
+    command = [sys.executable, "-m", module, *asked.intersection(known)]
+    root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, dict[str, float]]:
-    return in_a_process("")
+def compiled(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
+    return in_a_process("", request)
 
 
 @pytest.fixture(scope="module")
-def fused() -> dict[str, dict[str, float]]:
-    return in_a_process("--xla_backend_extra_options=xla_cpu_use_multi_output_fusion")
+def fused(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
+    return in_a_process("--xla_backend_extra_options=xla_cpu_use_multi_output_fusion", request)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -117,9 +129,9 @@ def test_a_step_writes_no_temporary_array(name: str, compiled: dict[str, dict[st
     assert compiled[name]["temporary"] <= max(STEPS[name].speed.temporary, SCALARS)
 
 
-def test_a_plain_slot_needs_no_temporary_byte(compiled: dict[str, dict[str, float]]):
-    zero = [name for name, row in STEPS.items() if row.speed.temporary == 0]
-    assert {name: compiled[name]["temporary"] for name in zero} == dict.fromkeys(zero, 0)
+@pytest.mark.parametrize("name", [name for name, row in STEPS.items() if row.speed.temporary == 0])
+def test_a_plain_slot_needs_no_temporary_byte(name: str, compiled: dict[str, dict[str, float]]):
+    assert compiled[name]["temporary"] == 0
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -196,4 +208,4 @@ def test_equations_grow_by_one_call_and_one_sum_per_leaf(name: str):
 
 
 if __name__ == "__main__":
-    print(json.dumps(measured()))
+    print(json.dumps(measured(sys.argv[1:] or list(STEPS))))

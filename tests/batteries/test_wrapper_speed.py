@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from typing import Any
 
 import jax
@@ -81,21 +82,25 @@ def temporary_of(make: Any, extra: dict[str, Any], examples: int) -> int:
     return int(compiled.memory_analysis().temp_size_in_bytes)
 
 
-def measured() -> dict[str, dict[str, float]]:
-    """Compile every step, and return its temporary and moved bytes over those of the model."""
+def measured(names: list[str]) -> dict[str, dict[str, float]]:
+    """Compile these steps and the bare one, and return their temporary and moved bytes over those of the model."""
     model, out = 4 * LEAVES * LEAF, {}
     for name, (make, *_) in WRAPPERS.items():
+        if name not in {*names, "bare"}:
+            continue
         compiled, _ = compiled_step(make(), (LEAF,))
         temporary, moved = compiled.memory_analysis().temp_size_in_bytes, compiled.cost_analysis()["bytes accessed"]
         out[name] = {"temporary": max(temporary - SCALARS, 0) / model, "moved": moved / model}
     for name, (make, extra, examples, _) in GIVEN_MORE.items():
+        if name not in names:
+            continue
         out[name] = {"temporary": max(temporary_of(make, extra, examples) - SCALARS, 0) / model}
     return out
 
 
 @pytest.fixture(scope="module")
-def compiled() -> dict[str, dict[str, float]]:
-    return in_a_process("", "tests.batteries.test_wrapper_speed")
+def compiled(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
+    return in_a_process("", request, {*WRAPPERS, *GIVEN_MORE}, "tests.batteries.test_wrapper_speed")
 
 
 @pytest.mark.parametrize("name", WRAPPERS)
@@ -128,4 +133,4 @@ def test_the_sums_find_what_is_not_finite(bad: float, dtype: str):
 
 if __name__ == "__main__":
     assert not os.environ["XLA_FLAGS"]
-    print(json.dumps(measured()))
+    print(json.dumps(measured(sys.argv[1:])))

@@ -258,6 +258,20 @@ MUTANTS: list[Mutant] = [
         ("test_errors.py::test_number_out_of_range[trace(decay)]",),
     ),
     Mutant(
+        "errors: a list is no key",
+        "_core/contract/errors.py",
+        "isdisjoint({type(key) for key in others})",
+        "isdisjoint(others)",
+        ("test_errors.py::test_bad_update[trace: a missing key-eager]",),
+    ),
+    Mutant(
+        "errors: a list for an array",
+        "_core/contract/errors.py",
+        "if found is not None:\n        path, one, other = found",
+        "if False:\n        path, one, other = found",
+        ("test_errors.py::test_bad_update[trace: a list for an array-eager]",),
+    ),
+    Mutant(
         "errors: any shape passes",
         "_core/arrays/tree.py",
         "if found == shape:",
