@@ -51,7 +51,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "turns: all leaves at once",
         KERNEL,
-        "next_turn(u) if waits else turn",
+        "next_turn(handed[-1] if handed else u) if waits else turn",
         "turn",
         speed("a_step_writes_no_temporary_array[lamb]"),
     ),
@@ -284,8 +284,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "divide_by: upside down",
         LEAFWISE,
-        "with_value(rule, divide)",
-        "with_value(rule, lambda g, sigma: divide(sigma, g))",
+        "with_value(rule, over(rule))",
+        "with_value(rule, lambda g, sigma: over(rule)(sigma, g))",
         reference_of("divide_by"),
     ),
     Mutant(
