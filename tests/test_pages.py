@@ -20,6 +20,7 @@ CHECKED = ("oscillating", "non_finite", "vanishing_dead")  # the quick ones; all
 
 def commands(text: str) -> list[list[str]]:
     """Return the commands of a page: of its `sh` blocks, its indented lines and the code within a sentence."""
+    text = re.sub(r" *\\\n *", " ", text)  # a line that goes on
     blocks = re.findall(r"^```sh\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     started = rf"(?:{'|'.join(PROGRAMS)}) [^`\n]*"
@@ -93,7 +94,7 @@ def test_a_command_names_what_exists(page: str) -> None:
 
 
 def test_commands_are_found_where_pages_put_them() -> None:
-    block = '```sh\npip install "." && gradtx run a.py  # now\n```\n'
+    block = '```sh\npip install "." && \\\n  gradtx run a.py  # now\n```\n'
     text = f"Run `gradtx watch LOG`.\n\n    python -m tests.new mine\n\n{block}"
     assert commands(text) == [
         ["pip", "install", "."],
