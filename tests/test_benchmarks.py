@@ -87,6 +87,13 @@ def test_other_numbers_make_other_pages(page: ModuleType) -> None:
     libraries = {lib: {"temporary_bytes": 0} for lib in ("gradtx", "optax")}
     more = [*numbers["rows"], {**of_catalogue, **libraries, "many": {"faster": 1.3}}]
     assert "lion 0.70" in page.lost(more)
+    matrices = {**of_catalogue, **libraries, "case": "muon", "size": "64 matrices of 64 x 128", "faster": 1.9}
+    assert "matrices" not in page.table(more)
+    shown = page.table([*more, matrices])
+    assert "Matrices: 16 matrices of 1000 x 1000, or 64 matrices of 64 x 128." in shown
+    (muon,) = [line for line in shown.splitlines() if line.startswith("| muon ")]
+    assert muon.split("|")[2].strip() == ""
+    assert "1.90" in muon
     assert any(line.split("|")[2:4] == ["      0.70 ", "       1.30 "] for line in page.table(more).splitlines())
 
 
