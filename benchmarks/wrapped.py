@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,10 @@ WRAPPERS = [
     Wrapper("masked", lambda lib: lib.masked(adamw(lib), everywhere(True)), 1.03),
     Wrapper("partition", lambda lib: lib.partition({"all": adamw(lib)}, everywhere("all"))),
     Wrapper("by_path", lambda lib: lib.by_path([("", adamw(lib))])),
-    Wrapper("selective_transform", lambda lib: lib.selective_transform(adamw(lib), freeze_mask=everywhere(False))),
+    Wrapper(
+        "selective_transform",
+        lambda lib: lib.selective_transform(adamw(lib), freeze_mask=dict.fromkeys(BIG.like(), False)),
+    ),
     Wrapper("apply_if_finite", lambda lib: lib.apply_if_finite(adamw(lib), 5)),
     Wrapper("guard, spikes", lambda lib: lib.guard(adamw(lib), spikes=10.0)),
     Wrapper("loss_scale", lambda lib: lib.loss_scale(adamw(lib), init_scale=1.0)),
@@ -138,7 +142,7 @@ def in_optax(wrapper: Wrapper) -> bool:
         tx = wrapper.make(optax)
     except AttributeError:
         return False
-    params = Size("small", 4, 2).like()
+    params = BIG.like()
     state = jax.eval_shape(tx.init, params)
     after = jax.eval_shape(step_of(optax, tx, wrapper.extra), params, state, params)[1]
     return bool(jax.tree.structure(after) == jax.tree.structure(state))
@@ -171,8 +175,12 @@ def wrapper_row(wrapper: Wrapper, size: Size, rounds: int) -> Row:
 
 def wrapper_rows(only: list[str], *, quick: bool) -> list[Row]:
     """Measure every wrapper, or those named."""
-    chosen = [wrapper for wrapper in WRAPPERS if not only or wrapper.name in only]
-    return [wrapper_row(wrapper, BIG, PERIOD if quick else 3 * PERIOD) for wrapper in chosen]
+    rows = []
+    for wrapper in WRAPPERS:
+        if not only or wrapper.name in only:
+            print(f"wrappers: {wrapper.name}", file=sys.stderr, flush=True)
+            rows.append(wrapper_row(wrapper, BIG, PERIOD if quick else 3 * PERIOD))
+    return rows
 
 
 def wrapper_table(rows: list[Row]) -> str:

@@ -103,3 +103,38 @@ def test_a_place_that_no_number_fills_is_an_error(page: ModuleType) -> None:
         page.written("<!-- speed: fastest --><!-- end -->", numbers)
     with pytest.raises(ValueError, match=r"numbers.json lacks rows that a page speaks of"):
         page.written("<!-- speed: watch --><!-- end -->", {**numbers, "rows": []})
+
+
+def test_every_wrapper_makes_a_step(plan: list[tuple[Any, Any]]) -> None:
+    import wrapped
+    from cases import Size
+    from timer import step_of
+
+    names = {wrapper.name.split(",")[0] for wrapper in wrapped.WRAPPERS}
+    assert {"accumulate", "guard", "tunable", "masked"} <= {
+        wrapper.name for wrapper in wrapped.WRAPPERS if wrapper.most
+    }
+    assert names <= set(dir(gradtx))
+    params = Size("small", 32, 16).like()
+    for wrapper in wrapped.WRAPPERS:
+        tx = wrapper.make(gradtx)
+        state = jax.eval_shape(tx.init, params)
+        after = jax.eval_shape(step_of(gradtx, tx, wrapper.extra), params, state, params)
+        assert jax.tree.structure(after) == jax.tree.structure((params, state))
+
+
+def test_other_libraries_are_asked_for_methods_of_the_catalogue(plan: list[tuple[Any, Any]]) -> None:
+    import others
+
+    names = {case.name for case, _ in plan}
+    for methods, _ in others.LIBRARIES.values():
+        assert set(methods) <= names
+
+
+def test_growth_has_every_point(plan: list[tuple[Any, Any]]) -> None:
+    import growth
+
+    leaves = [size.leaves for sweep, size in growth.sizes(quick=False) if sweep == growth.OF_LEAVES]
+    totals = [size.total for sweep, size in growth.sizes(quick=False) if sweep == growth.OF_PARAMETERS]
+    assert (leaves[0], leaves[-1]) == (1, 4096)
+    assert (totals[0], totals[-1]) == (1e3, 1e8)
