@@ -72,6 +72,8 @@ def losses(run: Evidence, one_loss: bool | None) -> Mapping[str, object]:
         "certainty": certainty(at, means, gained),
         "share": ratio(gained, min(span, left) if span > 0 else left),
         "pace": ratio(gained, before),
+        "steady": steadiness(at, means),
+        "span": span,
         "rise": ratio(float(np.median(recent) - np.median(early)), early_spread),
         "rising": ratio(float(np.median(known[-quarter:]) - np.median(known[:quarter])), spread),
         "lost_again": ratio(last - least, span),
@@ -89,13 +91,29 @@ def certainty(at: Array, means: Array, gained: float) -> float:
         return NAN
     limit = 6 * deviation(y)
     y = np.clip(y, np.median(y) - limit, np.median(y) + limit) if limit > 0 else y
-    x = x - np.mean(x)
-    slope = np.sum(x * y) / np.sum(x * x)
-    rest = y - np.mean(y) - slope * x
-    error = np.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum(x * x))
+    slope, error = line(x, y)
     if not error > 0:
         return float(np.sign(gained)) * np.inf if gained else NAN
     return float(-slope / error) if slope * gained < 0 else 0.0
+
+
+def line(x: Array, y: Array) -> tuple[float, float]:
+    """Return the slope of the straight line through points and its standard error."""
+    x = x - np.mean(x)
+    slope = float(np.sum(x * y) / np.sum(x * x))
+    rest = y - np.mean(y) - slope * x
+    return slope, float(np.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum(x * x)))
+
+
+def steadiness(at: Array, means: Array) -> float:
+    """Return the slope of the second half of the run over that of the first, less a standard error of the quotient."""
+    early, late = (at > 0.05) & (at < 0.5), at >= 0.5
+    if min(np.sum(early), np.sum(late)) < 4:
+        return NAN
+    (a, a_error), (b, b_error) = line(at[early], means[early]), line(at[late], means[late])
+    if not (a < 0 and b < 0):
+        return NAN
+    return b / a * (1.0 - float(np.hypot(a_error / a, b_error / b)))
 
 
 def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from tests.diagnosis.scenarios import (
     linear,
     logistic,
     loops,
+    noise,
     relu,
     sequences,
     standing,
@@ -16,7 +17,7 @@ from tests.diagnosis.scenarios import (
 )
 from tests.diagnosis.scenarios.base import CAUSES, Run, Scenario, resume, run_scenario
 
-FAMILIES = (surfaces, lecture, linear, logistic, relu, tanh, deep, images, sequences, standing, levels, loops)
+FAMILIES = (surfaces, lecture, linear, logistic, relu, tanh, deep, images, sequences, standing, levels, loops, noise)
 SCENARIOS: list[Scenario] = [scenario for family in FAMILIES for scenario in family.SCENARIOS]
 
 __all__ = ["CAUSES", "SCENARIOS", "Run", "Scenario", "resume", "run_scenario"]

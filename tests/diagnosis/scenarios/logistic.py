@@ -38,18 +38,9 @@ def logistic(
         classes = int(labels.max()) + 1
         return {"layer0": {"w": np.zeros((x.shape[1], classes), kind), "b": np.zeros(classes, kind)}}
 
-    return Scenario(
-        name=name,
-        cause=cause,
-        half=half,
-        init=init,
-        loss=fields.pop("loss", loss),
-        batch=fields.pop("batch", data.minibatches(points(), size) if size else data.always(points())),
-        big_batch=points,
-        full_batch=not size,
-        steps=steps,
-        **fields,
-    )
+    batch = data.minibatches(points(), size) if size else data.always(points())
+    fields = {"init": init, "loss": loss, "batch": batch, **fields}
+    return Scenario(name=name, cause=cause, half=half, steps=steps, big_batch=points, full_batch=not size, **fields)
 
 
 def far_apart() -> tuple[np.ndarray, ...]:
