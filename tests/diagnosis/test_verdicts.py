@@ -118,6 +118,12 @@ def test_a_fall_through_noise_is_a_crawl_where_it_is_even_and_small(change):
     assert fired(dataclasses.replace(QUIET, **{**falls, **change}))[0].verdict == "healthy"
 
 
+def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_moved():
+    falls = {**HIDDEN, **EVEN, "certainty": 20.0, "gained": 0.005, "share": 0.5, "scaled": True}
+    assert fired(dataclasses.replace(QUIET, **falls, path=0.01))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(QUIET, **falls, path=0.1))[0].verdict == "healthy"
+
+
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [

@@ -4,6 +4,7 @@ import math
 
 from gradtx.diagnosis.judge.finding import (
     ABOVE,
+    PLAIN,
     SURE,
     Finding,
     divide_to_inf,
@@ -89,19 +90,16 @@ def at_chance(f: Features) -> Finding | None:
     The one rule that needs the loss's zero: ln k has no meaning without it.
     """
     level, error = f.loss_last, max(abs(f.gained), f.spread / 8, 0.0)
-    fading = fell(f) and f.one_loss is False and f.outward_sure < -SURE and f.pace < 0.5
-    if (
-        not 0.6 < level < 14
-        or (fell(f) and not fading)
-        or not (f.loss_start - level < 0.3 * level and error < 0.05 * level)
-    ):
+    fading = fell(f) and f.pace < 0.5 and f.one_loss is False and f.outward_sure < -SURE and f.downhill < PLAIN
+    stays = f.loss_start - level < 0.3 * level and not fell(f)
+    if not (0.6 < level < 14 and error < 0.05 * level and (stays or fading)):
         return None
     k = round(math.exp(level))
     if k > 50:
         k = min(SIZES, key=lambda size: abs(math.log(size) - level))
     gap = math.log(k + 1) - math.log(k) if k <= 50 else 0.01
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
-    lifted = max(0.003 * level, f.spread / 2, 0.0 if math.isnan(f.fall) else f.fall)
+    lifted = math.inf if fading else max(0.003 * level, f.spread / 2, 0.0 if math.isnan(f.fall) else f.fall)
     fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
     if k < 2 or not fits or crawling(f) is not None:  # steps that agree learn something
         return None

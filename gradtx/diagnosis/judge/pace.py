@@ -19,6 +19,7 @@ from gradtx.diagnosis.judge.finding import (
 )
 from gradtx.diagnosis.read.features import Features
 
+NEARBY = 0.05  # of the size of the parameters: a run that has gone no farther has not left where it began
 GREW = 1.5  # times the size of the parameters at the start: a run that has gone so far takes no short steps
 
 
@@ -40,14 +41,15 @@ def too_slow(f: Features) -> bool:
 
 
 def falls_evenly(f: Features) -> bool:
-    """Return True if descent without a sigma lowers the loss along a straight line, and little in all.
+    """Return True if the loss falls along a straight line, and little in all, and no sigma alone makes it so.
 
-    Its mean gradient has not changed then. At exp(-n / 2 tau) = FAR / (1 + FAR) there is FAR times as much left as the
-    last half of the run has gained.
+    Without a sigma, the mean gradient has not changed then; with one, the parameters must not have moved either. At
+    exp(-n / 2 tau) = FAR / (1 + FAR) there is FAR times as much left as the last half of the run has gained.
     """
     in_proportion = (f.scaled is False or f.aligned > 0.999) and f.held > 0.05  # a sign's steps have one length
+    stands = in_proportion or f.path < NEARBY
     little = f.loss_start - f.loss_last < ABOVE * f.spread
-    return in_proportion and little and f.downhill > SURE and FAR / (1 + FAR) < f.steady < 1 + 1 / FAR
+    return stands and little and f.downhill > SURE and FAR / (1 + FAR) < f.steady < 1 + 1 / FAR
 
 
 def is_straight(f: Features) -> bool:

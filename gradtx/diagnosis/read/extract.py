@@ -43,6 +43,7 @@ def gradients(run: Evidence) -> Mapping[str, object]:
     start, known = run.early["gg"], rows["gg"][np.isfinite(rows["gg"])]
     peak, p = run.history["gg_max"], np.sqrt(run.early["pp"][:1])
     outward = -rows["pcos"] * g * np.sqrt(rows["pp"])
+    straight = float(np.nanmean(rows["straight"]))
     lengths = g * np.sqrt(np.roll(rows["uu"], 1))  # where rows do not follow each other, `end` is not known
     return {
         "g_first": float(np.sqrt(np.nanmedian(start[:5]))),
@@ -59,7 +60,8 @@ def gradients(run: Evidence) -> Mapping[str, object]:
         "downhill": surety(-rows["end"] / lengths),
         "outward": float(np.nanmean(outward)),
         "outward_sure": surety(outward),
-        "straight": float(np.nanmean(rows["straight"])),
+        "straight": straight,
+        "path": ratio(float(np.sqrt(np.mean(rows["uu"]) * straight / 64)) * run.steps, float(np.sqrt(rows["pp"][-1]))),
     }
 
 

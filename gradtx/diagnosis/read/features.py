@@ -56,6 +56,8 @@ class Features:
             rise of the run.
         outward_sure: mean of -g.p over its standard error.
         straight: mean |sum of 64 u|^2 / sum |u|^2.
+        path: how far the parameters may have gone in n steps like those of the window, over |p|: were each 64 steps to
+            lead the same way, n |u| (straight / 64)^(1/2) / |p|.
         gain: actual over predicted fall of the loss, sum of loss changes / sum of g.u.
         error: median |loss change - trapezoid of the slopes| / median |slopes|; small if all steps see the same loss.
         one_loss: True if all steps see the same loss (full batch), False if not, None if unknown.
@@ -130,6 +132,7 @@ class Features:
     outward: float = NAN
     outward_sure: float = NAN
     straight: float = NAN
+    path: float = NAN
     gain: float = NAN
     error: float = NAN
     one_loss: bool | None = None
