@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.diagnosis.scenarios import counterfactuals, data, deep, images, linear, logistic, models, proofs, sequences
+from tests.diagnosis.scenarios import counterfactuals, data, images, linear, logistic, models, proofs, sequences
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import WIDE, instead, learning
 from tests.diagnosis.scenarios.images import net
-from tests.diagnosis.scenarios.levels import balanced, shuffled, sorted_out
+from tests.diagnosis.scenarios.levels import balanced, shuffled
 from tests.diagnosis.scenarios.linear import linear as line
 from tests.diagnosis.scenarios.logistic import logistic as softmax
-from tests.diagnosis.scenarios.perceptrons import classify, fit, groups, network, noisily_taught
+from tests.diagnosis.scenarios.perceptrons import classify, groups, network, noisily_taught
 from tests.diagnosis.scenarios.rates import adam, sgd
 from tests.diagnosis.scenarios.standing import adamw, decayed_sgd
 
@@ -78,7 +79,7 @@ SCENARIOS: list[Scenario] = [
         600,
         groups,
         8,
-        sizes=(16, 32, 32, 5),
+        sizes=WIDE,
         loss=classify,
         make_tx=decayed_sgd(0.05, 0.7),
         proof=counterfactuals.better_with(decayed_sgd(0.05, 0.0)),
@@ -101,10 +102,10 @@ SCENARIOS: list[Scenario] = [
         balanced,
         64,
         batch=shuffled(balanced, 64),
-        init=lambda: models.mlp_init((16, 32, 32, 5), seed=94, gain=1.6),
+        init=lambda: models.mlp_init(WIDE, seed=94, gain=1.6),
         loss=classify,
         make_tx=adam(5e-4),
-        proof=counterfactuals.guessing(5, sorted_out(balanced, 64), near=0.15),
+        proof=counterfactuals.guessing(5, instead(batch=data.minibatches(balanced(), 64)), near=0.15),
     ),
     softmax(
         "softmax_forgets_its_weights",
@@ -116,7 +117,7 @@ SCENARIOS: list[Scenario] = [
         batch=shuffled(balanced, 32),
         init=wrong_way,
         make_tx=sgd(0.02, momentum=0.5),
-        proof=counterfactuals.guessing(5, sorted_out(balanced, 32), near=0.15),
+        proof=counterfactuals.guessing(5, instead(batch=data.minibatches(balanced(), 32)), near=0.15),
     ),
     softmax(
         "softmax_falls_through_chance",
@@ -146,7 +147,7 @@ SCENARIOS: list[Scenario] = [
         1200,
         noisily_taught,
         4,
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=sgd(1e-5),
         proof=proofs.slow(100.0),
     ),
@@ -167,11 +168,11 @@ SCENARIOS: list[Scenario] = [
         500,
         noisily_taught,
         8,
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=adam(2e-4),
         proof=counterfactuals.falling(share=0.5),
     ),
-    deep.full(
+    learning(
         "factors_beside_an_offset",
         "saddle_plateau",
         "tune",
@@ -189,7 +190,7 @@ SCENARIOS: list[Scenario] = [
         "tune",
         300,
         groups,
-        sizes=(16, 32, 32, 5),
+        sizes=WIDE,
         loss=classify,
         make_tx=sgd(0.001),
         proof=proofs.slow(30.0),
