@@ -129,6 +129,7 @@ def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_
     [
         ({}, "decay_bound"),
         ({"outward_sure": 2.0}, "noise_floor"),
+        ({"pcos": -0.1}, "noise_floor"),  # a small part of what the gradients have in common
         ({"outward": 0.01}, "noise_floor"),
         ({"decays": False}, "noise_floor"),
         ({"decays": None}, "noise_floor"),
@@ -139,7 +140,7 @@ def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_
     ],
 )
 def test_a_decay_that_noise_hides_is_seen_by_what_the_gradient_would_do(change, verdict):
-    bound = {"one_loss": False, "decays": True, "outward": 0.5, "outward_sure": 20.0, **change}
+    bound = {"one_loss": False, "decays": True, "pcos": -0.3, "outward": 0.5, "outward_sure": 20.0, **change}
     found = fired(dataclasses.replace(QUIET, **bound))[0]
     assert found.verdict == verdict
     if verdict == "decay_bound" and "p_growth" not in change:
@@ -155,6 +156,12 @@ def test_a_fall_to_chance_is_none_that_learns(change, verdict):
     found = fired(dataclasses.replace(QUIET, **fades))[0]
     assert found.verdict == verdict
     assert ("has come down to ln(4)" in found.headline) is (verdict == "at_chance")
+
+
+def test_batches_whose_gradients_have_all_vanished_are_at_a_minimum():
+    f = dataclasses.replace(QUIET, one_loss=False, straight=16.0, cos1=0.5, cos2=0.5, share=1e-6, g_last=1e-5)
+    assert [x.verdict for x in fired(f)] == ["converged_minimum"]
+    assert fired(dataclasses.replace(f, g_last=0.1))[0].verdict == "crawling"
 
 
 def test_straight_steps_that_momentum_alone_makes_straight_are_no_crawl():

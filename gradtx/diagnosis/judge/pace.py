@@ -6,6 +6,7 @@ from gradtx.diagnosis.judge.finding import (
     ABOVE,
     FAR,
     PLAIN,
+    SHARE,
     STRAIGHT,
     SURE,
     Finding,
@@ -59,6 +60,11 @@ def is_straight(f: Features) -> bool:
     )
 
 
+def all_vanished(f: Features) -> bool:
+    """Return True if the gradients of all batches have become next to nothing, and what is left to gain with them."""
+    return f.one_loss is False and f.g_last < 1e-3 * f.g_most and f.share < SHARE
+
+
 def crawling(f: Features) -> Finding | None:
     """Return a finding if the steps are far too short for what is left to gain."""
     if f.one_loss:
@@ -79,7 +85,7 @@ def crawling(f: Features) -> Finding | None:
     else:  # what the losses of the batches hide, the next batch's slope along each step may show
         fires = falls_evenly(f) or bool(f.one_loss is False and f.downhill > PLAIN and not falls(f))
         evidence = downhill_line(f)
-    if not fires:
+    if not fires or all_vanished(f):
         return None
     return Finding(
         "crawling",

@@ -1,5 +1,7 @@
 """Rules for what does not move: no rate, no update, updates lost to rounding, no gradient, a decay that balances it."""
 
+import math
+
 from gradtx.diagnosis.judge.finding import SHARE, SURE, Finding, fell, percent, progress_line, text
 from gradtx.diagnosis.read.features import Features
 
@@ -95,8 +97,9 @@ def decay_bound(f: Features) -> Finding | None:
     undone = agree and f.straight < min(8.0, 0.2 * 64 * f.cos1) and not falls
     shrunk = f.p_growth < 0.5 and f.lost_again > 0.5 and f.rise > 3  # towards 0, and the loss has risen again
     held = f.cos1 > 0.5 and f.cos2 > 0.5 and f.straight < 0.5 * 64 * f.cos1 and f.p_growth < 0.7 and f.pace < 0.25
-    # the gradient would make the parameters larger, beyond its noise and by much, and steps no longer lead down
-    pushed = f.decays is True and f.outward_sure > 4 and f.outward > 0.1 and f.downhill < SURE and not falls
+    # what the batches' gradients have in common would make the parameters larger, and steps no longer lead down
+    away = f.cos1 > 0.05 and f.pcos < -0.4 * math.sqrt(max(f.cos1, 0.0)) and f.outward_sure > 4 and f.outward > 0.1
+    pushed = f.decays is True and away and f.downhill < SURE and not falls
     shrunk = shrunk or (f.decays is True and f.p_growth < 0.1 and not falls)
     if f.decays is False or not alive or not (undone or shrunk or held or pushed):
         return None

@@ -29,7 +29,7 @@ from gradtx.diagnosis.judge.level import (
     diverging,
     unbounded,
 )
-from gradtx.diagnosis.judge.pace import aimless, crawling, too_slow
+from gradtx.diagnosis.judge.pace import aimless, all_vanished, crawling, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
 from gradtx.diagnosis.read.features import Features
@@ -114,7 +114,7 @@ def converged_minimum(f: Features) -> Finding | None:
     at_rest = at_rest or (f.straight < 1 and not f.bounce > 30)
     little = f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)
     came = f.loss_start - f.loss_last > 100 * f.quantum or f.g_last < 0.1 * f.g_most
-    if not (f.one_loss and came and (little or at_rest)):
+    if not (came and ((f.one_loss and (little or at_rest)) or all_vanished(f))):
         return None
     left = f.remaining * f.gained
     return Finding(
@@ -137,7 +137,7 @@ def converged_minimum(f: Features) -> Finding | None:
 
 def noise_floor(f: Features) -> Finding | None:
     """Return a finding if the steps are noise of the minibatches."""
-    if f.one_loss is not False or crawling(f) is not None:
+    if f.one_loss is not False or crawling(f) is not None or all_vanished(f):
         return None
     common = f.cos1 > 0.3
     return Finding(

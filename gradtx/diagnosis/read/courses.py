@@ -123,16 +123,26 @@ def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) 
     highest, lowest = run.history["loss_max"][late], run.history["loss_min"][late]
     means = run.history["loss_sum"][late] / run.history["losses"][late]
     typical = float(np.median(means)) if len(means) else NAN
-    above = float(np.max(first) - first[0])
+    # with its neighbours: one loss may be that of a bad batch
+    above = float(np.max([np.median(first[i : i + 3]) for i in range(max(len(first) - 2, 1))]) - first[0])
     # what a block spans where nothing bursts: half of the blocks are calmer
     usual = max(float(np.median(highest - lowest)), deviation(means), quantum_of(first, known)) if len(means) else NAN
     return {
-        "peak_early": ratio(above, max(spread_of(first[len(first) // 2 :]), 0.0) or quantum_of(first)),
+        "peak_early": ratio(above, early_noise(first) or quantum_of(first)),
         "burst": ratio(above, abs(float(first[0]) - last) or quantum_of(first)),
         "peak_late": ratio(float(np.max(highest)) - typical, usual) if len(highest) else NAN,
         "spikes": int(np.sum(highest - typical > 8 * usual)) if len(highest) else 0,
         "spike_share": ratio(float(np.max(highest)) - typical, abs(start - typical)) if len(highest) else NAN,
     }
+
+
+def early_noise(first: Array) -> float:
+    """Return the spread of one of the first losses: of the later half, or of neighbours in the earlier half if larger.
+
+    Losses of minibatches scatter in proportion to their height, and those of the start may be far higher.
+    """
+    half = len(first) // 2
+    return max(spread_of(first[half:]), deviation(np.diff(first[:half])) / np.sqrt(2) if half > 8 else 0.0)
 
 
 def jumps(steps: Array, means: Array, first: Array, spread: float, quantum: float) -> Mapping[str, object]:

@@ -58,6 +58,7 @@ def gradients(run: Evidence) -> Mapping[str, object]:
         "cos2": float(np.nanmean(rows["cos2"])),
         "ucos": float(np.nanmean(rows["ucos"])),
         "downhill": surety(-rows["end"] / lengths),
+        "pcos": float(np.nanmean(rows["pcos"])),
         "outward": float(np.nanmean(outward)),
         "outward_sure": surety(outward),
         "straight": straight,

@@ -33,7 +33,8 @@ class Features:
         rise: median of the last losses less that of the first, in spreads of the first 64.
         rising: median loss of the last quarter of the window less that of the first, in spreads.
         lost_again: (loss_last - loss_least) over the largest fall or rise.
-        peak_early: rise of the first 64 losses above the first, in spreads of their second half.
+        peak_early: rise of the first 64 losses (medians of 3) above the first, in spreads of their second half, or of
+            neighbours in the first half where those are larger.
         burst: that rise over |loss_first - loss_last|.
         peak_late: largest loss of the second half less the median of its blocks, over what a block usually spans.
         spikes: blocks of the second half that rise more than 8 times what a block usually spans.
@@ -52,6 +53,8 @@ class Features:
         ucos: mean cosine of consecutive updates.
         downhill: mean of -cos(g_t, u_{t-1}) over its standard error. Batch t did not make step t-1: above 0, steps go
             down for other batches too; at a noise floor they climb as much at their end as they fell at their start.
+        pcos: mean cosine of gradient and parameters; over the root of cos1, the share of signal, about that of the mean
+            gradient.
         outward: mean of -g.p, the fall of the loss where the parameters grow in proportion, over the largest fall or
             rise of the run.
         outward_sure: mean of -g.p over its standard error.
@@ -129,6 +132,7 @@ class Features:
     cos2: float = NAN
     ucos: float = NAN
     downhill: float = NAN
+    pcos: float = NAN
     outward: float = NAN
     outward_sure: float = NAN
     straight: float = NAN
