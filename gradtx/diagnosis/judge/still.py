@@ -107,7 +107,8 @@ def decay_bound(f: Features) -> Finding | None:
         "decay_bound",
         "weight decay balances the gradient: it pulls the parameters back as fast as the gradient moves them."
         if not shrunk
-        else "weight decay has pulled the parameters towards 0, and the loss does not fall.",
+        else "weight decay has pulled the parameters towards 0"
+        + (", and the loss rose with it." if f.rise > 3 else "."),
         (
             *(
                 (
