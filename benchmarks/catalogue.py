@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
-from cases import BIG, LAYERS, MATRICES, Case, Size
-from timer import JaxStep, Pass, faster, lower_seconds, race
+from cases import BIG, LAYERS, MANY, MATRICES, SCAN, Case, Size
+from others import contestants
+from timer import JaxStep, Pass, ScanStep, faster, lower_seconds, race
 
 import gradtx
 
@@ -82,6 +83,8 @@ OTHERWISE = {
 }
 SIZES = {name: MATRICES for name in ("adafactor", "sm3")}
 SIZES |= {name: LAYERS for name in ("galore", "muon", "scion", "shampoo", "soap")}
+SMALL_MATRICES = Size("1M in 500 matrices of 40 x 50", 1_000_000, 500, shape=(40, 50))
+COPIES = 5  # where the few bytes of a scan come to lie decides up to a third of its time
 LIMITS = [("clip", 1.0), ("zero_nans",), ("keep_params_nonnegative",), ("clip_by_global_norm", 1.0)]
 PLAN: list[tuple[Case, Size]] = [
     *((OTHERWISE.get(name) or method(name, 1e-3), SIZES.get(name, BIG)) for name in optimizers()),
@@ -106,7 +109,7 @@ def libraries(case: Case) -> dict[str, Any]:
     return found
 
 
-def catalogue_row(case: Case, size: Size, rounds: int, cap: float) -> Row:
+def catalogue_row(case: Case, size: Size, rounds: int, cap: float, *, quick: bool) -> Row:
     """Measure one method: a donated step, gradtx and optax in turn beside a pass over memory, and trace + lower."""
     libs = libraries(case)
     lowered = lower_seconds(libs, case, size, 1)
@@ -127,10 +130,42 @@ def catalogue_row(case: Case, size: Size, rounds: int, cap: float) -> Row:
     if "optax" in steps:
         row["faster"] = faster(times["gradtx"], times["optax"])
         row["lower_faster"] = faster(lowered["gradtx"], lowered["optax"])
+    if not quick:
+        row["peers"] = beside_others(case, size, steps["gradtx"], rounds, cap)
+        del steps, memory
+        row |= elsewhere(case, size, libs, rounds)
     return row
+
+
+def beside_others(case: Case, size: Size, ours: JaxStep, rounds: int, cap: float) -> Row:
+    """Measure a step beside those of other libraries, in turn."""
+    peers = contestants(case.name, size)
+    if not peers:
+        return {}
+    times = race({"gradtx": ours, **peers}, rounds, cap=cap, rest=0.005)
+    return {
+        name: {"ms": 1e3 * statistics.median(times[name]), "faster": faster(times["gradtx"], times[name])}
+        for name in peers
+    }
+
+
+def elsewhere(case: Case, size: Size, libs: Mapping[str, Any], rounds: int) -> Row:
+    """Measure a step over many small leaves, and ten parameters in a scan, where both libraries have the method."""
+    if "optax" not in libs or size is LAYERS:
+        return {}
+    many = MANY if size is BIG else SMALL_MATRICES
+    found: Row = {}
+    for key, make, own, most in (("many", JaxStep, many, rounds), ("scan", ScanStep, SCAN, 9)):
+        copies = range(COPIES if key == "scan" else 1)
+        steps = {(name, i): make(lib, case, own) for i in copies for name, lib in libs.items()}
+        raced = race(steps, most, cap=2.0)
+        times = {name: [second for i in copies for second in raced[name, i]] for name in libs}
+        found[key] = {name: {"ms": 1e3 * statistics.median(times[name])} for name in libs}
+        found[key]["faster"] = faster(times["gradtx"], times["optax"])
+    return found
 
 
 def catalogue_rows(only: list[str], *, quick: bool) -> list[Row]:
     """Measure every method of the catalogue, or those named."""
     plan = [(case, size) for case, size in PLAN if not only or case.name in only]
-    return [catalogue_row(case, size, *((5, 2.0) if quick else (21, 6.0))) for case, size in plan]
+    return [catalogue_row(case, size, *((3, 1.0) if quick else (21, 6.0)), quick=quick) for case, size in plan]

@@ -28,6 +28,18 @@ def catalogue_table(rows: Sequence[Row]) -> str:
     return grid(COLUMNS, lines)
 
 
+def elsewhere_table(rows: Sequence[Row]) -> str:
+    """Write how many times faster a method is over many leaves and in a scan, and than other libraries."""
+    names = list(dict.fromkeys(name for row in rows for name in row.get("peers", {})))
+    columns = ["times faster than", "optax, 500 leaves", "optax, in a scan", *names]
+    lines = []
+    for row in rows:
+        line = [row["case"], *(f"{row[key]['faster']:.2f}" if key in row else "" for key in ("many", "scan"))]
+        peers = row.get("peers", {})
+        lines.append([*line, *(f"{peers[name]['faster']:.2f}" if name in peers else "" for name in names)])
+    return grid(columns, lines)
+
+
 def draw_catalogue(rows: Sequence[Row], path: Path) -> None:
     """Draw how many times faster than optax the step of each method is, the fastest first."""
     import matplotlib

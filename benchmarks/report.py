@@ -1,12 +1,15 @@
 """Show what was measured: tables, the numbers to reach, a bar chart."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cases import BIG, HALF, MANY
-from catalogue_report import catalogue_table
+from catalogue_report import catalogue_table, elsewhere_table
 from grid import amount, grid
+from growth import growth_table
+from wrapped import wrapper_table
 
 Row = dict[str, Any]
 TWICE = ["adafactor", "adadelta", "lars", "lamb", "lion", "sm3", "noisy_sgd", "adabelief", "adan"]
@@ -33,7 +36,7 @@ def start_table(rows: Sequence[Row]) -> str:
     columns = ["step", "trace+lower s", "optax s", "times faster", "compile s", "optax s"]
     columns += ["eager update ms", "optax ms", "times faster"]
     lines = []
-    for row in rows:
+    for row in (row for row in rows if "lower_faster" in row):
         ours, theirs = row["gradtx"], row["optax"]
         line = [row["case"], f"{ours['lower_s']:.3f}", f"{theirs['lower_s']:.3f}", f"{row['lower_faster']:.1f}"]
         line += [f"{ours['compile_s']:.2f}", f"{theirs['compile_s']:.2f}"]
@@ -95,6 +98,10 @@ def goals(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[float, str]], f
     yield "10,000 steps in a scan", [(row["faster"], row["case"]) for row in rows if row["section"] == "scan"], NOISE
     beside = [(row["faster"], row["case"]) for row in rows if row["section"] == "catalogue" and "faster" in row]
     yield "the catalogue against optax", beside, NOISE
+    catalogue = [row for row in rows if row["section"] == "catalogue"]
+    for key, text in (("many", "500 leaves"), ("scan", "in a scan")):
+        some = [(row[key]["faster"], row["case"]) for row in catalogue if key in row]
+        yield f"the catalogue against optax, {text}", some, NOISE
     yield "adafactor, adadelta and those of their kind", [pair for pair in beside if pair[1] in TWICE], 2.0
     flagged = [row for row in rows if row["section"] == "flag" and row["flag"]]
     yield "every step against optax, with the flag", [(row["faster"], row["case"]) for row in flagged], NOISE
@@ -112,6 +119,9 @@ def bounds(rows: Sequence[Row]) -> Iterator[tuple[str, list[tuple[float, str]], 
     for what, some, bound in (("", [row for row in big if row not in clips], 1e3), (" with a clip", clips, 100e3)):
         found = [(row["gradtx"]["temporary_bytes"], row["case"]) for row in some]
         yield f"temporary bytes{what}, 16 leaves (scalars and blocks, no array)", found, bound
+    for row in rows:
+        if row["section"] == "wrappers" and row["most"]:
+            yield f"{row['case']} against the bare step", [(row["gradtx"]["ratio"], row["case"])], row["most"]
     watched = [row for row in rows if row["section"] == "watch"]
     for kind, bound in (("watch", 1.10), ("watch(every=1)", 2.5)):
         yield f"{kind} against bare", [(row[kind]["ratio"], row["case"]) for row in watched], bound
@@ -129,6 +139,11 @@ def verdicts(rows: Sequence[Row]) -> str:
             worst, write = max(found), amount if bound > 1000 else "{:.3g}".format
             reached = "yes" if worst[0] <= bound else "NO"
             lines.append([what, write(worst[0]), worst[1], f"at most {write(bound)}", reached])
+    beside = [row["faster"] for row in rows if row["section"] == "catalogue" and "faster" in row]
+    if beside:
+        mean = statistics.geometric_mean(beside)
+        what = f"geometric mean over the catalogue's {len(beside)} rows that optax has"
+        lines.append([what, f"{mean:.2f}", "all", "at least 2", "yes" if mean >= 2 else "NO"])
     return grid(["what", "worst", "of", "to reach", "reached"], lines)
 
 
@@ -140,10 +155,14 @@ def print_report(rows: Sequence[Row]) -> None:
             rate = sum(row["gb_per_s"] for row in some) / len(some)
             print(f"\n### {size.name} (a pass moves {rate:.0f} GB/s)\n\n{step_table(some)}\n\n{start_table(some)}")
     tables = {"scan": scan_table, "watch": watch_table, "flag": flag_table, "catalogue": catalogue_table}
+    tables |= {"wrappers": wrapper_table, "growth": growth_table}
     for section, table in tables.items():
         some = [row for row in rows if row["section"] == section]
         if some:
             print(f"\n### {section}\n\n{table(some)}")
+    beyond = [row for row in rows if row["section"] == "catalogue" and (row.get("peers") or "many" in row)]
+    if beyond:
+        print(f"\n### The catalogue elsewhere, and beside other libraries\n\n{elsewhere_table(beyond)}")
     print(f"\n### The numbers to reach\n\n{verdicts(rows)}")
 
 

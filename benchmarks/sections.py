@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from cases import BIG, CASE, MANY, SCAN, SOME, WATCHED, Case, Size
+from cases import BIG, CASE, SCAN, SOME, WATCHED, Case, Size
 from peers import torch_steps
 from timer import JaxStep, Pass, ScanStep, eager_seconds, faster, lower_seconds, nbytes, race
 
@@ -55,7 +55,7 @@ def step_row(case: Case, size: Size, rounds: int, lowered: dict[str, list[float]
     row["lower_faster"] = faster(lowered["gradtx"], lowered["optax"])
     row["eager_faster"] = faster(eager["gradtx"], eager["optax"])
     del steps["optax"], memory
-    peers = {} if size is MANY or (quick and case.name not in SOME) else torch_steps(case, size)
+    peers = {} if quick and case.name not in SOME else torch_steps(case, size)
     if peers:
         times = race({**steps, **peers}, rounds, cap=0.5 if quick else 5.0, rest=0.005)
         row["torch"] = {

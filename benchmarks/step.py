@@ -10,16 +10,20 @@ from pathlib import Path
 from cases import BIG, CASES, HALF, MANY, SOME, Case, Size
 from catalogue import PLAN, catalogue_rows
 from catalogue_report import draw_catalogue
+from growth import draw_growth, growth_rows
+from others import LIBRARIES, missing
 from peers import cores
 from report import draw, print_report
 from sections import Row, flag_rows, flagged_rows, scan_row, step_rows, warm_up, watch_row
+from wrapped import wrapper_rows
 
-SECTIONS = ["step", "scan", "watch", "flag", "catalogue"]
+BEYOND = ["catalogue", "wrappers", "growth"]  # what --all adds
+SECTIONS = ["step", "scan", "watch", "flag", *BEYOND]
 
 
 def machine() -> dict[str, str | int]:
     """Say where and with what this ran."""
-    versions = {name: version(name) for name in ("jax", "optax", "torch")}
+    versions = {name: version(name) for name in ("jax", "optax", *LIBRARIES)}
     return {
         "cores": cores(),
         "machine": cpu(),
@@ -68,6 +72,10 @@ def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
         rows += flag_rows(quick=quick)
     if "catalogue" in sections:
         rows += catalogue_rows(only, quick=quick)
+    if "wrappers" in sections:
+        rows += wrapper_rows(only, quick=quick)
+    if "growth" in sections:
+        rows += growth_rows(quick=quick)
     return rows
 
 
@@ -76,13 +84,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases, under 2 minutes")
     parser.add_argument(
-        "--sections", nargs="+", choices=SECTIONS, help="all but the catalogue; --quick leaves watch out"
+        "--sections", nargs="+", choices=SECTIONS, help="those that --all adds are left out; --quick leaves watch out"
     )
-    parser.add_argument("--all", action="store_true", help=f"the catalogue too, {len(PLAN)} steps more")
+    parser.add_argument(
+        "--all", action="store_true", help=f"the catalogue of {len(PLAN)} steps, wrappers and growth too"
+    )
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
     parser.add_argument("--json", type=Path, help="write all numbers here")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
     parser.add_argument("--catalogue-chart", type=Path, help="draw the catalogue's bar chart here (needs matplotlib)")
+    parser.add_argument("--growth-chart", type=Path, help="draw how cost grows here (needs matplotlib)")
     parser.add_argument("--flagged", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.flagged:
@@ -90,16 +101,20 @@ def main() -> None:
         return
     here = machine()
     print(", ".join(f"{key} {value}" for key, value in here.items()))
-    left_out = [*(["watch"] if args.quick else []), *([] if args.all else ["catalogue"])]
+    for library in missing():
+        print(f"{library} is not installed, and left out")
+    left_out = [*(["watch"] if args.quick else []), *([] if args.all else BEYOND)]
     sections = args.sections or [name for name in SECTIONS if name not in left_out]
     rows = measure(sections, args.cases, quick=args.quick)
     print_report(rows)
     if args.json:
         args.json.write_text(json.dumps({"where": here, "rows": rows}, indent=1) + "\n")
-    if args.chart and any(row["section"] != "catalogue" for row in rows):
+    if args.chart and any(row["section"] not in BEYOND for row in rows):
         draw(rows, args.chart)
     if args.catalogue_chart:
         draw_catalogue([row for row in rows if row["section"] == "catalogue"], args.catalogue_chart)
+    if args.growth_chart:
+        draw_growth([row for row in rows if row["section"] == "growth"], args.growth_chart)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,11 @@ class JaxStep:
         start = time.perf_counter()
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - start
-        self.temporary_bytes = self.compiled.memory_analysis().temp_size_in_bytes
+        memory = self.compiled.memory_analysis()
+        self.temporary_bytes = memory.temp_size_in_bytes
+        # what must be there during a step: donated arrays count once
+        kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        self.memory_bytes = kept + self.temporary_bytes
         self.moved_bytes = self.compiled.cost_analysis()["bytes accessed"]
         # the floor: read g, read and write p and each slot, once
         self.floor_bytes = nbytes(self.grads) + 2 * nbytes(self.params) + 2 * nbytes(self.state)
@@ -62,8 +66,11 @@ class ScanStep:
         self.params = size.tree(0)
         self.state = tx.init(self.params)
 
+        def one(carry: Any, _: Any) -> Any:
+            return step(*carry, case.of_examples(carry[0])), None
+
         def loop(params: Any, state: Any) -> Any:
-            return lax.scan(lambda carry, _: (step(*carry, carry[0]), None), (params, state), length=SCAN_STEPS)[0]
+            return lax.scan(one, (params, state), length=SCAN_STEPS)[0]
 
         start = time.perf_counter()
         lowered = jax.jit(loop).lower(self.params, self.state)

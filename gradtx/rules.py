@@ -22,6 +22,7 @@ from gradtx._core.arrays.numerics import (
     divide,
     full,
     held,
+    is_above_0,
     one_number,
     own_copy,
     root,
@@ -79,5 +80,6 @@ __all__ = [  # noqa: RUF022  # grouped by what they are for
     "scalar_dtype",
     "steps",
     "unbias",
+    "is_above_0",
     "zeros",
 ]

@@ -213,6 +213,24 @@ def test_update_has_the_wider_dtype_of_gradient_and_parameter(g: str, p: str) ->
         assert tx.update(g, state, p)[0].dtype == wider
 
 
+@pytest.mark.parametrize(("g", "p", "wider"), [
+    ("float8_e4m3fn", "float32", "float32"),
+    ("float8_e5m2", "bfloat16", "bfloat16"),
+    ("float16", "float8_e4m3fn", "float16"),
+    ("float8_e5m2", "float8_e5m2", "float8_e5m2"),
+    ("float8_e5m2", "float8_e4m3fn", "float32"),
+])  # fmt: skip
+def test_floats_of_8_bits_are_taken(g: str, p: str, wider: str) -> None:
+    """JAX has no rule for what is wider than they are."""
+    grads, params = jnp.full(3, 0.5, g), jnp.ones(3, p)
+    tx = gradtx.chain(gradtx.clip_by_global_norm(10.0), gradtx.adam(0.5))
+    updates, _ = tx.update(grads, tx.init(params), params)
+    assert updates.dtype == jnp.dtype(wider)
+    new = gradtx.apply_updates(params, updates)
+    assert new.dtype == params.dtype
+    assert new.astype(jnp.float32).tolist() == [0.5] * 3
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 

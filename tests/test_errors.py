@@ -8,6 +8,7 @@ import math
 import re
 import traceback
 import typing
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,7 +266,14 @@ def bad_trees(name: str, make: Callable[[], Any], like: str, state: Callable[[],
                 {**GRADS, "b": tuple(GRADS["b"])},
                 ("grads['b'] is tuple of 2", "list of 2"),
             ),
-            ("a leaf for a subtree", ValueError, {**GRADS, "b": VECTOR}, ("grads['b']", like)),
+            ("a leaf for a subtree", ValueError, {**GRADS, "b": VECTOR}, ("grads['b'] is an array", "list of 2", like)),
+            (
+                "a list for an array",
+                ValueError,
+                {**GRADS, "w": [[1.0, 2.0]]},
+                ("grads['w'] is list of 1", "(3, 2)", like),
+            ),
+            ("a list for a dict", ValueError, [*GRADS.values()], ("grads is list of 2", "dict of 2", like)),
             ("a wrong shape", ValueError, with_leaf(jnp.ones(4)), ("grads['b'][0] has shape (4,)", "(3,)", like)),
             ("an integer leaf", TypeError, with_leaf(INTEGER), ("grads['b'][0] is int32 of shape (3,)",)),
             ("a bool leaf", TypeError, with_leaf(BOOL), ("grads['b'][0] is bool of shape (3,)",)),
@@ -292,6 +300,7 @@ def mask_cases() -> list[Bad]:
             ("with None", {**good, "w": None}, TypeError, ("mask['w'] is None", "True or False")),
             ("with a string", {**good, "b": ["no", False]}, TypeError, ("mask['b'][0] is str",)),
             ("from a function", lambda params: without(good, "w"), ValueError, ("mask['w'] is missing",)),
+            ("of names", ["w"], ValueError, ("mask is list of 1", "dict of 2")),
         ]
     ]
 
@@ -394,6 +403,12 @@ def test_bad_update(bad: Bad, call: Callable[[Bad], Any]) -> None:
     chex.assert_trees_all_equal(given, before)
 
 
+def test_the_order_of_keys_is_named() -> None:
+    params, grads = OrderedDict(w=VECTOR, b=VECTOR), OrderedDict(b=VECTOR, w=VECTOR)
+    with pytest.raises(ValueError, match=r"grads has 'b' as key 0, expected 'w' there as in params; .* order"):
+        gradtx.clip_by_global_norm(1.0).update(grads, gradtx.clip_by_global_norm(1.0).init(params), params)
+
+
 def test_failed_update_leaves_the_state_usable() -> None:
     """A state handed to a call that failed still gives what it would have given."""
     tx = gradtx.adamw(0.1)
@@ -482,7 +497,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("update of integers", lambda: run(held(update={"s": jnp.ones(2, int)})), TypeError, "r", ("slot 's'", "int")),
     ("whole_tree of other memory", lambda: run(forgetful()), ValueError, "r", ("the memory []", "['best']")),
     ("a vector for a matrix", lambda: matrix().init({"w": {"b": VECTOR}}), ValueError, "m",
-     ("params['w']['b'] has shape (2,)", "2 dimensions", "optax.partition")),
+     ("params['w']['b'] has shape (2,)", "2 dimensions", "with partition")),
     ("a vector for a matrix later", lambda: matrix().update({"b": VECTOR}, matrix().init({"b": jnp.ones((2, 2))})),
      ValueError, "m", ("grads['b'] has shape (2,)", "2 dimensions")),
     ("a count under jit", lambda: jitted(lambda count: 0.1 if count < 5 else 0.01), TypeError, "scale_by_learning_rate",

@@ -51,3 +51,14 @@ def test_a_huge_gradient_does_not_stop_it_for_good() -> None:
         u, state = tx.update(jnp.asarray(size, jnp.float32), state, p)
     assert np.isfinite(state[1].slots["sum_of_squares"])
     assert np.isfinite(u)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda dtype: dtype.__name__)
+def test_the_cube_root_has_all_digits_and_calls_no_library(dtype: Any) -> None:
+    info = np.finfo(dtype)
+    x = np.logspace(np.log10(float(info.tiny)) + 0.1, np.log10(float(info.max)) - 0.1, 20_001).astype(dtype)
+    found = np.asarray(jax.jit(cube_root)(x), np.float64)
+    np.testing.assert_allclose(found, np.cbrt(x.astype(np.float64)), rtol=4 * float(info.eps))
+    usual = x > float(info.tiny) / float(info.eps)  # where what the last digit lacks is no number below the least one
+    np.testing.assert_allclose(found[usual], np.cbrt(x.astype(np.float64))[usual], rtol=1.5 * float(info.eps))
+    assert "cbrt" not in str(jax.make_jaxpr(cube_root)(x))  # of which XLA:CPU calls the C library for each number

@@ -6,7 +6,20 @@ from typing import Any
 
 import jax
 
-from gradtx.rules import NonNegative, Rule, Slots, Transform, abs_sq, divide_by, factory, full, held, root, steps
+from gradtx.rules import (
+    NonNegative,
+    Rule,
+    Slots,
+    Transform,
+    abs_sq,
+    divide_by,
+    factory,
+    full,
+    held,
+    is_above_0,
+    root,
+    steps,
+)
 
 
 @factory
@@ -67,7 +80,9 @@ def scale_by_adagrad(
         return root((s + k.eps_root) * k.share) + k.eps, {"sum_of_squares": s}
 
     hyper = {"eps": 0.0 if eps_in_sqrt else eps, "eps_root": eps if eps_in_sqrt else 0.0}
-    return divide_by(Rule("scale_by_adagrad", update, init, ("sum_of_squares",), hyper, scalars=scalars))
+    positive = is_above_0(hyper["eps"])
+    rule = Rule("scale_by_adagrad", update, init, ("sum_of_squares",), hyper, scalars=scalars, positive=positive)
+    return divide_by(rule)
 
 
 @factory

@@ -54,9 +54,10 @@ def ema(
     def scalars(k: SimpleNamespace, count: jax.Array) -> Mapping[str, Any]:
         if not debias:
             return {"unbias": 1.0, "unbias_next": 1.0}
-        t = steps(count)
-        next_one = {"unbias_next": unbias(k.decay, t + 1.0)} if nesterov else {}
-        return {"unbias": unbias(k.decay, t), **next_one}
+        now = unbias(k.decay, steps(count))
+        # with now = 1 / (1 - decay^t) that of the next step needs no power of its own: 1 / (1 - decay (1 - 1 / now))
+        next_one = {"unbias_next": now / (now * (1 - k.decay) + k.decay)} if nesterov else {}
+        return {"unbias": now, **next_one}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p

@@ -20,6 +20,7 @@ from gradtx.rules import (
     factory,
     full,
     held,
+    is_above_0,
     root,
     steps,
     unbias,
@@ -53,7 +54,7 @@ def rms(
         return root(nu * k.unbias + k.eps_root) + k.eps, {"nu": nu}
 
     hyper = {"decay": decay, "eps": eps, "eps_root": eps_root}
-    return Rule("rms", update, init, ("nu",), hyper, scalars=scalars)
+    return Rule("rms", update, init, ("nu",), hyper, scalars=scalars, positive=is_above_0(eps))
 
 
 @factory
@@ -189,4 +190,7 @@ def scale_by_stddev(
         return root(variance + k.start + k.eps_root) + k.eps, {"mu": mu, "variance": variance}
 
     hyper = {"decay": decay, "eps": outside, "eps_root": inside}
-    return divide_by(Rule("scale_by_stddev", update, init, ("mu", "variance"), hyper, scalars=scalars))
+    positive = is_above_0(outside)
+    return divide_by(
+        Rule("scale_by_stddev", update, init, ("mu", "variance"), hyper, scalars=scalars, positive=positive)
+    )

@@ -11,7 +11,7 @@ from gradtx.rules import LeafError, Rule, Slots, Transform, factory, leafwise
 def check_real(x: jax.Array) -> None:
     """Raise for a complex array, which is neither above nor below 0."""
     if jnp.iscomplexobj(x):
-        fix = "send it to another transform with optax.partition"
+        fix = "send it to another transform with partition"
         raise LeafError(0, f"is {x.dtype}", "real numbers, of which one is the larger", fix)
 
 

@@ -14,6 +14,7 @@ from gradtx._core.arrays.norm import SHRINK, times
 from gradtx._core.arrays.numerics import abs_sq, accumulator, increment, root, scalar_dtype
 from gradtx._core.arrays.random import key_of, normal_like
 from gradtx._core.arrays.tree import align, check_slots, float_leaves, has_gradient, leaf_error, promoted, shape_of
+from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, takes_turns
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx.rules import NonNegative, Positive, factory
@@ -52,11 +53,14 @@ def aggregate(
     if not grads:
         return [], jax.random.key_data(keys[0])
     wide = [lax.convert_element_type(g, accumulator(g.dtype)) for g in grads]
-    kept, deviation, out = factors(wide, bound), bound * multiplier, []
+    kept, deviation, turn, out = factors(wide, bound), bound * multiplier, first_turn(), []
     for own, g, dtype in zip(keys[1:], wide, dtypes, strict=True):
-        total = jnp.tensordot(lax.convert_element_type(kept, g.dtype), g, 1, precision=lax.Precision.HIGHEST)
+        share = lax.convert_element_type(kept, g.dtype)
+        waits = takes_turns(g)  # XLA writes the sum over the examples, which is as large as the parameter
+        total = jnp.tensordot(in_turn(share, turn if waits else None), g, 1, precision=lax.Precision.HIGHEST)
         noise = normal_like(own, total) * lax.convert_element_type(deviation, total.real.dtype)
         out.append(lax.convert_element_type((total + noise) * (1.0 / g.shape[0]), dtype))
+        turn = next_turn(total) if waits else turn  # not the update, of whose noise XLA would write parts
     return out, jax.random.key_data(keys[0])
 
 

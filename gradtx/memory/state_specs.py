@@ -71,17 +71,14 @@ def specs_of_state(init: Callable[[Any], Any], params: Any, specs: Any, mesh: An
         state = jax.eval_shape(init, shapes)
     found = jax.tree.map(spec_of, state)
     try:
-        like = tree_map_params(init, spec_if_alike, state, specs, shapes, transform_non_params=lambda _: None)
+        like = tree_map_params(
+            init, lambda _, spec, shape: spec, state, specs, shapes, transform_non_params=lambda _: None
+        )
     except ValueError:  # a state of which it cannot be told what belongs to which parameter
         return found
     made, form = taken_apart(found, None)
     beside = form.flatten_up_to(like)
     return form.unflatten([s if any(map(named, s)) or p is None else p for s, p in zip(made, beside, strict=True)])
-
-
-def spec_if_alike(x: Any, spec: Any, p: Any) -> Any:
-    """Return the spec of a parameter for what is held for it, None where that has another shape."""
-    return spec if p is not None and x.shape == p.shape else None
 
 
 def as_shape(x: Any, sharding: Any = None) -> Any:

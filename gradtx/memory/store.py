@@ -89,7 +89,7 @@ def check(tx: Any, how: dict[str, str]) -> None:
     """
     for name, kind in how.items():
         if kind not in KINDS:
-            raise ValueError(message(NAME, name, f"is {kind!r}", f"one of {', '.join(KINDS)}", 'give nu="fp8_root"'))
+            raise ValueError(message(NAME, name, f"is {kind!r}", f"one of {', '.join(KINDS)}", f'give {name}="fp8"'))
     if not how:
         return
     rules = rules_of(tx)

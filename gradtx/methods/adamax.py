@@ -18,6 +18,7 @@ from gradtx.rules import (
     Transform,
     chain,
     factory,
+    is_above_0,
     quotient,
     steps,
     unbias,
@@ -74,7 +75,8 @@ def scale_by_adamax(b1: Decay = 0.9, b2: Decay = 0.999, eps: NonNegative = 1e-8)
         return (k.unbias * mu, nu), {"mu": mu, "nu": nu}
 
     hyper = {"b1": b1, "b2": b2, "eps": eps}
-    return quotient(Rule("scale_by_adamax", update, init, ("mu", "nu"), hyper, scalars=scalars))
+    positive = is_above_0(eps)
+    return quotient(Rule("scale_by_adamax", update, init, ("mu", "nu"), hyper, scalars=scalars, positive=positive))
 
 
 @factory

@@ -21,6 +21,7 @@ from gradtx.rules import (
     chain,
     factory,
     held,
+    is_above_0,
     quotient,
     root,
     steps,
@@ -98,7 +99,10 @@ def scale_by_adan(
         return (m, root(nu * k.unbias_nu + k.eps_root) + k.eps), new
 
     hyper = {"b1": b1, "b2": b2, "b3": b3, "eps": eps, "eps_root": eps_root}
-    return quotient(Rule("scale_by_adan", update, init, ("mu", "mu_diff", "nu", "last"), hyper, scalars=scalars))
+    positive = is_above_0(eps)
+    return quotient(
+        Rule("scale_by_adan", update, init, ("mu", "mu_diff", "nu", "last"), hyper, scalars=scalars, positive=positive)
+    )
 
 
 @factory

@@ -21,6 +21,7 @@ from gradtx.rules import (
     chain,
     factory,
     held,
+    is_above_0,
     ratio,
     root,
     steps,
@@ -96,9 +97,8 @@ def scale_by_amsgrad(
         nu_max = jnp.maximum(slots["nu_max"], nu * before)
         return root(nu_max * after + k.eps_root) + k.eps, {"nu": nu, "nu_max": nu_max}
 
-    sigma = Rule(
-        "amsgrad", update, init, ("nu", "nu_max"), {"b2": b2, "eps": eps, "eps_root": eps_root}, scalars=scalars
-    )
+    hyper, positive = {"b2": b2, "eps": eps, "eps_root": eps_root}, is_above_0(eps)
+    sigma = Rule("amsgrad", update, init, ("nu", "nu_max"), hyper, scalars=scalars, positive=positive)
     return ratio(ema(b1, bias_correction_mu, mu_dtype), sigma)
 
 

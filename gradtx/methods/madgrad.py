@@ -30,10 +30,37 @@ from gradtx.rules import (
 )
 
 
+@jax.custom_jvp
 def cube_root(x: jax.Array) -> jax.Array:
-    """Return the cube root of `x`, with all derivatives 0 (not infinite) at 0."""
+    """Return the cube root of `x` >= 0, with all derivatives 0 (not infinite) at 0.
+
+    XLA:CPU calls the C library for each number of a `cbrt`, and writes out an `exp` that is read twice. Products stay
+    in the loop: Newton's method for r = x^(-1/3), r <- r (4 - x r^3) / 3, from a number with -1/3 of the exponent of x.
+    """
     zero = x == 0
-    return jnp.where(zero, jnp.zeros_like(x), jnp.cbrt(jnp.where(zero, jnp.ones_like(x), x)))
+    safe = jnp.where(zero, jnp.ones_like(x), x)
+    info = jnp.finfo(x.dtype)
+    integer = jnp.int32 if info.bits == 32 else jnp.int64  # an update has one of these two dtypes
+    start = round((1 - info.minexp) * 4 / 3 * 2**info.nmant)  # the bits of 1, from which a third of those of x is taken
+    bits = lax.bitcast_convert_type(safe, integer)
+    third = lax.div(bits, jnp.full_like(bits, 3))
+    r = lax.bitcast_convert_type(jnp.full_like(bits, start) - third, x.dtype)
+    for _ in range(4 if info.bits == 32 else 5):  # each doubles the digits
+        r = r * (4 / 3 - (safe * r) * (r * r) * (1 / 3))
+    y = safe * (r * r)
+    y = y - (y * (y * y) - safe) * (r * r) * (1 / 3)  # the last digit, which the products have rounded
+    return jnp.where(zero, jnp.zeros_like(x), y)
+
+
+@cube_root.defjvp
+def cube_root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Return the cube root and its derivative, `root / (3 x)` or 0; made safe before the choice."""
+    (x,), (dx,) = primals, tangents
+    zero = x == 0
+    safe = jnp.where(zero, jnp.ones_like(x), x)
+    y = cube_root(safe)
+    value = jnp.where(zero, jnp.zeros_like(x), y)
+    return value, dx * jnp.where(zero, jnp.zeros_like(x), y / (3.0 * safe))
 
 
 @factory

@@ -19,6 +19,7 @@ from gradtx.rules import (
     factory,
     full,
     held,
+    is_above_0,
     quotient,
     root,
     steps,
@@ -89,7 +90,8 @@ def scale_by_yogi(
         return (k.unbias_mu * mu, root(nu * k.unbias_nu + k.eps_root) + k.eps), {"mu": mu, "nu": nu}
 
     hyper = {"b1": b1, "b2": b2, "eps": eps, "eps_root": eps_root}
-    return quotient(Rule("scale_by_yogi", update, init, ("mu", "nu"), hyper, scalars=scalars))
+    positive = is_above_0(eps)
+    return quotient(Rule("scale_by_yogi", update, init, ("mu", "nu"), hyper, scalars=scalars, positive=positive))
 
 
 @factory

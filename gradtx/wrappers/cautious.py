@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -15,19 +16,47 @@ from gradtx._core.arrays.tree import has_gradient, is_trainable
 from gradtx._core.contract.errors import none_is_leaf
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
+from gradtx._core.engine.chain import is_chain
 from gradtx._core.engine.finite import check_split
+from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.members import check_member, own
-from gradtx.rules import Transform, factory
+from gradtx._core.engine.order import opened
+from gradtx._core.engine.segment import Segment
+from gradtx.rules import LeafState, Rule, Slots, Transform, chain, factory, leafwise
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def descending(g: jax.Array, u: jax.Array, axis_name: AxisName = None) -> jax.Array:
-    """Return an update without the elements that ascend, the others larger by the share that they are."""
+def descending(g: jax.Array, u: jax.Array, axis_name: AxisName = None) -> tuple[jax.Array, jax.Array]:
+    """Return an update without the elements that ascend, the others larger by their share, and how many they are."""
     goes_down = opposed(g, u)
-    (kept,) = summed_over([jnp.sum(goes_down, dtype=scalar_dtype())], [goes_down], axis_name)
-    wide = lax.convert_element_type(u, accumulator(u.dtype))
-    factor = lax.convert_element_type(size_over(goes_down, axis_name) / (kept + 1.0), wide.dtype)
-    return lax.convert_element_type(jnp.where(goes_down, wide * factor, jnp.zeros_like(wide)), u.dtype)
+    kept = jnp.where(goes_down, u, jnp.zeros_like(u))
+    # XLA:CPU sums up arithmetic as it goes, but writes out what a comparison gives, as large as the leaf
+    each = goes_down if jnp.iscomplexobj(u) else jnp.abs(jnp.sign(kept))
+    (number,) = summed_over([jnp.sum(each, dtype=scalar_dtype())], [goes_down], axis_name)
+    wide = lax.convert_element_type(kept, accumulator(u.dtype))
+    factor = lax.convert_element_type(size_over(goes_down, axis_name) / (number + 1.0), wide.dtype)
+    return lax.convert_element_type(wide * factor, u.dtype), number
+
+
+def of_row(axis_name: AxisName) -> Rule:
+    """Return what `descending` does as the last rule of a row, so that the leaves can wait for each other."""
+
+    def update(u: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
+        del p
+        value, number = descending(k.gradient, u, axis_name)
+        k.hand_on(number)  # not the update, whose first number reads a parameter that is written by then
+        return value, slots
+
+    return Rule("cautious", update, elementwise=False, needs_gradient=True)
+
+
+def is_one_row(tx: Any) -> bool:
+    """Return True if a transform is rules alone, which run as one kernel, so that one more may follow them in it."""
+    tx = opened(tx)
+    runs = [run for run, _ in tx.body.runs if run is not None] if is_chain(tx) else []
+    runs += [tx.body.segment] if isinstance(getattr(tx, "body", None), Leafwise) else []
+    rows = [run for run in runs if isinstance(run, Segment)]
+    return len(runs) == len(rows) == 1 and not any(m.rule.together or m.rule.stores for m in rows[0].members)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +74,11 @@ class Cautious:
     info: Info | None = None
     role: str = "container"
 
+    @functools.cached_property
+    def row(self) -> Transform | None:
+        """The inner one and this in one row; None where the inner one is no row of rules."""
+        return chain(self.inner, leafwise(of_row(self.axis_name))) if is_one_row(self.inner) else None
+
     def init(self, params: Any) -> Any:
         """Return the state of the inner one."""
         return self.inner.init(params)
@@ -57,12 +91,16 @@ class Cautious:
         """
         if self.axis_name != ():
             check_split(self.name, "grads", updates, self.axis_name)
+        if self.row is not None:
+            nothing = LeafState(jnp.zeros((), jnp.int32), {})
+            new, (state, _) = self.row.update(updates, (state, nothing), params, **extra)
+            return new, state
         new, state = optax.with_extra_args_support(self.inner).update(updates, state, params, **extra)
 
         def one(g: Any, u: Any) -> Any:
             if not (has_gradient(g) and is_trainable(g)):
                 return u
-            return descending(jnp.asarray(g), jnp.asarray(u), self.axis_name)
+            return descending(jnp.asarray(g), jnp.asarray(u), self.axis_name)[0]
 
         return jax.tree.map(one, updates, new, is_leaf=none_is_leaf), state
 

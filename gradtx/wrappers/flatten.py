@@ -80,7 +80,7 @@ class Flatten(Around):
             del like
             return (layout or Layout.of(leaves_of(given)[0])).out(made, given)
 
-        return [part._replace(view=View(into, out, joins=True)) for part in super().parts(state)]
+        return [part._replace(view=View(into, out)) for part in super().parts(state)]
 
 
 def narrowed(u: Any, g: Any, p: Any) -> Any:

@@ -71,9 +71,11 @@ def keeper(sync_period: int, slow_step_size: Any) -> Transform:
         return {"is_last": count % sync_period == sync_period - 1}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        ahead = slots["slow"] + k.slow_step_size * (p + g - slots["slow"])
-        slow = jnp.where(k.is_last, ahead, slots["slow"])
-        return jnp.where(k.is_last, slow - p, g), {"slow": slow}
+        # the way to slow + share (p + g - slow); the slow ones are then read from the new params, since of an update
+        # that two arrays are computed from XLA writes parts out
+        way = (1.0 - k.slow_step_size) * (slots["slow"] - p) + k.slow_step_size * g
+        u = jnp.where(k.is_last, way, g)
+        return u, {"slow": jnp.where(k.is_last, p + u, slots["slow"])}
 
     rule = Rule(
         "lookahead",

@@ -19,6 +19,8 @@ from gradtx._core.arrays.tree import align, flatten, is_trainable
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
+from gradtx._core.engine.finite import links_of
+from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.members import check_member
 from gradtx.rules import (
     Hyper,
@@ -142,7 +144,14 @@ def schedule_free(
         (2.5, 3.0)
     """
     check_member("schedule_free", "base_optimizer", base_optimizer)
-    return averaged(base_optimizer, learning_rate, b1, weight_lr_power, state_dtype)
+    reads_old = not reads_params(base_optimizer)
+    return averaged(base_optimizer, learning_rate, b1, weight_lr_power, state_dtype, reads_old=reads_old)
+
+
+def reads_params(base: Any) -> bool:
+    """Return True if the update of a base optimizer may depend on the params beside the gradients."""
+    bodies = [body for body, _ in links_of(base)]
+    return not all(isinstance(body, Leafwise) and not body.rule.needs_params for body in bodies)
 
 
 def averaged(

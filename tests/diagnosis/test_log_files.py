@@ -447,7 +447,7 @@ REFUSED = {
     "no names": (
         "run.csv",
         "1,3.0\n2,2.0\n",
-        r"line 1 holds numbers, expected the names of the columns; add a first line",
+        r"has the columns column 1, column 2, expected one named loss .* by its name or number",
     ),
     "a tensor": (
         "run.csv",

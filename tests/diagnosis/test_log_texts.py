@@ -112,9 +112,60 @@ def test_consoles_are_read(name, tmp_path):
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form.example], ids=lambda form: form.name)
 def test_the_example_of_each_format_is_read_by_it(form):
-    source = Source("run.txt", form.example.encode())
+    source = Source("train_loss", form.example.encode())  # MLflow's files have the name of their metric
     assert next(other for other in FORMATS if other.looks(source)) is form
     assert any("loss" in name.lower() for name, _ in form.read(source).columns)
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [(250, "step      250 | loss {loss}"), (1250, "iter 1,250: loss {loss}"), (25, "Step: [   25/5000]  Loss: {loss}")],
+)
+def test_a_step_is_a_number_in_any_width(step, line, tmp_path):
+    file = tmp_path / "run.txt"
+    numbers = [(step - 20 + i, 3.0 - i / 100) for i in range(21)]
+    text = [line.replace(f"{step:,}", f"{n:,}").replace(f"{step}", f"{n}").format(loss=loss) for n, loss in numbers]
+    file.write_text("\n".join(text))
+    read = gradtx.read_log(file)
+    assert read.columns["step"].tolist() == [n for n, _ in numbers]
+    assert read.columns["loss"].tolist() == [loss for _, loss in numbers]
+    assert repr(read).startswith("Log(21 rows of loss, step; ")
+    assert "\n" not in repr(read)
+
+
+def test_mlflows_file_store_is_read_as_a_file_and_as_the_folder_of_a_run(tmp_path):
+    losses = [3.0 - i / 100 for i in range(30)]
+    lines = {"train/loss": losses, "val_loss": [x + 1 for x in losses], "lr": [0.25] * 30}
+    for name, values in lines.items():
+        file = tmp_path / "mlruns/0/abc/metrics" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{1700000000000 + i} {x} {10 * i}\n" for i, x in enumerate(values)))
+    read = gradtx.read_log(tmp_path)
+    assert read.columns["loss"].tolist() == losses
+    assert read.columns["step"].tolist() == [10 * i for i in range(30)]
+    assert read.columns["learning_rate"].tolist() == [0.25] * 30
+    alone = gradtx.read_log(tmp_path / "mlruns/0/abc/metrics/train/loss")
+    assert alone.columns["loss"].tolist() == losses
+    (tmp_path / "mlruns/0/def/metrics").mkdir(parents=True)
+    (tmp_path / "mlruns/0/def/metrics/loss").write_text("1700000000000 2.5 0\n")
+    with pytest.raises(ValueError, match="holds 2 logs, mlruns/0/abc/metrics, mlruns/0/def/metrics, expected one"):
+        gradtx.read_log(tmp_path)
+
+
+def test_columns_without_names_are_chosen_by_number(tmp_path):
+    file = tmp_path / "run.csv"
+    file.write_text("".join(f"{10 * i},{3.0 - i / 100}\n" for i in range(30)))
+    read = gradtx.read_log(file, loss="2", step="1")
+    assert read.columns["loss"].tolist() == [3.0 - i / 100 for i in range(30)]
+    assert read.columns["step"].tolist() == [10 * i for i in range(30)]
+
+
+def test_padded_names_are_read_without_their_spaces(tmp_path):
+    file = tmp_path / "results.csv"
+    file.write_text(
+        "     epoch,      train/loss,  lr/pg0\n" + "".join(f"  {i},  {3.0 - i / 100},  0.1\n" for i in range(30))
+    )
+    assert "loss = 'train/loss'; learning_rate = 'lr/pg0'" in gradtx.read_log(file).notes[0]
 
 
 WITHOUT_STEPS = {

@@ -1,10 +1,13 @@
 """Run every mutant against its tests: `python -m tests.mutants [part of a name]`; fails when one survives.
 
+The tests are first run on the right code, unless `--tests-pass` says that they have passed.
+
 Each mutant is a copy of the package in a temporary folder with one text changed, and one forked process that runs
 pytest on it. The parent has imported jax but started no backend, so that forking is safe and costs no start-up. A
 worker has one copy, in which it changes the text and puts it back; no mutant leaves byte code there.
 """
 
+import argparse
 import gc
 import os
 import shutil
@@ -121,7 +124,19 @@ def run(jobs: list[tuple[Mutant | None, list[str]]], folder: Path) -> list[tuple
     return results
 
 
-def main(part: str = "") -> int:
+def pass_on_the_right_code(mutants: list[Mutant], folder: Path) -> bool:
+    """Run the tests of all mutants on the code as it is; a test that fails there would kill any mutant."""
+    began = time.perf_counter()
+    tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+    for code, _, words in run([(None, tests[i::WORKERS]) for i in range(WORKERS) if tests[i::WORKERS]], folder):
+        if code != PASSED:
+            print(f"the tests fail on the right code (exit code {code}):\n{words}")
+            return False
+    print(f"{len(tests)} tests pass on the right code, {time.perf_counter() - began:.0f} s")
+    return True
+
+
+def main(part: str, tests_pass: bool) -> int:
     """Run the mutants whose name contains `part`, print a table, and return the exit code."""
     began = time.perf_counter()
     mutants = [mutant for mutant in MUTANTS if part in mutant.name]
@@ -129,14 +144,10 @@ def main(part: str = "") -> int:
     if unusable or not mutants:
         print("\n".join(unusable) or f"no mutant is named {part}")
         return 1
-    tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for code, _, words in run([(None, tests[i::WORKERS]) for i in range(WORKERS) if tests[i::WORKERS]], folder):
-            if code != PASSED:
-                print(f"the tests fail on the right code (exit code {code}):\n{words}")
-                return 1
-        print(f"{len(tests)} tests pass on the right code, {time.perf_counter() - began:.0f} s")
+        if not (tests_pass or pass_on_the_right_code(mutants, folder)):
+            return 1
         results = run([(mutant, list(mutant.tests)) for mutant in mutants], folder)
     alive = 0
     for mutant, (code, seconds, words) in zip(mutants, results, strict=True):
@@ -150,4 +161,7 @@ def main(part: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    parser = argparse.ArgumentParser("python -m tests.mutants")
+    parser.add_argument("part", nargs="?", default="", help="part of the names of the mutants to run")
+    parser.add_argument("--tests-pass", action="store_true", help="the tests have passed: do not run them first")
+    sys.exit(main(**vars(parser.parse_args())))

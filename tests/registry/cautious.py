@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from tests.registry.adam import adam
-from tests.registry.base import FUSED, Mutant, Row, case_of, reference_of
+from tests.registry.base import FUSED, Mutant, Row, Speed, case_of, reference_of, speed
 from tests.registry.numbers import Tree
 from tests.registry.sgd import sgd
 
@@ -54,6 +54,7 @@ ROWS = [
         fused=FUSED,
         around=round_any,
         idle=False,
+        speed=Speed(4_002_000, 2.0, fused=None),  # the update that is kept, of one leaf at a time
     )
 ]
 CASES = [Row("cautious", "momentum", maker=round_momentum, reference=cautious_momentum, kind="wrapper", sparse=True)]
@@ -69,5 +70,14 @@ MUTANTS = [
         "[goes_down], None)",
         ("test_shards.py::test_shards_are_taken_together[cautious]",),
     ),
-    Mutant("cautious: the mean alone", FILE, "(kept + 1.0)", "jnp.maximum(kept, 1.0)", case_of("cautious[momentum]")),
+    Mutant(
+        "cautious: the mean alone", FILE, "(number + 1.0)", "jnp.maximum(number, 1.0)", case_of("cautious[momentum]")
+    ),
+    Mutant(
+        "cautious: a leaf waits for the parameter",
+        FILE,
+        "k.hand_on(number)",
+        "k.hand_on(value.reshape(-1)[0])",
+        speed("a_step_writes_no_temporary_array[cautious]"),
+    ),
 ]

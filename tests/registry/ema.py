@@ -58,5 +58,11 @@ MUTANTS = [
         reference_of("ema"),
     ),
     Mutant("ema: debias inverted", FILE, "if not debias:", "if debias:", reference_of("ema[biased]")),
-    Mutant("ema: looks ahead with t", FILE, "k.decay, t + 1.0)", "k.decay, t)", reference_of("ema[nesterov]")),
+    Mutant(
+        "ema: looks ahead with t",
+        FILE,
+        "now / (now * (1 - k.decay) + k.decay)",
+        "now",
+        reference_of("ema[nesterov]"),
+    ),
 ]

@@ -90,8 +90,7 @@ MUTANTS = [
         own("each_dtype_has_its_vector"),
     ),
     Mutant("flatten: updates stay wide", FILE, "else wide", "else u.dtype", own("gradients_of_other_dtypes")),
-    Mutant("flatten: the view is the tree", FILE, "View(into, out, joins=True)", "None", own("parts_see_vectors")),
-    Mutant("flatten: a sample of leaves is one of vectors", FILE, "joins=True", "joins=False", own("many_are_watched")),
+    Mutant("flatten: the view is the tree", FILE, "View(into, out)", "None", own("parts_see_vectors")),
     Mutant(
         "flatten: functions of trees",
         FLAT,

@@ -70,12 +70,18 @@ CASES = [row("lookahead", "schedule", traits=WRAPPER, sync_period=2, slow_step_s
 FILE = "wrappers/lookahead.py"
 MUTANTS = [
     Mutant("lookahead: returns a step early", FILE, "== sync_period - 1}", "== 0}", reference_of("lookahead")),
-    Mutant("lookahead: away from the step", FILE, "(p + g - slots", "(p - g - slots", reference_of("lookahead")),
+    Mutant(
+        "lookahead: away from the step",
+        FILE,
+        " + k.slow_step_size * g",
+        " - k.slow_step_size * g",
+        reference_of("lookahead"),
+    ),
     Mutant(
         "lookahead: the fast ones go on",
         FILE,
-        "jnp.where(k.is_last, slow - p, g), {",
-        "g, {",
+        "jnp.where(k.is_last, way, g)",
+        "g",
         reference_of("lookahead"),
     ),
     Mutant("lookahead: never reset", FILE, "if self.reset_state:", "if False:", reference_of("lookahead[reset]")),

@@ -65,7 +65,14 @@ FILE = "methods/madgrad.py"
 REFERENCE = reference_of("scale_by_madgrad")
 MUTANTS = [
     Mutant("madgrad: weights do not grow", FILE, " * root(steps(count))", "", REFERENCE),
-    Mutant("madgrad: the square root", FILE, "jnp.cbrt(", "jnp.sqrt(", REFERENCE),
+    Mutant("madgrad: the square root", FILE, "y = safe * (r * r)", "y = safe * r", REFERENCE),
+    Mutant(
+        "madgrad: a cube root of few digits",
+        FILE,
+        "4 if info.bits == 32 else 5",
+        "2",
+        ("test_madgrad.py::test_the_cube_root_has_all_digits_and_calls_no_library[float32]",),
+    ),
     Mutant(
         "madgrad: no eps in the rate",
         FILE,

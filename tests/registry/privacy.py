@@ -147,4 +147,11 @@ MUTANTS = [
         "return out, key",
         reference_of(NAME),
     ),
+    Mutant(
+        "privacy: all leaves at once",
+        FILE,
+        "next_turn(total) if waits else turn",
+        "turn",
+        ("batteries/test_wrapper_speed.py::test_a_step_that_is_given_more_writes_what_it_must[dpsgd]",),
+    ),
 ]

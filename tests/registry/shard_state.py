@@ -36,7 +36,6 @@ def own(*names: str) -> tuple[str, ...]:
 
 
 FILE, MESHES = "memory/shard_state.py", "_core/arrays/meshes.py"
-SPECS = "memory/state_specs.py"
 MUTANTS = [
     Mutant(
         "shard_state: no axis more",
@@ -58,12 +57,5 @@ MUTANTS = [
         "known_devices(self.inner.init(params), params)",
         "self.inner.init(params)",
         own("an_eighth_of_the_state_and_the_same_bits"),
-    ),
-    Mutant(
-        "state_specs: whatever the shape",
-        SPECS,
-        "p is not None and x.shape == p.shape",
-        "True",
-        ("memory/test_state_specs.py::test_a_slot_has_the_spec_of_its_parameter",),
     ),
 ]

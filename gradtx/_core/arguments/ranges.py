@@ -108,7 +108,7 @@ def check(transform: str, hypers: Mapping[str, Any], ranges: Mapping[str, Range]
         if getattr(value, "shape", ()) != ():
             raise ValueError(
                 f"{transform}: {name} has shape {tuple(value.shape)}, expected a scalar; "
-                "give each group of parameters a transform of its own with optax.partition"
+                "give each group of parameters a transform of its own with partition"
             )
         if is_number(value) or is_array(value):
             number = as_float(value)

@@ -142,6 +142,20 @@ def divide_jvp(
     return divide(m, sigma), (dm - value * lax.convert_element_type(dsigma, m.dtype)) * per
 
 
+def divide_by_positive(m: jax.Array, sigma: jax.Array) -> jax.Array:
+    """Return `m / sigma` for a sigma that cannot be 0, without the comparison and the choice of `divide`."""
+    return lax.complex(m.real / sigma, m.imag / sigma) if jnp.iscomplexobj(m) else m / sigma
+
+
+def is_above_0(eps: Any) -> bool:
+    """Return True if this term, which is added to a root, keeps the sum above 0, also in float32.
+
+    Ask it of no term inside the root: a quotient by a root alone, which no comparison guards, becomes a product with
+    XLA's rsqrt, which takes a fifth of a step of ten parameters longer and rounds otherwise.
+    """
+    return isinstance(eps, (int, float)) and bool(eps >= np.finfo(np.float32).tiny)
+
+
 def steps(count: jax.Array) -> jax.Array:
     """Return the paper's t, the number of this update from 1, as a scalar that cannot overflow."""
     return lax.convert_element_type(count, scalar_dtype()) + 1.0

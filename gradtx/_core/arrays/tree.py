@@ -48,7 +48,16 @@ def promoted(g: Any, p: Any) -> Any:
     if dtype is None or dtype == g.dtype or not jnp.issubdtype(dtype, jnp.inexact):
         return g.dtype
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.promote_types(g.dtype, dtype)
+        try:
+            return jnp.promote_types(g.dtype, dtype)
+        except ValueError:  # floats of 8 bits and fewer, of which jax promotes none
+            return wider_of(jnp.dtype(g.dtype), jnp.dtype(dtype))
+
+
+def wider_of(a: Any, b: Any) -> Any:
+    """Return the one of two dtypes that has more bits, and float32 where they differ in other ways."""
+    bits = [jnp.finfo(dtype).bits for dtype in (a, b)]
+    return jnp.dtype(jnp.float32) if bits[0] == bits[1] else (a, b)[bits[0] < bits[1]]
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
@@ -85,7 +94,7 @@ def as_float_array(transform: str, root: str, tree: Any, index: int, x: Any) -> 
         x = jnp.asarray(x, dtype)
     if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
         what = describe(x)
-        fix = "leave it out of the differentiated tree, or send it elsewhere with optax.partition"
+        fix = "leave it out of the differentiated tree, or send it elsewhere with partition"
         raise TypeError(leaf_error(transform, root, tree, index, f"is {what}", "a floating-point array", fix))
     return jnp.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else x
 
@@ -111,7 +120,7 @@ def check_dimensions(
     if ndims is None or len(shape) in ndims:
         return
     expected = f"{' or '.join(map(str, ndims))} dimension{'s' if ndims != (1,) else ''}"
-    fix = "send it to another transform with optax.partition, or leave it out by a mask"
+    fix = "send it to another transform with partition, or leave it out by a mask"
     raise ValueError(leaf_error(transform, root, tree, index, f"has shape {tuple(shape)}", expected, fix))
 
 

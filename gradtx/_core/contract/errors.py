@@ -74,6 +74,11 @@ def tree_mismatch(
 
     With `prefix`, a leaf of `tree` may stand for a whole subtree of `like`.
     """
+    found = other_kind(tree, like, prefix)
+    if found is not None:
+        path, one, other = found
+        expected = f"{describe(other)} as in {like_root}{path}"
+        return ValueError(message(transform, root + path, f"is {describe(one)}", expected, fix))
     got, wanted = paths(root, tree), [root + path[len(like_root) :] for path in paths(like_root, like)]
     starts = set(got)
     for path in wanted:
@@ -89,6 +94,10 @@ def tree_mismatch(
     if type(one) is type(other) and isinstance(one, (str, int, float, bool)):  # a static field
         expected = f"{other!r} as in {like_root}{path}"
         return ValueError(message(transform, root + path, f"is {one!r}", expected, f"{fix}; static fields must agree"))
+    if type(one) is type(other) and isinstance(one, dict) and list(one) != list(other):  # OrderedDict keeps an order
+        i = next(i for i, (key, as_in) in enumerate(zip(one, other, strict=False)) if key != as_in)
+        key, expected = f"has {[*one][i]!r} as key {i}", f"{[*other][i]!r} there as in {like_root}{path}"
+        return ValueError(message(transform, root + path, key, expected, f"{fix}; the order of its keys counts"))
     said = [describe(one), describe(other)]
     if said[0] == said[1]:  # another function, or another tuple as long
         said, fix = [f"another {said[0]}", "the same"], f"{fix}; static fields must agree"
@@ -116,6 +125,30 @@ def static_difference(tree: Any, like: Any) -> str | None:
 def structure(tree: Any) -> Any:
     """Return the structure of a tree, which has no type of its own."""
     return jax.tree.structure(tree)
+
+
+def children_of(tree: Any) -> dict[Any, Any]:
+    """Return what a node of a tree holds, by key; a leaf holds itself, without one."""
+    held = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)[0]
+    return {path[0] if path else None: child for path, child in held} if tree is not None else {None: None}
+
+
+def other_kind(tree: Any, like: Any, prefix: bool, path: str = "") -> tuple[str, Any, Any] | None:
+    """Return the path at which one of two trees has a leaf or a sequence and the other names, and what stands there.
+
+    With `prefix`, a leaf of `tree` may stand for a whole subtree of `like`.
+    """
+    children, others = children_of(tree), children_of(like)
+    if (None in children and prefix) or not (children and others):
+        return None
+    if {type(key) for key in children}.isdisjoint({type(key) for key in others}):
+        return path, tree, like
+    for key in children:
+        if key is not None and key in others:
+            found = other_kind(children[key], others[key], prefix, path + jax.tree_util.keystr((key,)))
+            if found is not None:
+                return found
+    return None
 
 
 def container_difference(tree: Any, like: Any, path: str = "") -> tuple[str, Any, Any]:

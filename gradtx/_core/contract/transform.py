@@ -36,13 +36,11 @@ class View(NamedTuple):
         into: `(tree, like)`: returns the form that the part sees; `like` is the tree in its true shapes, where `tree`
             is a sample.
         out: `(made, given, like)`: returns what the part made of `given` in the form that the container was given.
-        joins: whether leaves are joined, so that a sample of each leaf is no sample of what the part keeps.
         still: whether leaves that the part does not see get an update of 0.
     """
 
     into: Callable[[Any, Any], Any]
     out: Callable[[Any, Any, Any], Any]
-    joins: bool = False
     still: bool = False
 
 

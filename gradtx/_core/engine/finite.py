@@ -10,7 +10,7 @@ from jax import lax
 from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.norm import AxisName, check_axes, split_over, square, summed_over
-from gradtx._core.arrays.numerics import INT32_MAX, scalar_dtype
+from gradtx._core.arrays.numerics import INT32_MAX, accumulator, scalar_dtype
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.engine.chain import is_chain
@@ -69,8 +69,12 @@ def first_of(places: Sequence[int], bad: Sequence[jax.Array]) -> jax.Array:
 
 @jax.jit
 def is_bad(x: jax.Array) -> jax.Array:
-    """Return True if an array holds a number that is not finite."""
-    return jnp.any(~jnp.isfinite(x))
+    """Return True if an array holds a number that is not finite.
+
+    x - x is 0 for a finite x and NaN for others. XLA:CPU sums it up as it goes; a comparison it would write out first.
+    """
+    wide = lax.convert_element_type(x, accumulator(x.dtype))
+    return ~jnp.isfinite(jnp.sum(wide - wide))
 
 
 def found_bad(tree: Any, axis_name: AxisName) -> tuple[jax.Array, jax.Array]:

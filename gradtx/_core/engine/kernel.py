@@ -176,12 +176,15 @@ def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots], 
         g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static, turn: Any = None
     ) -> tuple[Any, list[Slots], Any]:
         out, (joined, joins), waits = [], plan.value.joins, False
+        handed: list[jax.Array] = []
         g = lax.squeeze(g, (0,)) if joined else g
+        seen = {"gradient": g, "hand_on": Static(handed.append)}
         fixed = zip(summed, plan.value.active, plan.value.flags, plan.value.layouts, strict=True)
         for rule, old, k, (is_summed, on, flags, layout) in zip(rules, slots, ks, fixed, strict=True):
             new = old
             if on:
                 own = {**k, **freeze({**dict(flags), **({"turn": turn} if rule.writes else {})})}
+                own |= seen if rule.needs_gradient else {}
                 arguments = (old, p if rule.needs_params else None, own, layout)
                 with jax.named_scope(rule.name):
                     value, new = apply(rule, g, *arguments)
@@ -191,7 +194,7 @@ def make_kernel(rules: Sequence[Rule]) -> Callable[..., tuple[Any, list[Slots], 
                 g, waits = value, waits or (rule.writes and turn is not None)
             out.append(new)
         u = lax.convert_element_type(g, plan.value.dtype)
-        return lax.expand_dims(u, (0,)) if joins else u, out, next_turn(u) if waits else turn
+        return lax.expand_dims(u, (0,)) if joins else u, out, next_turn(handed[-1] if handed else u) if waits else turn
 
     def kernel(
         g: Any, slots: list[Slots], p: Any, ks: list[Any], plan: Static, turn: Any

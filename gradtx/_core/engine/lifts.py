@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from gradtx._core.arguments.ranges import Event, check
-from gradtx._core.arrays.numerics import divide
+from gradtx._core.arrays.numerics import divide, divide_by_positive
 from gradtx._core.contract.errors import describe, message
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import call
@@ -43,6 +43,11 @@ def with_value(rule: Rule, value: Callable[[jax.Array, Any], Any], **changes: An
         return value(g, found), slots
 
     return dataclasses.replace(rule, update=update, made_of=(rule,), **changes)
+
+
+def over(rule: Rule) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Return how m is divided by the sigma of a rule."""
+    return divide_by_positive if rule.positive else divide
 
 
 def leafwise(rule: Rule, *, mask: Any = None) -> Transform:
@@ -89,7 +94,7 @@ def divide_by(rule: Rule, *, mask: Any = None) -> Transform:
     if rule.whole_tree is not None or rule.together is not None:
         got, fix = "has whole_tree or together", "lift it with leafwise"
         raise ValueError(message("divide_by", f"rule {rule.name}", got, "a rule for one array alone", fix))
-    return of_rule(Leafwise(rule.name, with_value(rule, divide), with_value(rule, lambda g, _: g), rule, mask))
+    return of_rule(Leafwise(rule.name, with_value(rule, over(rule)), with_value(rule, lambda g, _: g), rule, mask))
 
 
 def quotient(rule: Rule, *, mask: Any = None) -> Transform:
@@ -114,7 +119,7 @@ def quotient(rule: Rule, *, mask: Any = None) -> Transform:
         got, fix = "has together", "lift it with leafwise"
         raise ValueError(message("quotient", f"rule {rule.name}", got, "a rule for one array alone", fix))
     factors = with_value(rule, lambda _, pair: pair[0]), with_value(rule, lambda _, pair: pair[1])
-    return of_rule(Leafwise(rule.name, with_value(rule, lambda _, pair: divide(*pair)), *factors, mask))
+    return of_rule(Leafwise(rule.name, with_value(rule, lambda _, pair: over(rule)(*pair)), *factors, mask))
 
 
 def ratio(direction: Transform | Rule, scale: Transform | Rule) -> Transform:
@@ -193,4 +198,5 @@ def side_by_side(m: Rule, sigma: Rule) -> Rule:
         writes=m.writes or sigma.writes,
         reads_old=m.reads_old or sigma.reads_old,
         made_of=(m, sigma),
+        positive=sigma.positive,
     )

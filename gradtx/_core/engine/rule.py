@@ -97,9 +97,12 @@ class Rule:
             stored in, and the update leaves in the accumulator's, float32 or wider, so that the sum lands on what was
             decided. Such a rule stands last in a chain.
         needs_leaf: whether `update` reads `k.leaf`, the place of the leaf in the tree, a scalar of uint32.
+        needs_gradient: whether `update` reads `k.gradient`, the gradient as it came to the first rule of the row. It is
+            for a rule that compares the two; the next leaf waits for the number that it gives to `k.hand_on`.
         role: what the value does to an update; see `Body`. "" where a user's rule may do anything.
         made_of: the rules whose functions it calls.
         still: whether the value is 0 always, so that the parameters stand still.
+        positive: whether sigma is above 0 whatever the gradients, as with an eps > 0; the quotient is then not guarded.
     """
 
     name: str
@@ -125,9 +128,11 @@ class Rule:
     looks: bool = True
     stores: bool = False
     needs_leaf: bool = False
+    needs_gradient: bool = False
     role: str = ""
     made_of: tuple["Rule", ...] = ()
     still: bool = False
+    positive: bool = False
 
     def __post_init__(self) -> None:
         """Raise where the declarations contradict each other."""

@@ -142,10 +142,14 @@ def choose_loss(
         return named(path, columns, wanted)
     found = ranked(columns, loss_rank)
     if not found:
-        have = ", ".join(column.name for column in columns) or "none"
+        have = (
+            f"has the columns {', '.join(c.name for c in columns)}"
+            if columns
+            else "holds no table and no line that names a loss"
+        )
         raise ValueError(
-            f"read_log: {path} has the columns {have}, expected one named loss (and grad_norm, learning_rate, step); "
-            "name the column of the loss, --loss NAME (in Python loss=NAME), or rename it"
+            f"read_log: {path} {have}, expected one named loss (and grad_norm, learning_rate, step); "
+            "choose the column of the loss by its name or number, --loss NAME (in Python loss=NAME), or rename it"
         )
     best = [column for column in found if loss_rank(column) == loss_rank(found[0])]
     most = max(column.known for column in best)

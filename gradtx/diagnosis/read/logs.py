@@ -40,16 +40,22 @@ class Log(NamedTuple):
     columns: dict[str, Array]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return one line, without the numbers."""
+        return (
+            f"Log({len(self.columns['loss'])} rows of {', '.join(self.columns)}; {self.notes[0] if self.notes else ''})"
+        )
+
 
 def read_log(log: Any, *, loss: str | None = None, step: str | None = None, run: str | int | None = None) -> Log:
     """Read the log of any training run, to `diagnose` it.
 
     Reads tables (Lightning's, Keras's and Stable-Baselines3's loggers, exports of Weights & Biases, TensorBoard and
-    MLflow), JSON and JSON lines (a `trainer_state.json` of Hugging Face, mmengine, detectron2, MaxText, metaseq), the
-    consoles of Hugging Face, nanoGPT, MaxText, Megatron-LM, torchtune, fairseq and of programs that print a line with a
-    loss, TensorBoard's event files (the extra `tensorboard`), and a folder that one of these wrote. A log whose end was
-    cut off is read up to there. The training loss is taken, never that of an evaluation, the first note says which
-    columns were; where several may be meant, the error lists them.
+    MLflow, MLflow's own files), JSON and JSON lines (a `trainer_state.json` of Hugging Face, mmengine, detectron2,
+    MaxText, metaseq), the consoles of Hugging Face, nanoGPT, MaxText, Megatron-LM, torchtune, fairseq and of programs
+    that print a line with a loss, TensorBoard's event files (the extra `tensorboard`), and a folder that one of these
+    wrote. A log whose end was cut off is read up to there. The training loss is taken, never that of an evaluation, the
+    first note says which columns were; where several may be meant, the error lists them.
 
     Units: as in the log.
 

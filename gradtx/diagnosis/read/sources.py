@@ -7,6 +7,7 @@ from typing import Any
 
 from gradtx._core.contract.errors import describe
 from gradtx.diagnosis.read.columns import EVALUATION, TRAINING, ChoiceError, listing, words_of
+from gradtx.diagnosis.read.formats import mlflow
 from gradtx.diagnosis.read.formats.json_records import from_data
 from gradtx.diagnosis.read.formats.known import FORMATS
 from gradtx.diagnosis.read.formats.long_table import pivot
@@ -59,10 +60,16 @@ def in_folder(folder: Path) -> Source:
     states = list(folder.rglob("trainer_state.json"))
     if states:  # each checkpoint holds the whole history until then
         return source_of(str(min(states, key=lambda file: (len(file.parts), -number_in(file.parent.name)))))
+    if len(runs := mlflow.runs_in(folder)) == 1:
+        return mlflow.source_of_run(runs[0])
     events = sorted(folder.rglob(EVENTS))
     logs = [file for name in LOGS for file in sorted(folder.rglob(name))]
-    logs = logs or sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in ENDS and not file.name.startswith("debug")
+    logs = (
+        logs
+        or runs
+        or sorted(
+            file for file in folder.rglob("*") if file.suffix.lower() in ENDS and not file.name.startswith("debug")
+        )
     )
     if len(logs) == 1:
         return source_of(str(logs[0]))

@@ -84,7 +84,7 @@ def effective_rate(
         A tree like the gradients as the scales see them, or a scalar where the chain has no sigma, or None where it
         holds a transform that is neither direction, scale, factor nor global clip, such as one of optax's, or scales
         that see trees of different forms, or one inside a wrapper of optax's that shows it another tree; or `grads` are
-        a sample and a wrapper joins leaves.
+        a sample and a slot joins leaves.
 
     Cost: one pass over the gradients for each scale, and one for what stands before the last scale.
 
@@ -147,8 +147,6 @@ def is_known(place: Link, body: Any, grads: Any, like: Any) -> bool:
     """Return True if eta / sigma can be read of a transform at its place in a chain."""
     if not (place.in_row and is_read(body, place.state)):
         return False
-    if like is not None and any(view.joins for view in place.views):
-        return False  # the samples of the leaves are other coordinates than those of a slot that joins them
     return is_of_form(body, place.state, place.into(grads, like))
 
 
@@ -156,7 +154,8 @@ def is_of_form(body: Any, state: Any, grads: Any) -> bool:
     """Return True if the slots of a transform are those of such gradients.
 
     They are not inside a wrapper of optax's, of which nobody says how it shows trees to what it holds: `optax.masked`
-    leaves nodes without arrays in them, `optax.flatten` joins leaves.
+    leaves nodes without arrays in them, `optax.flatten` joins leaves. The samples of leaves are not of a slot that
+    joins them.
     """
     if not isinstance(body, Leafwise):
         return True

@@ -1,6 +1,6 @@
 """Tables: names of columns in the first line, cells apart by commas, semicolons, tabs or spaces.
 
-A line that was cut off is passed over with a note; a table without names is an error.
+A line that was cut off is passed over with a note. The columns of a table without names are chosen by their numbers.
 """
 
 import csv
@@ -20,20 +20,18 @@ def read(source: Source) -> Table:
     """Return the columns of a table, whose first line holds the names.
 
     Raises:
-        ValueError: the first line holds no names, or a line is no row.
+        ValueError: a line is no row.
     """
     path, text, lines = source.name, source.text, list(source.lines)
     first = next((i for i, line in enumerate(lines) if line.strip() and not re.match("#|sep=", line)), len(lines))
     split = separator(lines[first : first + 2])
-    if first < len(lines) and is_numbers(cells_of(lines[first], split)):
-        first -= 1
-        if first < 0 or not lines[first].startswith("#"):
-            raise ValueError(
-                f"read_log: {path} line {first + 2} holds numbers, expected the names of the columns; "
-                "add a first line such as step,loss"
-            )
-        lines[first] = lines[first].lstrip("# ")  # NumPy writes the names as a comment
     names: list[str] = []
+    if first < len(lines) and is_numbers(cells := cells_of(lines[first], split)):
+        if first > 0 and lines[first - 1].startswith("#"):
+            first -= 1
+            lines[first] = lines[first].lstrip("# ")  # NumPy writes the names as a comment
+        else:
+            names = [f"column {i + 1}" for i in range(len(cells))]
     rows: list[list[str]] = []
     places, notes, number = [], [], first
     try:
@@ -52,7 +50,7 @@ def read(source: Source) -> Table:
     if rows and len(rows[-1]) < len(names) and not text.endswith(("\n", "\r")):
         notes.append(f"{places.pop()}, the last, was cut off and is left out")
         rows.pop()
-    columns = [(name, [row[i] if i < len(row) else "" for row in rows]) for i, name in enumerate(names)]
+    columns = [(name.strip(), [row[i] if i < len(row) else "" for row in rows]) for i, name in enumerate(names)]
     return Table(columns, places, tuple(notes), decimal_comma=split == ";")
 
 

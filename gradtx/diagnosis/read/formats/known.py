@@ -9,6 +9,7 @@ from gradtx.diagnosis.read.formats import (
     json_records,
     maxtext,
     megatron,
+    mlflow,
     nanogpt,
     prose,
     tensorboard,
@@ -23,6 +24,7 @@ FORMATS: tuple[Format, ...] = (
     megatron.FORMAT,
     torchtune.FORMAT,
     fairseq.FORMAT,
+    mlflow.FORMAT,
     json_records.FORMAT,  # also the dicts that Hugging Face's Trainer and metaseq print
     prose.FORMAT,
     csv_table.FORMAT,  # reads, or says why not, what no other does

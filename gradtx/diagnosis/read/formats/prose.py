@@ -12,10 +12,9 @@ from gradtx.diagnosis.read.formats.table import Format, Source, Table, table_of
 from gradtx.diagnosis.read.formats.text import BETWEEN, NUMBER, pairs
 
 LOSS = re.compile(rf"loss\w*(?:/\w+)*(?: [a-z]+)?\)?{BETWEEN}(?:{NUMBER})", re.IGNORECASE)
-STEP = re.compile(
-    r"\b(?P<name>step|steps|iter|iteration|iters|global_step|update|batch)\b\W{0,4}(?P<value>\d+)", re.IGNORECASE
-)
-EPOCH = re.compile(r"\bepoch\b\W{0,4}(?P<value>\d+)", re.IGNORECASE)
+WHOLE = r"\s*\W{0,4}?\s*(?P<value>\d{1,3}(?:,\d{3})+(?![\d,])|\d+)"  # after a name: `step: [  10/100]`, `iter 1,000`
+STEP = re.compile(rf"\b(?P<name>step|steps|iter|iteration|iters|global_step|update|batch)\b{WHOLE}", re.IGNORECASE)
+EPOCH = re.compile(rf"\bepoch\b{WHOLE}", re.IGNORECASE)
 
 
 def looks(source: Source) -> bool:
@@ -31,6 +30,7 @@ def read(source: Source) -> Table:
     for i, line in enumerate(source.lines):
         where = {"epoch": found["value"]} if (found := EPOCH.search(line)) else {}
         where |= {found["name"].lower(): found["value"] for found in STEP.finditer(line)}
+        where = {name: value.replace(",", "") for name, value in where.items()}
         carried |= where
         record = row_of(line)
         if not any(is_loss(name) for name in record):
