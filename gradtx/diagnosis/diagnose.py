@@ -65,7 +65,7 @@ def diagnose(
         TypeError: the state was never watched, or an argument is of the wrong kind.
         ValueError: the state is traced or batched, or `loss_floor` is neither None nor a finite number.
 
-    Cost: one copy of the record to the host (33 kB, 4 kB for each group and 16 bytes for each
+    Cost: one copy of the record to the host (36 kB, 4 kB for each group and 16 bytes for each
     sampled coordinate).
 
     References:

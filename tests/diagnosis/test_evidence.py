@@ -242,6 +242,16 @@ def test_features_tell_minibatches_from_one_loss():
     assert features(read(short(100).state), full_batch=True).one_loss is True
 
 
+def test_losses_that_scatter_as_high_as_they_stand_are_no_rise():
+    rng = np.random.default_rng(0)
+    level = 5 * np.exp(-np.arange(64) / 12) + 0.05
+    scattered = level * rng.uniform(0.3, 2.0, 64)
+    scattered[0], scattered[1] = 3.0, 10.0
+    thrown = np.concatenate([[1.5], 90 * np.exp(-np.arange(63) / 3) + 1.5 + 0.1 * rng.normal(size=63)])
+    assert features(read(short(64, scattered).state)).peak_early < 8
+    assert features(read(short(64, thrown).state)).peak_early > 100
+
+
 def test_a_loss_that_is_not_finite_spoils_no_feature():
     losses = np.linspace(2.0, 1.0, 40)
     sound = features(read(short(30, losses[:30]).state))

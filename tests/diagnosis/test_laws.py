@@ -151,12 +151,16 @@ SENTENCES: dict[str, Any] = {  # a sentence with its numbers, and what must hold
     rf"{N} spreads of a single loss above the start": lambda n: n > 8,
     rf"gained {N} times what the first half did": lambda n: n > 1,
     rf"\|p\| is {N} times what it was at the start": lambda n: n > 1,
+    rf"is {N} standard errors below 0: each step goes down": lambda n: n >= 3,
+    rf"is {N} standard errors above 0: the gradient would make": lambda n: n >= 4,
+    rf"is {N} standard errors below 0: the loss falls because": lambda n: n >= 3,
 }
 LIMITS: dict[str, tuple[float, float]] = {
     "cos1": (-1, 1), "cos2": (-1, 1), "ucos": (-1, 1), "rho": (-3, 2), "clipped": (0, 1), "clip_median": (1e-4, 1),
     "lost": (0, 1), "frozen_share": (0, 1), "share": (-1, 1), "straight": (0, 64), "certainty": (-30, 30),
     "decay": (-0.1, 0.1), "g_growth": (-3, 3), "aligned": (-1, 1), "lost_again": (0, 1), "drift": (-1, 1),
-    "turns": (-1, 1), "gain": (-1, 2),
+    "turns": (-1, 1), "gain": (-1, 2), "downhill": (-30, 30), "outward": (-3, 3), "outward_sure": (-30, 30),
+    "pcos": (-1, 1),
 }  # fmt: skip
 NAMES = [f.name for f in dataclasses.fields(Features) if f.type in ("float", float)]
 
@@ -200,6 +204,9 @@ def test_the_sentences_are_those_that_are_printed():
     slopes += [dataclasses.replace(firing("oscillating"), rho=rho, one_loss=True) for rho in (-2.0, -1.0)]
     slopes += [dataclasses.replace(firing("saddle_plateau"), decay=-1e-4)]
     slopes += [dataclasses.replace(firing("noise_floor"), cos1=0.5, loss_middle=0.4, gained=-0.1)]
+    slopes += [dataclasses.replace(firing("noise_floor"), downhill=9.0)]
+    slopes += [dataclasses.replace(firing("noise_floor"), decays=True, pcos=-0.3, outward=1.0, outward_sure=9.0)]
+    slopes += [dataclasses.replace(firing("at_chance"), certainty=9.0, gained=0.01, outward_sure=-9.0)]
     found = [x for f in some + slopes for rule in RULES if (x := rule(f)) is not None]
     printed = "\n".join(line for x in found for line in (x.headline, *x.evidence, x.action))
     for sentence in SENTENCES:

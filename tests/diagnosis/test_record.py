@@ -48,6 +48,7 @@ def rows_of(run: Fed) -> dict[str, np.ndarray]:
         "cos1": np.array([nan] + [pair(gs[t], gs[t - 1]) for t in range(1, n)]),
         "cos2": np.array([nan, nan] + [pair(gs[t], gs[t - 2]) for t in range(2, n)]),
         "ucos": np.array([nan] + [pair(us[t], us[t - 1]) for t in range(1, n)]),
+        "pcos": np.array([pair(gs[t], ps[t]) for t in range(n)]),
         "straight": np.array(
             [(ps[t] - ps[t - 64]) @ (ps[t] - ps[t - 64]) / travelled[t] if t in travelled else nan for t in range(n)]
         ),

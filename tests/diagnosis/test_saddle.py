@@ -121,6 +121,46 @@ def test_the_fall_along_the_lowest_eigenvector_is_measured_both_ways():
 
 
 @plain
+@pytest.mark.parametrize("momentum", [None, 0.9])
+@pytest.mark.parametrize("y", [1e-3, 0.03])
+def test_a_run_leaves_along_negative_curvature_when_the_probe_says_so(momentum, y):
+    tx = gradtx.sgd(0.01, momentum=momentum)
+    start = jnp.array([0.0, y], jnp.float32)
+    found = gradtx.probe(mountain_pass, start, 1.0, tx=tx, state=tx.init(start))
+
+    def step(carry: Any, _: Any) -> Any:
+        p, state = carry
+        updates, state = tx.update(jax.grad(mountain_pass)(p), state, p)
+        p = gradtx.apply_updates(p, updates)
+        return (p, state), p[1]
+
+    ys = jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), length=3000)[1])(start)
+    left = int(np.argmax(np.asarray(ys) > 0.5))  # halfway to the least value, where the quadratic still says how far
+    assert 0.7 * left < found.lambda_min_steps < 1.5 * left
+    assert "at this rate the run is there after" in str(found)
+
+
+@plain
+def test_how_soon_a_run_leaves_is_not_known_where_only_rounding_leads_there():
+    at = jnp.array([1.0, 0.0], jnp.float32)
+    tx = gradtx.sgd(0.01)
+    found = gradtx.probe(mountain_pass, at, 1.0, tx=tx, state=tx.init(at))
+    assert found.curvature_sign == "negative"
+    assert found.lambda_min_steps is None
+
+
+def test_a_saddle_that_the_run_leaves_by_itself_is_none():
+    report = diagnosed(0.3)
+    f, probe = report.features, report.probe
+    assert probe.lambda_min_steps > f.steps
+    soon = dataclasses.replace(probe, lambda_min_steps=0.5 * f.steps)
+    crawl = [dataclasses.replace(x, verdict="crawling") for x in rules(f)]
+    for found, word in ((rules(f), "healthy"), (crawl, "crawling")):
+        assert sharpen(found, f, probe)[0].verdict == "saddle_plateau"
+        assert sharpen(found, f, soon)[0].verdict == word
+
+
+@plain
 def test_power_iteration_finds_the_direction_too():
     def loss(p: jax.Array, b: Any) -> jax.Array:
         return jnp.sum(jnp.array([4.0, 3.0, 0.5], jnp.float32) * p**2) - 3.0 * jnp.cos(p[2])

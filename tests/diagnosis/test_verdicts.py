@@ -83,6 +83,94 @@ def test_noise_seen_through_momentum_is_no_crawl():
     assert fired(way)[0].verdict == "crawling"
 
 
+HIDDEN = {
+    "one_loss": False,
+    "straight": 3.0,
+    "downhill": 9.0,
+}  # what noise hides: steps lead down, and none goes straight
+EVEN = {"scaled": False, "steady": 0.9, "loss_start": 1.01, "loss_last": 1.0, "spread": 0.01, "held": 0.9}
+
+
+def test_a_crawl_that_noise_hides_is_seen_by_the_next_batch():
+    noise = dataclasses.replace(QUIET, one_loss=False, straight=3.0)
+    assert fired(noise)[0].verdict == "noise_floor"
+    crawl = dataclasses.replace(QUIET, **HIDDEN)
+    assert [x.verdict for x in fired(crawl)] == ["crawling"]
+    assert "9 standard errors below 0" in fired(crawl)[0].evidence[0]
+    assert fired(dataclasses.replace(crawl, downhill=-9.0))[0].verdict == "noise_floor"
+
+
+def test_a_fall_that_two_signs_agree_on_is_one():
+    unsure = dataclasses.replace(QUIET, **HIDDEN, certainty=2.3, gained=0.01, share=0.2)
+    assert fired(unsure)[0].verdict == "healthy"
+    assert "9 standard errors below 0" in fired(unsure)[0].evidence[1]
+    assert fired(dataclasses.replace(unsure, certainty=1.0))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(unsure, downhill=3.5))[0].verdict == "noise_floor"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"steady": 0.5}, {"steady": 2.0}, {"scaled": True}, {"held": 0.01}, {"loss_start": 3.0}, {"p_growth": 3.0}],
+)
+def test_a_fall_through_noise_is_a_crawl_where_it_is_even_and_small(change):
+    falls = {**HIDDEN, **EVEN, "certainty": 20.0, "gained": 0.005, "share": 0.5}
+    assert fired(dataclasses.replace(QUIET, **falls))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(QUIET, **{**falls, **change}))[0].verdict == "healthy"
+
+
+def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_moved():
+    falls = {**HIDDEN, **EVEN, "certainty": 20.0, "gained": 0.005, "share": 0.5, "scaled": True}
+    assert fired(dataclasses.replace(QUIET, **falls, path=0.01))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(QUIET, **falls, path=0.1))[0].verdict == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "decay_bound"),
+        ({"outward_sure": 2.0}, "noise_floor"),
+        ({"pcos": -0.1}, "noise_floor"),  # a small part of what the gradients have in common
+        ({"outward": 0.01}, "noise_floor"),
+        ({"decays": False}, "noise_floor"),
+        ({"decays": None}, "noise_floor"),
+        ({"downhill": 9.0}, "crawling"),
+        ({"lost": 0.8}, "noise_floor"),  # by the rounding of the parameters
+        ({"lost": 0.8, "u_last": 0.001}, "decay_bound"),  # the steps themselves have become next to nothing
+        ({"outward_sure": 0.0, "p_growth": 0.05}, "decay_bound"),
+    ],
+)
+def test_a_decay_that_noise_hides_is_seen_by_what_the_gradient_would_do(change, verdict):
+    bound = {"one_loss": False, "decays": True, "pcos": -0.3, "outward": 0.5, "outward_sure": 20.0, **change}
+    found = fired(dataclasses.replace(QUIET, **bound))[0]
+    assert found.verdict == verdict
+    if verdict == "decay_bound" and "p_growth" not in change:
+        assert "20 standard errors above 0: the gradient would make the parameters larger" in found.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"), [({}, "at_chance"), ({"outward_sure": 9.0}, "healthy"), ({"pace": 0.9}, "healthy")]
+)
+def test_a_fall_to_chance_is_none_that_learns(change, verdict):
+    falls = {"loss_start": 1.6, "loss_middle": 1.42, "loss_last": 1.39, "gained": 0.03, "share": 0.1, "certainty": 5.0}
+    fades = {**falls, "one_loss": False, "pace": 0.2, "outward_sure": -8.0, **change}
+    found = fired(dataclasses.replace(QUIET, **fades))[0]
+    assert found.verdict == verdict
+    assert ("has come down to ln(4)" in found.headline) is (verdict == "at_chance")
+
+
+def test_batches_whose_gradients_have_all_vanished_are_at_a_minimum():
+    f = dataclasses.replace(QUIET, one_loss=False, straight=16.0, cos1=0.5, cos2=0.5, share=1e-6, g_last=1e-5)
+    assert [x.verdict for x in fired(f)] == ["converged_minimum"]
+    assert fired(dataclasses.replace(f, g_last=0.1))[0].verdict == "crawling"
+
+
+def test_straight_steps_that_momentum_alone_makes_straight_are_no_crawl():
+    falls = {"one_loss": False, "certainty": 20.0, "share": 0.4, "ucos": 0.97, "g_first": 1.0, "g_last": 0.9}
+    f = dataclasses.replace(QUIET, **falls, straight=44.0, cos1=0.1, cos2=0.1, remaining=-1.0)
+    assert fired(f)[0].verdict == "healthy"
+    assert fired(dataclasses.replace(f, straight=60.0))[0].verdict == "crawling"
+
+
 def test_blow_up():
     assert blew_up(QUIET, -1, {}) is None
     sudden = blew_up(QUIET, 40, {"w": 3})

@@ -458,6 +458,13 @@ MUTANTS: list[Mutant] = [
         watch("evidence", "metrics_of_a_clip"),
     ),
     Mutant(
+        "watch: cosine of the update, not of the gradient, with the parameters",
+        "diagnosis/record/measure.py",
+        "cosine(gs, unit(*ps)[0])",
+        "cosine(us, unit(*ps)[0])",
+        watch("record", "columns[momentum]"),
+    ),
+    Mutant(
         "watch: straightness a step late",
         "diagnosis/record/measure.py",
         "steps >= STRAIGHT",

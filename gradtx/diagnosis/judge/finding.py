@@ -9,6 +9,7 @@ STRAIGHT = 8.0  # straightness of 64 steps above which they make progress in one
 SURE = 3.0  # standard errors above which a fall of the loss is none of its noise
 SHARE = 0.001  # share of the run's whole fall above which the last half still counts
 FAR = 3.0  # times what the last half gained: where so much is within reach of a step, the steps are too short
+PLAIN = 4.0  # standard errors below 0 of a slope that says by itself where steps lead
 ABOVE = 8.0  # spreads of the loss above which a rise is none of its noise
 
 
@@ -58,6 +59,19 @@ def percent(x: float) -> str:
 def fell(f: Features) -> bool:
     """Return True if the loss fell over the last half of the run, by more than its noise."""
     return f.gained > 4 * f.quantum and f.certainty > SURE
+
+
+def falls(f: Features) -> bool:
+    """Return True if the loss fell, or seems to and each step goes down for the next batch: two signs apart."""
+    return fell(f) or (f.one_loss is False and f.certainty > 2 and f.downhill > PLAIN)
+
+
+def downhill_line(f: Features) -> str:
+    """Return the line about the slope of the next batch along each step."""
+    return (
+        f"the mean of cos(g_t, u_t-1) is {text(f.downhill)} standard errors below 0: each step goes down for the next "
+        "batch as well"
+    )
 
 
 def slope_lines(f: Features) -> tuple[str, ...]:

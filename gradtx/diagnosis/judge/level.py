@@ -4,6 +4,8 @@ import math
 
 from gradtx.diagnosis.judge.finding import (
     ABOVE,
+    PLAIN,
+    SURE,
     Finding,
     divide_to_inf,
     fell,
@@ -80,25 +82,43 @@ def collapsed(f: Features) -> Finding | None:
 
 
 def at_chance(f: Features) -> Finding | None:
-    """Return a finding if the loss stays at ln k, what a guess among k classes costs.
+    """Return a finding if the loss stays at ln k, what a guess among k classes costs, or has come down to it and slows.
+
+    What is learnt near ln k is learnt by parameters that grow; where the gradient makes them smaller, the loss falls
+    because outputs that were wrong become none.
 
     The one rule that needs the loss's zero: ln k has no meaning without it.
     """
     level, error = f.loss_last, max(abs(f.gained), f.spread / 8, 0.0)
-    if not 0.6 < level < 14 or fell(f) or not (f.loss_start - level < 0.3 * level and error < 0.05 * level):
+    fading = fell(f) and f.pace < 0.5 and f.one_loss is False and f.outward_sure < -SURE and f.downhill < PLAIN
+    stays = f.loss_start - level < 0.3 * level and not fell(f)
+    if not (0.6 < level < 14 and error < 0.05 * level and (stays or fading)):
         return None
     k = round(math.exp(level))
     if k > 50:
         k = min(SIZES, key=lambda size: abs(math.log(size) - level))
     gap = math.log(k + 1) - math.log(k) if k <= 50 else 0.01
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
-    fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, max(0.003 * level, f.spread / 2))
+    lifted = math.inf if fading else max(0.003 * level, f.spread / 2, 0.0 if math.isnan(f.fall) else f.fall)
+    fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
     if k < 2 or not fits or crawling(f) is not None:  # steps that agree learn something
         return None
     return Finding(
         "at_chance",
-        f"the loss stays at ln({k:,}) = {math.log(k):.4g}, what a guess among {k:,} classes costs: nothing is learnt.",
-        (f"loss {level:.5g} at the end, ln({k:,}) = {math.log(k):.5g}", progress_line(f)),
+        f"the loss {'has come down to' if fading else 'stays at'} ln({k:,}) = {math.log(k):.4g}, what a guess among "
+        f"{k:,} classes costs: nothing is learnt.",
+        (
+            f"loss {level:.5g} at the end, ln({k:,}) = {math.log(k):.5g}",
+            progress_line(f),
+            *(
+                (
+                    f"the mean of -g.p is {text(-f.outward_sure)} standard errors below 0: the loss falls because the "
+                    "parameters become smaller",
+                )
+                if fading
+                else ()
+            ),
+        ),
         "train on 1 batch until its loss is near 0: if it does not fall, look at the loss and the learning rate; if it "
         "does, labels do not belong to inputs, or inputs are constant",
         "labels that inputs do not determine look the same",

@@ -3,9 +3,15 @@
 import math
 
 from gradtx.diagnosis.judge.finding import (
+    ABOVE,
     FAR,
+    PLAIN,
+    SHARE,
     STRAIGHT,
+    SURE,
     Finding,
+    downhill_line,
+    falls,
     progress_line,
     rate,
     slope_lines,
@@ -13,6 +19,9 @@ from gradtx.diagnosis.judge.finding import (
     times,
 )
 from gradtx.diagnosis.read.features import Features
+
+NEARBY = 0.05  # of the size of the parameters: a run that has gone no farther has not left where it began
+GREW = 1.5  # times the size of the parameters at the start: a run that has gone so far takes no short steps
 
 
 def aimless(f: Features) -> float:
@@ -25,8 +34,35 @@ def too_slow(f: Features) -> bool:
     """Return True if far more is within reach of a longer step than the last half of the run has gained."""
     if f.one_loss:
         return f.reach > FAR and f.rho > -0.5 and not f.straight < 1
+    if f.p_growth > GREW:
+        return False
     unchanged = abs(math.log(f.g_last / f.g_first)) < 0.3 if f.g_last > 0 and f.g_first > 0 else False
-    return f.straight > 40 and unchanged and not 0 < f.remaining < FAR and not f.rho < 0.5
+    goes_straight = f.straight > 40 and is_straight(f) and unchanged
+    return (goes_straight and not 0 < f.remaining < FAR and not f.rho < 0.5) or falls_evenly(f)
+
+
+def falls_evenly(f: Features) -> bool:
+    """Return True if the loss falls along a straight line, and little in all, and no sigma alone makes it so.
+
+    Without a sigma, the mean gradient has not changed then; with one, the parameters must not have moved either. At
+    exp(-n / 2 tau) = FAR / (1 + FAR) there is FAR times as much left as the last half of the run has gained.
+    """
+    in_proportion = (f.scaled is False or f.aligned > 0.999) and f.held > 0.05  # a sign's steps have one length
+    stands = in_proportion or f.path < NEARBY
+    little = f.loss_start - f.loss_last < ABOVE * f.spread
+    return stands and little and f.downhill > SURE and FAR / (1 + FAR) < f.steady < 1 + 1 / FAR
+
+
+def is_straight(f: Features) -> bool:
+    """Return True if steps of minibatches go one way, beyond what momentum makes of noise."""
+    return f.straight > max(STRAIGHT, min(2 * aimless(f), 32 + aimless(f) / 2)) or (
+        f.straight > STRAIGHT and f.cos1 + f.cos2 > 0.6
+    )
+
+
+def all_vanished(f: Features) -> bool:
+    """Return True if the gradients of all batches have become next to nothing, and what is left to gain with them."""
+    return f.one_loss is False and f.g_last < 1e-3 * f.g_most and f.share < SHARE
 
 
 def crawling(f: Features) -> Finding | None:
@@ -39,16 +75,17 @@ def crawling(f: Features) -> Finding | None:
             if f.reach > FAR and math.isfinite(f.reach)
             else "the fall predicted for a step does not decay, and the line has no minimum in sight"
         )
-    else:
-        fires = f.straight > max(STRAIGHT, min(2 * aimless(f), 32 + aimless(f) / 2)) or (
-            f.straight > STRAIGHT and f.cos1 + f.cos2 > 0.6
+    elif is_straight(f):
+        fires = True
+        evidence = (
+            f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})"
+            if f.straight > 1.2 * aimless(f)
+            else f"cos(g_t, g_t-1) = {text(f.cos1)}, cos(g_t, g_t-2) = {text(f.cos2)}: consecutive gradients agree"
         )
-        evidence = f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})"
-        if f.straight <= 1.2 * aimless(f):
-            evidence = (
-                f"cos(g_t, g_t-1) = {text(f.cos1)}, cos(g_t, g_t-2) = {text(f.cos2)}: consecutive gradients agree"
-            )
-    if not fires:
+    else:  # what the losses of the batches hide, the next batch's slope along each step may show
+        fires = falls_evenly(f) or bool(f.one_loss is False and f.downhill > PLAIN and not falls(f))
+        evidence = downhill_line(f)
+    if not fires or all_vanished(f):
         return None
     return Finding(
         "crawling",

@@ -11,7 +11,7 @@ LONGER = 10.0  # if a step this many times longer still gains, the steps are too
 LITTLE = 0.02  # share of the whole fall: a run that gains so little may stand on a saddle
 GAIN = 0.1  # share of the run's whole fall that counts as a gain
 MUCH = 0.5  # the same share for a run in noise, which a large batch always improves a little
-BESIDE = 0.3  # share of the fall along the update that negative curvature must offer to be more than its slope
+BESIDE = 0.3  # share of a fall that negative curvature must offer: of that along the update, of the whole run's
 
 
 def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
@@ -24,10 +24,10 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     word = "undecided" if first is None else first.verdict
     if word in ("healthy", "crawling", "saddle_plateau", "undecided") and probe.endless:
         return [bottomless(probe), *drop(found, word)]
-    if word == "healthy" and f.share < LITTLE and f.rho > 0.9 and descends(probe, f):
-        return [saddle(probe), *found]
-    if word == "healthy" and approaches_saddle(probe, f):
-        return [slowing(probe, f), *found]
+    if word in ("healthy", "crawling") and (other := not_so_well(word, f, probe)):
+        return [other, *found]
+    if first is not None and word == "crawling":
+        return [pace(first, f, probe), *found[1:]]
     gains = along(probe) > GAIN * abs(f.loss_start - f.loss_last)
     longer = probe.best_scale >= LONGER and gains
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
@@ -37,9 +37,6 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     if word == "oscillating" and 0 < probe.best_scale < 1 and gains:
         line = f"a step x{text(probe.best_scale)} from here would cut the loss by {percent(probe.best_fall)}"
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
-    if word == "crawling":
-        # negative by more than its error: nothing but a way down can lie there
-        return [saddle(probe), *found] if descends(probe, f) else [pace(first, f, probe), *found[1:]]
     if word == "noise_floor":
         much = along(probe) > MUCH * abs(f.loss_start - f.loss_last)
         drifts = f.straight > 2 and longer and much and not probe.is_noise and below_edge(probe, 0.1)
@@ -47,6 +44,18 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
             return [too_short(probe), *found]
         return [dataclasses.replace(first, doubt=""), *found[1:]] if probe.is_noise else found
     return found
+
+
+def not_so_well(word: str, f: Features, probe: Probe) -> Finding | None:
+    """Return what a run stands before that falls, or crawls: a saddle, or steps that noise makes look long enough."""
+    if approaches_saddle(probe, f):
+        return slowing(probe, f)
+    # curvature negative by more than its error: next to a run that gains nothing, only a way down can lie there
+    stands = f.share < LITTLE and f.rho > 0.9 if word == "healthy" else not leaves_by_itself(probe, f)
+    if descends(probe, f) and stands:
+        return saddle(probe)
+    far = f.one_loss is False and along(probe) > FAR * f.gained
+    return too_short(probe) if word == "healthy" and far and probe.best_scale >= LONGER else None
 
 
 def along(probe: Probe) -> float:
@@ -63,11 +72,20 @@ def approaches_saddle(probe: Probe, f: Features) -> bool:
     """Return True if a straight path slows down while a direction of negative curvature leads far lower than it.
 
     Held against each other are falls of the loss: along that direction, over the whole run, and what is left on the
-    path at its present decay. Negative curvature alone is no saddle: most networks have some all the way down.
+    path at its present decay. Negative curvature alone is no saddle: most networks have some all the way down, and
+    leave along it sooner or later; where it is known how soon, less may lie there.
     """
     if f.one_loss is False or probe.lambda_min_fall is None or not (f.rho > 0.9 and f.decay > 0):
         return False
-    return probe.lambda_min_fall > FAR * max(f.loss_start - f.loss_last, f.fall / f.decay)
+    down, whole, left = probe.lambda_min_fall, f.loss_start - f.loss_last, f.fall / f.decay
+    if probe.lambda_min_steps is None:
+        return down > FAR * max(whole, left)
+    return down > max(BESIDE * whole, FAR * left) and not leaves_by_itself(probe, f)
+
+
+def leaves_by_itself(probe: Probe, f: Features) -> bool:
+    """Return True if at this rate the run leaves along the lowest eigenvector in less time than it has had."""
+    return probe.lambda_min_steps is not None and probe.lambda_min_steps < f.steps
 
 
 def flat(found: list[Finding], word: str, longer: bool, probe: Probe) -> list[Finding]:

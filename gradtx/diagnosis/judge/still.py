@@ -1,6 +1,8 @@
 """Rules for what does not move: no rate, no update, updates lost to rounding, no gradient, a decay that balances it."""
 
-from gradtx.diagnosis.judge.finding import SHARE, Finding, fell, percent, progress_line, text
+import math
+
+from gradtx.diagnosis.judge.finding import SHARE, SURE, Finding, fell, percent, progress_line, text
 from gradtx.diagnosis.read.features import Features
 
 LOST = 0.9  # share of update entries rounded away above which the parameters hardly move
@@ -88,19 +90,25 @@ def vanishing_dead(f: Features) -> Finding | None:
 
 def decay_bound(f: Features) -> Finding | None:
     """Return a finding if gradients agree and the parameters stay: something pulls them back as strongly."""
-    falls = fell(f) and f.share > SHARE
-    alive = f.g_last > 0.05 * f.g_first and f.u_last > 0 and not f.lost > 0.5
+    falls = fell(f) and f.share > SHARE and not f.lost_again > 0.5
+    cancelled = f.decays is True and f.u_last < 0.1 * f.u_first  # a sum of two that is near 0 is lost to rounding
+    alive = f.g_last > 0.05 * f.g_first and f.u_last > 0 and (cancelled or not f.lost > 0.5)
     agree = f.cos1 > 0.3 and f.cos2 > 0.3
     undone = agree and f.straight < min(8.0, 0.2 * 64 * f.cos1) and not falls
     shrunk = f.p_growth < 0.5 and f.lost_again > 0.5 and f.rise > 3  # towards 0, and the loss has risen again
     held = f.cos1 > 0.5 and f.cos2 > 0.5 and f.straight < 0.5 * 64 * f.cos1 and f.p_growth < 0.7 and f.pace < 0.25
-    if f.decays is False or not alive or not (undone or shrunk or held):
+    # what the batches' gradients have in common would make the parameters larger, and steps no longer lead down
+    away = f.cos1 > 0.05 and f.pcos < -0.4 * math.sqrt(max(f.cos1, 0.0)) and f.outward_sure > 4 and f.outward > 0.1
+    pushed = f.decays is True and away and f.downhill < SURE and not falls
+    shrunk = shrunk or (f.decays is True and f.p_growth < 0.1 and not falls)
+    if f.decays is False or not alive or not (undone or shrunk or held or pushed):
         return None
     return Finding(
         "decay_bound",
         "weight decay balances the gradient: it pulls the parameters back as fast as the gradient moves them."
         if not shrunk
-        else "weight decay has pulled the parameters towards 0, and the loss rose with it.",
+        else "weight decay has pulled the parameters towards 0"
+        + (", and the loss rose with it." if f.rise > 3 else "."),
         (
             *(
                 (
@@ -110,6 +118,14 @@ def decay_bound(f: Features) -> Finding | None:
                     f"{text(64 * f.cos1)}: the steps are undone",
                 )
                 if agree
+                else ()
+            ),
+            *(
+                (
+                    f"the mean of -g.p is {text(f.outward_sure)} standard errors above 0: the gradient would make the "
+                    "parameters larger",
+                )
+                if pushed
                 else ()
             ),
             f"|p| is {text(f.p_growth)} times what it was, |g| {text(f.g_last / f.g_first)} times",

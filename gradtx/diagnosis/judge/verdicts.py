@@ -13,6 +13,8 @@ from gradtx.diagnosis.judge.finding import (
     SHARE,
     Finding,
     divide_to_inf,
+    downhill_line,
+    falls,
     fell,
     percent,
     progress_line,
@@ -27,7 +29,7 @@ from gradtx.diagnosis.judge.level import (
     diverging,
     unbounded,
 )
-from gradtx.diagnosis.judge.pace import aimless, crawling, too_slow
+from gradtx.diagnosis.judge.pace import aimless, all_vanished, crawling, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
 from gradtx.diagnosis.read.features import Features
@@ -68,13 +70,13 @@ def oscillating(f: Features) -> Finding | None:
 
 def healthy(f: Features) -> Finding | None:
     """Return a finding if the loss is still falling, at a pace that fits what is within reach."""
-    if not (fell(f) and f.share > SHARE) or too_slow(f):
+    if not (falls(f) and f.share > SHARE) or too_slow(f):
         return None
     flips = f.cos1 < -0.9 and f.rho < -0.9
     return Finding(
         "healthy",
         "the loss is still falling.",
-        (progress_line(f), *slope_lines(f)),
+        (progress_line(f), *(() if fell(f) else (downhill_line(f),)), *slope_lines(f)),
         f"none needed; learning rate x 0.5{rate(f, 0.5)} may be faster, since the gradient flips at every step"
         if flips
         else "none needed",
@@ -84,6 +86,8 @@ def healthy(f: Features) -> Finding | None:
 def saddle_plateau(f: Features) -> Finding | None:
     """Return a finding for a flat stretch that curves down along the path, or that the run never left."""
     opens = f.rho > 0.9 and (f.rho > 1 or f.decay < 0) and f.g_growth > 0.2
+    if f.g_last < 0.01 * f.g_most and f.straight > 32:  # so little grows slowly; rounding would lead nowhere
+        opens = opens or (f.rho > 1 and f.decay < 0 and f.g_growth > 0.02)
     never_left = abs(f.loss_start - f.loss_last) < 1e3 * f.quantum and f.g_last >= 0.1 * f.g_most
     never_left = never_left and not f.remaining > FAR and f.rho > 0
     if not (f.one_loss and (opens or never_left)):
@@ -110,7 +114,7 @@ def converged_minimum(f: Features) -> Finding | None:
     at_rest = at_rest or (f.straight < 1 and not f.bounce > 30)
     little = f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)
     came = f.loss_start - f.loss_last > 100 * f.quantum or f.g_last < 0.1 * f.g_most
-    if not (f.one_loss and came and (little or at_rest)):
+    if not (came and ((f.one_loss and (little or at_rest)) or all_vanished(f))):
         return None
     left = f.remaining * f.gained
     return Finding(
@@ -133,7 +137,7 @@ def converged_minimum(f: Features) -> Finding | None:
 
 def noise_floor(f: Features) -> Finding | None:
     """Return a finding if the steps are noise of the minibatches."""
-    if f.one_loss is not False or crawling(f) is not None:
+    if f.one_loss is not False or crawling(f) is not None or all_vanished(f):
         return None
     common = f.cos1 > 0.3
     return Finding(
@@ -166,8 +170,8 @@ RULES: tuple[Callable[[Features], Finding | None], ...] = (
     decay_bound,
     collapsed,
     unbounded,
-    healthy,
     at_chance,
+    healthy,
     saddle_plateau,
     crawling,
     converged_minimum,

@@ -61,6 +61,36 @@ def stability_edge(tx: Any, state: Any) -> float | None:
         >>> stability_edge(tx, tx.init(jnp.zeros(2)))
         38.0
     """
+    found = response_of(tx, state)
+    if found is None:
+        return None
+    a, b, c, d = found
+    flip, turn = d - b * c / (1.0 + a), b * c - a * d
+    edges = ([2.0 / flip] if flip > 0 else []) + ([(1.0 - a) / turn] if turn > 0 else [])
+    return float(f"{min(edges):.6g}") if edges else None
+
+
+def growth(tx: Any, state: Any, curvature: float) -> float:
+    """Return by how much a step multiplies a displacement where the effective rate times the curvature is negative.
+
+    The largest root of the polynomial at `stability_edge`; of a chain whose direction is not known, 1 - curvature, what
+    plain descent does.
+
+    Units: dimensionless.
+
+    Examples:
+        >>> import gradtx, jax.numpy as jnp
+        >>> from gradtx.diagnosis.probing.edge import growth
+        >>> [round(growth(tx, tx.init(jnp.zeros(2)), -0.01), 4) for tx in (gradtx.sgd(1.0), gradtx.sgd(1.0, 0.9))]
+        [1.01, 1.0679]
+    """
+    a, b, c, d = response_of(tx, state) or Response(0.0, 0.0, 0.0, 1.0)
+    roots = np.roots([1.0, curvature * d - 1.0 - a, a + curvature * (b * c - a * d)])
+    return float(np.max(roots.real))
+
+
+def response_of(tx: Any, state: Any) -> Response | None:
+    """Return the direction of a chain as one filter, None if it is not linear or has more than one memory."""
     gain = 1.0
     memory: Response | None = None
     chain = list(links(tx, state))
@@ -79,9 +109,7 @@ def stability_edge(tx: Any, state: Any) -> float | None:
         else:
             gain *= response.d
     a, b, c, d = memory or Response(0.0, 0.0, 0.0, 1.0)
-    flip, turn = gain * (d - b * c / (1.0 + a)), gain * (b * c - a * d)
-    edges = ([2.0 / flip] if flip > 0 else []) + ([(1.0 - a) / turn] if turn > 0 else [])
-    return float(f"{min(edges):.6g}") if edges else None
+    return Response(a, b, gain * c, gain * d)
 
 
 def linear_response(body: Leafwise, state: Any) -> Response | None:

@@ -72,8 +72,22 @@ def line_probe(objective: Objective, params: Tree, batch: Any, loss: float, grad
     return Line(values, float(slope), float(curvature), scale, (loss - best) / (abs(loss) or 1.0))
 
 
-def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, v: Tree) -> float:
-    """Return how far the loss falls along the unit vector v or against it, 0 if it falls nowhere.
+class Way(NamedTuple):
+    """The loss along an eigenvector of negative curvature.
+
+    Attributes:
+        fall: how far the loss falls along it, 0 if nowhere.
+        length: how far away that is.
+        slope: |g.v|, how much of the gradient leads there already.
+    """
+
+    fall: float
+    length: float
+    slope: float
+
+
+def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, v: Tree) -> Way:
+    """Return how far the loss falls along the unit vector v or against it.
 
     The steps are 0.001 to 300 times as long as the params, or that long where the params are 0;
     round the best of them two more are tried.
@@ -85,11 +99,12 @@ def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads:
         losses = along(objective, params, batch, grads, scaled(v, way))[0]
         return [(loss - float(x), s * float(way)) for x, s in zip(losses, SCALES, strict=True) if math.isfinite(x)]
 
+    slope = abs(float(inner(grads, v)))
     fall, length = max(falls(unit) + falls(-unit), default=(0.0, 0.0))
     if fall <= 0.0:
-        return 0.0
+        return Way(0.0, 0.0, slope)
     # the scales are a factor of 3 apart: two more between them
-    return max(fall, *(x for x, _ in falls(jnp.asarray(0.6 * length, unit.dtype))))
+    return Way(max(fall, *(x for x, _ in falls(jnp.asarray(0.6 * length, unit.dtype)))), abs(length), slope)
 
 
 def falls_without_end(objective: Objective, params: Tree, batch: Any, loss: float, grads: Tree, u: Tree) -> bool:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from gradtx.diagnosis.probing.arguments import check_arguments, check_extras, check_point, state_is_of
-from gradtx.diagnosis.probing.curvature import spectrum
-from gradtx.diagnosis.probing.edge import stability_edge
-from gradtx.diagnosis.probing.line import SCALES, Line, falls_without_end, gradient_noise, line_probe, way_down
+from gradtx.diagnosis.probing.curvature import Spectrum, inner, spectrum, vector_dtype
+from gradtx.diagnosis.probing.edge import growth, stability_edge
+from gradtx.diagnosis.probing.line import SCALES, Line, Way, falls_without_end, gradient_noise, line_probe, way_down
 from gradtx.diagnosis.probing.point import Point
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.record import rates
@@ -127,13 +127,14 @@ def probe(
         gradient_norm=float(rates.norm(point.grads)),
         parameters=sum(x.size for x in jax.tree.leaves(point.wide)),
         method=ends.method,
-        products=ends.products + more + 1 + len(lines) + (0 if down is None else 3 if down > 0 else 2),
+        products=ends.products + more + 1 + len(lines) + (0 if down is None else 3 if down.fall > 0 else 2),
         lambda_max=ends.largest,
         lambda_max_residual=ends.largest_residual,
         lambda_min=ends.smallest,
         lambda_min_residual=ends.smallest_residual,
         curvature_sign=ends.sign,
-        lambda_min_fall=down,
+        lambda_min_fall=None if down is None else down.fall,
+        lambda_min_steps=None if down is None or rate is None else steps_away(point, tx, state, rate, ends, down),
         sharpness=None if rate is None else sharpness,
         sharpness_residual=None if rate is None else residual,
         edge=stability_edge(tx, state) if tx is not None else None if rate is None else 2.0,
@@ -154,6 +155,21 @@ def probe(
         endless=line.best_scale == SCALES[-1] and falls_without_end(*point.here, u),
         directions={name: (x.best_scale, x.best_fall) for name, x in lines.items()},
     )
+
+
+def steps_away(point: Point, tx: Any, state: Any, rate: Any, ends: Spectrum, way: Way) -> float | None:
+    """Return after how many steps at this rate the run has left along its lowest eigenvector, None if it is not known.
+
+    What of the gradient leads there is a displacement |g.v| / |lambda|, and each step multiplies it by the same factor.
+    Where it is no more than rounding of the gradient, it may be nothing.
+    """
+    v = ends.lowest
+    along_v = rate if isinstance(rate, float) else float(inner(v, jax.tree.map(jnp.multiply, rate, v)))
+    factor = growth(tx, state, along_v * ends.smallest) if tx is not None else 1.0 - along_v * ends.smallest
+    rounding = float(jnp.finfo(vector_dtype(point.wide)).eps) * float(rates.norm(point.grads))
+    if not (factor > 1.0 and way.length > 0.0 and way.slope > rounding):
+        return None
+    return max(math.log(way.length * -ends.smallest / way.slope), 0.0) / math.log(factor)
 
 
 def line_of(point: Point, u: Any) -> Line:

@@ -45,6 +45,8 @@ class Probe:
         batches: number of minibatches that `signal` was measured on.
         endless: True if the loss goes on falling along the update, in proportion or faster, up to 1e8 times it.
         lambda_min_fall: how far the loss falls along the eigenvector of a negative lambda_min, in units of the loss.
+        lambda_min_steps: steps at the present rate until the run has left along that eigenvector by itself, from what
+            of the gradient leads there already; None where that is not known, or no more than rounding.
         directions: for each further direction, its best scale and relative fall.
     """
 
@@ -77,6 +79,7 @@ class Probe:
     batches: int = 0
     endless: bool = False
     lambda_min_fall: float | None = None
+    lambda_min_steps: float | None = None
     directions: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,12 +119,20 @@ class Probe:
             "undecided": "sign of the lowest curvature undecided: minimum, flat or saddle",
         }[self.curvature_sign]
         return (
-            f"  lambda_max {self.lambda_max:.4g} (+-{self.lambda_max_residual:.1g})   "
-            f"lambda_min {self.lambda_min:+.3g} (+-{self.lambda_min_residual:.1g})   {what}"
-        ) + (
-            ""
-            if self.lambda_min_fall is None
-            else f"\n  along its direction the loss falls by {self.lambda_min_fall:.3g}"
+            (
+                f"  lambda_max {self.lambda_max:.4g} (+-{self.lambda_max_residual:.1g})   "
+                f"lambda_min {self.lambda_min:+.3g} (+-{self.lambda_min_residual:.1g})   {what}"
+            )
+            + (
+                ""
+                if self.lambda_min_fall is None
+                else f"\n  along its direction the loss falls by {self.lambda_min_fall:.3g}"
+            )
+            + (
+                ""
+                if self.lambda_min_steps is None
+                else f"; at this rate the run is there after {self.lambda_min_steps:.3g} steps"
+            )
         )
 
     def _sharpness(self) -> str:

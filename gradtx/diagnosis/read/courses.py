@@ -72,6 +72,8 @@ def losses(run: Evidence, one_loss: bool | None) -> Mapping[str, object]:
         "certainty": certainty(at, means, gained),
         "share": ratio(gained, min(span, left) if span > 0 else left),
         "pace": ratio(gained, before),
+        "steady": steadiness(at, means),
+        "span": span,
         "rise": ratio(float(np.median(recent) - np.median(early)), early_spread),
         "rising": ratio(float(np.median(known[-quarter:]) - np.median(known[:quarter])), spread),
         "lost_again": ratio(last - least, span),
@@ -89,13 +91,29 @@ def certainty(at: Array, means: Array, gained: float) -> float:
         return NAN
     limit = 6 * deviation(y)
     y = np.clip(y, np.median(y) - limit, np.median(y) + limit) if limit > 0 else y
-    x = x - np.mean(x)
-    slope = np.sum(x * y) / np.sum(x * x)
-    rest = y - np.mean(y) - slope * x
-    error = np.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum(x * x))
+    slope, error = line(x, y)
     if not error > 0:
         return float(np.sign(gained)) * np.inf if gained else NAN
     return float(-slope / error) if slope * gained < 0 else 0.0
+
+
+def line(x: Array, y: Array) -> tuple[float, float]:
+    """Return the slope of the straight line through points and its standard error."""
+    x = x - np.mean(x)
+    slope = float(np.sum(x * y) / np.sum(x * x))
+    rest = y - np.mean(y) - slope * x
+    return slope, float(np.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum(x * x)))
+
+
+def steadiness(at: Array, means: Array) -> float:
+    """Return the slope of the second half of the run over that of the first, less a standard error of the quotient."""
+    early, late = (at > 0.05) & (at < 0.5), at >= 0.5
+    if min(np.sum(early), np.sum(late)) < 4:
+        return NAN
+    (a, a_error), (b, b_error) = line(at[early], means[early]), line(at[late], means[late])
+    if not (a < 0 and b < 0):
+        return NAN
+    return b / a * (1.0 - float(np.hypot(a_error / a, b_error / b)))
 
 
 def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) -> Mapping[str, object]:
@@ -105,16 +123,26 @@ def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) 
     highest, lowest = run.history["loss_max"][late], run.history["loss_min"][late]
     means = run.history["loss_sum"][late] / run.history["losses"][late]
     typical = float(np.median(means)) if len(means) else NAN
-    above = float(np.max(first) - first[0])
+    # with its neighbours: one loss may be that of a bad batch
+    above = float(np.max([np.median(first[i : i + 3]) for i in range(max(len(first) - 2, 1))]) - first[0])
     # what a block spans where nothing bursts: half of the blocks are calmer
     usual = max(float(np.median(highest - lowest)), deviation(means), quantum_of(first, known)) if len(means) else NAN
     return {
-        "peak_early": ratio(above, max(spread_of(first[len(first) // 2 :]), 0.0) or quantum_of(first)),
+        "peak_early": ratio(above, early_noise(first) or quantum_of(first)),
         "burst": ratio(above, abs(float(first[0]) - last) or quantum_of(first)),
         "peak_late": ratio(float(np.max(highest)) - typical, usual) if len(highest) else NAN,
         "spikes": int(np.sum(highest - typical > 8 * usual)) if len(highest) else 0,
         "spike_share": ratio(float(np.max(highest)) - typical, abs(start - typical)) if len(highest) else NAN,
     }
+
+
+def early_noise(first: Array) -> float:
+    """Return the spread of one of the first losses: of the later half, or of neighbours in the earlier half if larger.
+
+    Losses of minibatches scatter in proportion to their height, and those of the start may be far higher.
+    """
+    half = len(first) // 2
+    return max(spread_of(first[half:]), deviation(np.diff(first[:half])) / np.sqrt(2) if half > 8 else 0.0)
 
 
 def jumps(steps: Array, means: Array, first: Array, spread: float, quantum: float) -> Mapping[str, object]:

@@ -10,6 +10,9 @@ from gradtx.diagnosis.read.evidence import Array, Evidence
 from gradtx.diagnosis.read.features import NAN, Features
 from gradtx.diagnosis.read.stillness import stillness
 
+PARTS = 16  # of the window, whose means give the error of its mean
+SUREST = 1e3  # standard errors: without noise, what is left is rounding
+
 
 def features(run: Evidence, full_batch: bool | None = None) -> Features:
     """Return the features of a run.
@@ -27,6 +30,7 @@ def features(run: Evidence, full_batch: bool | None = None) -> Features:
         found |= sizes(run)
         found |= stillness(run) if len(run.rows["step"]) else {}
         found |= outlook(found)
+        found.pop("span", None)
         return Features(**found)  # type: ignore[arg-type]
 
 
@@ -38,6 +42,9 @@ def gradients(run: Evidence) -> Mapping[str, object]:
     quarter = max(len(g) // 4, 1)
     start, known = run.early["gg"], rows["gg"][np.isfinite(rows["gg"])]
     peak, p = run.history["gg_max"], np.sqrt(run.early["pp"][:1])
+    outward = -rows["pcos"] * g * np.sqrt(rows["pp"])
+    straight = float(np.nanmean(rows["straight"]))
+    lengths = g * np.sqrt(np.roll(rows["uu"], 1))  # where rows do not follow each other, `end` is not known
     return {
         "g_first": float(np.sqrt(np.nanmedian(start[:5]))),
         "g_last": float(np.sqrt(np.median(known[-5:]))) if len(known) else NAN,
@@ -50,8 +57,27 @@ def gradients(run: Evidence) -> Mapping[str, object]:
         "cos1": float(np.nanmean(rows["cos1"])),
         "cos2": float(np.nanmean(rows["cos2"])),
         "ucos": float(np.nanmean(rows["ucos"])),
-        "straight": float(np.nanmean(rows["straight"])),
+        "downhill": surety(-rows["end"] / lengths),
+        "pcos": float(np.nanmean(rows["pcos"])),
+        "outward": float(np.nanmean(outward)),
+        "outward_sure": surety(outward),
+        "straight": straight,
+        "path": ratio(float(np.sqrt(np.mean(rows["uu"]) * straight / 64)) * run.steps, float(np.sqrt(rows["pp"][-1]))),
     }
+
+
+def surety(values: Array) -> float:
+    """Return the mean of values over its standard error, NaN where they are few.
+
+    The error is that of the means of consecutive parts, so that neighbours may depend on each other as momentum makes
+    them.
+    """
+    values = values[np.isfinite(values)]
+    if len(values) < 2 * PARTS:
+        return NAN
+    means = np.array([np.mean(part) for part in np.array_split(values, PARTS)])
+    error = max(float(np.std(means, ddof=1)) / PARTS**0.5, float(np.max(np.abs(means))) / SUREST)
+    return ratio(float(np.mean(means)), error)
 
 
 def slopes(run: Evidence, full_batch: bool | None) -> dict[str, object]:
@@ -108,7 +134,9 @@ def outlook(found: Mapping[str, object]) -> Mapping[str, object]:
     bounce = float(found.get("bounce", NAN))  # type: ignore[arg-type]
     line = fall / (2 * (1 - rho)) if rho < 1 else np.inf if fall > 0 else NAN
     best = max(gained, 0.0) if gained == gained else NAN
+    outward = float(found.get("outward", NAN))  # type: ignore[arg-type]
     return {
+        "outward": ratio(outward, float(found.get("span", NAN))),  # type: ignore[arg-type]
         "reach": np.inf if line > 0 and best == 0 else line / best if best else NAN,
         "remaining": ratio(ratio(fall, decay), gained) if gained else NAN,
         "bounce": bounce / quantum if quantum else np.inf if bounce > 0 and gained == gained else NAN,

@@ -28,10 +28,13 @@ class Features:
             slope and `gained` disagree.
         share: `gained` over the largest fall or rise of the run, or over loss_last - floor where that is less.
         pace: `gained` over loss_start - loss_middle.
+        steady: slope of the loss over the second half of the run over that over the first, less a standard error: 1
+            where the loss falls along a straight line, exp(-n / 2 tau) where what is left decays in tau of n steps.
         rise: median of the last losses less that of the first, in spreads of the first 64.
         rising: median loss of the last quarter of the window less that of the first, in spreads.
         lost_again: (loss_last - loss_least) over the largest fall or rise.
-        peak_early: rise of the first 64 losses above the first, in spreads of their second half.
+        peak_early: rise of the first 64 losses (medians of 3) above the first, in spreads of their second half, or of
+            neighbours in the first half where those are larger.
         burst: that rise over |loss_first - loss_last|.
         peak_late: largest loss of the second half less the median of its blocks, over what a block usually spans.
         spikes: blocks of the second half that rise more than 8 times what a block usually spans.
@@ -48,7 +51,16 @@ class Features:
         rho: sum of g_t.u_{t-1} / sum of g_{t-1}.u_{t-1}.
         cos1, cos2: mean cosine of gradients 1 and 2 steps apart.
         ucos: mean cosine of consecutive updates.
+        downhill: mean of -cos(g_t, u_{t-1}) over its standard error. Batch t did not make step t-1: above 0, steps go
+            down for other batches too; at a noise floor they climb as much at their end as they fell at their start.
+        pcos: mean cosine of gradient and parameters; over the root of cos1, the share of signal, about that of the mean
+            gradient.
+        outward: mean of -g.p, the fall of the loss where the parameters grow in proportion, over the largest fall or
+            rise of the run.
+        outward_sure: mean of -g.p over its standard error.
         straight: mean |sum of 64 u|^2 / sum |u|^2.
+        path: how far the parameters may have gone in n steps like those of the window, over |p|: were each 64 steps to
+            lead the same way, n |u| (straight / 64)^(1/2) / |p|.
         gain: actual over predicted fall of the loss, sum of loss changes / sum of g.u.
         error: median |loss change - trapezoid of the slopes| / median |slopes|; small if all steps see the same loss.
         one_loss: True if all steps see the same loss (full batch), False if not, None if unknown.
@@ -93,6 +105,7 @@ class Features:
     certainty: float = NAN
     share: float = NAN
     pace: float = NAN
+    steady: float = NAN
     rise: float = NAN
     rising: float = NAN
     lost_again: float = NAN
@@ -118,7 +131,12 @@ class Features:
     cos1: float = NAN
     cos2: float = NAN
     ucos: float = NAN
+    downhill: float = NAN
+    pcos: float = NAN
+    outward: float = NAN
+    outward_sure: float = NAN
     straight: float = NAN
+    path: float = NAN
     gain: float = NAN
     error: float = NAN
     one_loss: bool | None = None

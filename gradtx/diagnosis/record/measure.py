@@ -67,7 +67,9 @@ def look(step: Step, record: Record) -> Found:
     end = root(cos1 * slope * jnp.abs(slope) + across) * root_of_product(g_norm, u1_norm)
     eta, bound = eta_of(step, t), bound_of(step)
     clip = jnp.full((), BLANK, jnp.float32) if bound is None else clip_factor(bound, g_size)
-    straight, walked = straightness(step, record, u_size)
+    ps = None if step.params is None else vector(step.params, meta, names)
+    pcos, some_p = (jnp.zeros(()), False) if ps is None else cosine(gs, unit(*ps)[0])
+    straight, walked = straightness(record, ps, u_size)
     values = {
         "loss": step.loss,
         "gg": g_size,
@@ -79,6 +81,7 @@ def look(step: Step, record: Record) -> Found:
         "cos1": jnp.where(follows & some1, cos1, BLANK),
         "cos2": jnp.where(follows2 & some2, cos2, BLANK),
         "ucos": jnp.where(follows & moved, ucos, BLANK),
+        "pcos": jnp.where(some_p, pcos, BLANK),
         "straight": straight,
         "learning_rate": eta,
         "clip": clip,
@@ -150,12 +153,17 @@ def rounded_away(step: Step) -> jax.Array:
     return lost / jnp.maximum(some, 1e-30)
 
 
-def straightness(step: Step, record: Record, size: jax.Array) -> tuple[jax.Array, Record]:
-    """Return |sum of u|^2 / sum |u|^2 over the last 64 steps where a block of them ends, and the record moved on."""
-    if step.params is None:
+def straightness(record: Record, sampled: Any, size: jax.Array) -> tuple[jax.Array, Record]:
+    """Return |sum of u|^2 / sum |u|^2 over the last 64 steps where a block of them ends, and the record moved on.
+
+    Args:
+        record: before the step.
+        sampled: what `vector` returns of the parameters, None where they are not known.
+        size: |u|.
+    """
+    if sampled is None:
         return jnp.full((), BLANK, jnp.float32), record
-    ps, factor = vector(step.params, step.meta, step.names)
-    t = record.step
+    (ps, factor), t = sampled, record.step
     steps = (t - record.p0_step).astype(jnp.float32)
     done = (record.p0_step >= 0) & (steps >= STRAIGHT)
     path = record.travelled[0] * jnp.sqrt(steps / jnp.maximum(record.travelled[1], 1.0))

@@ -25,7 +25,7 @@ def watch(
     """Record what only the optimizer sees, so that `diagnose` can say why training is stuck.
 
     Wraps any transform, gradtx's or optax's. The updates are the transform's own, bit for bit; the state gains a record
-    of fixed size (33 kB, 4 kB a group, 16 bytes a sampled coordinate) that needs no host sync, works under jit, scan,
+    of fixed size (36 kB, 4 kB a group, 16 bytes a sampled coordinate) that needs no host sync, works under jit, scan,
     vmap and sharding, and travels in a checkpoint. Call `tx.update(grads, state, params, value=loss)`: without `value`
     the record has no loss and the verdicts are fewer, without `params` it has no update/parameter ratio and no
     straightness.

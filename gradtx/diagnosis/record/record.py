@@ -35,6 +35,7 @@ COLUMNS = (
     "cos1",  # cosine of g_t and g_{t-1}
     "cos2",  # cosine of g_t and g_{t-2}
     "ucos",  # cosine of u_t and u_{t-1}
+    "pcos",  # cosine of g_t and the parameters: below 0 where descent makes them larger
     "straight",  # |sum of 64 u|^2 / sum |u|^2
     "learning_rate",
     "clip",  # factor of clip_by_global_norm, 1 where it does not clip

@@ -15,15 +15,34 @@ from tests.diagnosis.scenarios import (
     linear,
     logistic,
     loops,
+    noise,
+    recurrences,
     relu,
     sequences,
     standing,
     surfaces,
     tanh,
+    wells,
 )
 from tests.diagnosis.scenarios.base import CAUSES, Run, Scenario, resume, run_scenario
 
-FAMILIES = (surfaces, lecture, linear, logistic, relu, tanh, deep, images, sequences, standing, levels, loops)
+FAMILIES = (
+    surfaces,
+    lecture,
+    linear,
+    logistic,
+    relu,
+    tanh,
+    deep,
+    images,
+    sequences,
+    standing,
+    levels,
+    wells,
+    loops,
+    recurrences,
+    noise,
+)
 FRESH = (  # written without sight of the rules
     fresh_healthy,
     fresh_rates,

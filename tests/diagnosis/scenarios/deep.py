@@ -1,7 +1,5 @@
 """Deep nets whose depth is the trouble: linear ones, and ones of sigmoids."""
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +8,7 @@ import numpy as np
 import optax
 
 from tests.diagnosis.scenarios import data, models, proofs
-from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import instead, learning
 from tests.diagnosis.scenarios.rates import sgd
 
 
@@ -50,33 +48,12 @@ def taught() -> tuple[np.ndarray, ...]:
     return data.teacher(200, 6, seed=14, noise=0.1, outputs=2)
 
 
-def classify(activation: models.Activation) -> Callable[[Any, Any], jax.Array]:
-    """Return the cross-entropy of a network."""
-    return lambda params, batch: models.cross_entropy(models.mlp(params, batch[0], activation), batch[1])
-
-
-def fit(activation: models.Activation) -> Callable[[Any, Any], jax.Array]:
-    """Return the loss of a regression."""
-    return lambda params, batch: models.squared(models.mlp(params, batch[0], activation), batch[1])
-
-
-def restarted(init: Callable[[], Any], **fields: Any) -> Callable[[Scenario], Scenario]:
-    """Return what puts a scenario at another start."""
-    return lambda scenario: dataclasses.replace(scenario, init=init, **fields)
-
-
-def full(name: str, cause: str, half: str, steps: int, points: Any, **fields: Any) -> Scenario:
-    """Return a full-batch scenario."""
-    fields = {"batch": data.always(points()), "big_batch": points, "full_batch": True, **fields}
-    return Scenario(name=name, cause=cause, half=half, steps=steps, **fields)
-
-
 SIGMOID = (8, 10, 10, 10, 10, 10, 10, 10, 3)
 FAINT = (6, 10, 10, 10, 10, 10, 10, 2)
 TANH = (6, 12, 12, 12, 12, 12, 12, 2)
 
 SCENARIOS = [
-    full(
+    learning(
         "deep_linear_falls",
         "healthy",
         "held",
@@ -87,7 +64,7 @@ SCENARIOS = [
         make_tx=sgd(0.003, momentum=0.9),
         proof=proofs.improving(),
     ),
-    full(
+    learning(
         "deep_linear_plateau",
         "saddle_plateau",
         "tune",
@@ -98,18 +75,18 @@ SCENARIOS = [
         make_tx=sgd(0.02),
         proof=proofs.saddle(),
     ),
-    full(
+    learning(
         "tanh_small_start_plateau",
         "saddle_plateau",
         "held",
         300,
         taught,
         init=lambda: models.mlp_init((6, 10, 2), 17, gain=1e-4),
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=sgd(0.0015, momentum=0.9),
         proof=proofs.saddle(),
     ),
-    full(
+    learning(
         "deep_linear_blow_up",
         "diverging",
         "tune",
@@ -120,56 +97,56 @@ SCENARIOS = [
         make_tx=sgd(0.3, momentum=0.9, nesterov=True),
         proof=proofs.growing(0.1),
     ),
-    full(
+    learning(
         "deep_sigmoid",
         "vanishing_dead",
         "tune",
         1000,
         sorted_points,
         init=lambda: models.mlp_init(SIGMOID, 18),
-        loss=classify(jax.nn.sigmoid),
+        loss=models.classify(jax.nn.sigmoid),
         make_tx=sgd(0.1),
         proof=proofs.both(
             proofs.dead(
                 ("layer0", "layer1", "layer2"),
-                restarted(lambda: models.mlp_init(SIGMOID, 18, 1.6), loss=classify(jnp.tanh)),
+                instead(init=lambda: models.mlp_init(SIGMOID, 18, 1.6), loss=models.classify(jnp.tanh)),
                 ratio=1e-3,
             ),
             proofs.saddle(push=3.0, drop=0.001),
         ),
         also=("saddle_plateau",),
     ),
-    full(
+    learning(
         "deep_tanh_small_start",
         "vanishing_dead",
         "held",
         800,
         taught,
         init=lambda: models.mlp_init(TANH, 19, gain=0.15),
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=sgd(0.05, momentum=0.9),
         proof=proofs.both(
-            proofs.dead(("layer0", "layer1"), restarted(lambda: models.mlp_init(TANH, 19, gain=1.0)), ratio=1e-3),
+            proofs.dead(("layer0", "layer1"), instead(init=lambda: models.mlp_init(TANH, 19, gain=1.0)), ratio=1e-3),
             proofs.saddle(push=3.0, steps=1000),
         ),
         also=("saddle_plateau",),
     ),
-    full(
+    learning(
         "deep_tanh_faint_start",
         "vanishing_dead",
         "tune",
         700,
         taught,
         init=lambda: models.mlp_init(FAINT, 81, gain=0.12),
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=sgd(0.08, momentum=0.8),
         proof=proofs.both(
-            proofs.dead(("layer0", "layer1"), restarted(lambda: models.mlp_init(FAINT, 81, gain=1.0)), ratio=1e-3),
+            proofs.dead(("layer0", "layer1"), instead(init=lambda: models.mlp_init(FAINT, 81, gain=1.0)), ratio=1e-3),
             proofs.saddle(push=3.0, steps=1000),
         ),
         also=("saddle_plateau",),
     ),
-    full(
+    learning(
         "deep_linear_nadam_bursts",
         "sigma_burst",
         "held",

@@ -1,6 +1,5 @@
 """A small convolutional net on 8x8 images of waves."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,8 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import data, models, proofs
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import Data, instead, learning
 from tests.diagnosis.scenarios.rates import warmed
-
-Data = Callable[[], tuple[np.ndarray, ...]]
 
 
 def loss(params: Any, batch: Any) -> jax.Array:
@@ -47,10 +45,9 @@ def mislabelled() -> tuple[np.ndarray, ...]:
 
 def net(name: str, cause: str, half: str, steps: int, points: Data, size: int = 0, **fields: Any) -> Scenario:
     """Return a scenario on these images; size 0 is full batch."""
-    batch = data.minibatches(points(), size) if size else data.always(points())
     big = lambda: tuple(x[:512] for x in points())  # noqa: E731  # a method would hide the slice
-    fields = {"init": start, "loss": loss, "batch": batch, "big_batch": big, **fields}
-    return Scenario(name=name, cause=cause, half=half, steps=steps, full_batch=not size, **fields)
+    fields = {"init": start, "loss": loss, "big_batch": big, **fields}
+    return learning(name, cause, half, steps, points, size, **fields)
 
 
 def dark() -> Any:
@@ -68,16 +65,6 @@ def constant_image(step: int, size: int) -> Callable[[Any], Any]:
         return jnp.where((count == step) & (jnp.arange(size) == 0)[:, None, None], 0.5, x), labels
 
     return batch
-
-
-def without_constant(scenario: Scenario) -> Scenario:
-    """Return the scenario with clean batches."""
-    return dataclasses.replace(scenario, batch=data.minibatches(clear(), 16))
-
-
-def lit(scenario: Scenario) -> Scenario:
-    """Return the scenario from the usual start."""
-    return dataclasses.replace(scenario, init=start)
 
 
 def rising(factor: float = 1.0) -> gradtx.Transform:
@@ -163,7 +150,7 @@ SCENARIOS = [
         loss=standardized,
         batch=constant_image(171, 16),
         make_tx=lambda factor=1.0: gradtx.adamw(factor * 0.002),
-        proof=proofs.clean_but_for_a_step(without_constant),
+        proof=proofs.clean_but_for_a_step(instead(batch=data.minibatches(clear(), 16))),
     ),
     net(
         "conv_dark",
@@ -174,7 +161,7 @@ SCENARIOS = [
         16,
         init=dark,
         make_tx=lambda factor=1.0: gradtx.rmsprop(factor * 0.002, momentum=0.5),
-        proof=proofs.dead(("conv1", "conv2"), lit),
+        proof=proofs.dead(("conv1", "conv2"), instead(init=start)),
     ),
     net(
         "conv_clip",

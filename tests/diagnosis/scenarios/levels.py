@@ -1,6 +1,5 @@
-"""Runs told by where the loss stands: at chance, thrown up and never down again, below 0 and falling."""
+"""Runs told by where the loss stands: at chance, below 0 and falling."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,25 +9,17 @@ import numpy as np
 
 import gradtx
 from tests.diagnosis.scenarios import counterfactuals, data, images, models, proofs, sequences
-from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import WIDE, instead
 from tests.diagnosis.scenarios.images import net
 from tests.diagnosis.scenarios.logistic import logistic as softmax
 from tests.diagnosis.scenarios.perceptrons import classify, groups, network
 from tests.diagnosis.scenarios.rates import adam, sgd
-
-WIDE = (16, 32, 32, 5)
-JUMP = 250  # the step at which runs are thrown
 
 
 def shuffled(points: Any, size: int) -> Callable[[Any], Any]:
     """Return minibatches whose labels belong to other inputs, drawn anew at each step."""
     right, other = data.minibatches(points(), size), data.minibatches(points(), size, seed=1)
     return lambda count: (right(count)[0], other(count)[1])
-
-
-def sorted_out(points: Any, size: int) -> Callable[[Scenario], Scenario]:
-    """Return what gives a scenario the labels of its inputs."""
-    return lambda scenario: dataclasses.replace(scenario, batch=data.minibatches(points(), size))
 
 
 def balanced() -> tuple[np.ndarray, ...]:
@@ -54,42 +45,6 @@ def blank(size: int) -> Callable[[Any], Any]:
 def uniform() -> tuple[np.ndarray, ...]:
     """Return 4096 sequences of tokens drawn at random, each as likely as any."""
     return data.sequences(4096, seed=61, sharp=0.0)
-
-
-def tilted(y: jax.Array) -> jax.Array:
-    """Return two wells, the one at -1 deeper than the one at 1."""
-    return 1 + (y**2 - 1) ** 2 + 0.3 * y
-
-
-def waves(y: jax.Array) -> jax.Array:
-    """Return a row of wells, each higher than the one before."""
-    return 2 + 0.3 * y - jnp.cos(3 * y)
-
-
-def pushes(seed: int, size: float, kick: float) -> Callable[[Any], Any]:
-    """Return a random push for each step, and one at `JUMP` that is far larger."""
-
-    def batch(count: Any) -> Any:
-        push = size * jax.random.normal(jax.random.fold_in(jax.random.key(seed), count), (), jnp.float32)
-        return jnp.where(count == JUMP, jnp.float32(kick), push)
-
-    return batch
-
-
-def well(name: str, half: str, surface: Any, start: float, kick: float, **fields: Any) -> Scenario:
-    """Return a run in one well of a surface, pushed at random, and once out of it."""
-    return Scenario(
-        name=name,
-        cause="collapsed",
-        half=half,
-        init=lambda: {"y": np.float32(start)},
-        loss=lambda params, push: surface(params["y"]) + push * params["y"],
-        batch=pushes(63, 0.03, kick),
-        big_batch=lambda: np.float32(0.0),
-        steps=600,
-        proof=counterfactuals.thrown(JUMP, lambda s: dataclasses.replace(s, batch=pushes(63, 0.03, 0.0))),
-        **fields,
-    )
 
 
 def without_softmax(scores: jax.Array, labels: jax.Array) -> jax.Array:
@@ -144,7 +99,7 @@ SCENARIOS = [
         64,
         batch=shuffled(balanced, 64),
         make_tx=sgd(0.02),
-        proof=counterfactuals.guessing(5, sorted_out(balanced, 64)),
+        proof=counterfactuals.guessing(5, instead(batch=data.minibatches(balanced(), 64))),
     ),
     network(
         "relu_inputs_zero",
@@ -157,7 +112,7 @@ SCENARIOS = [
         batch=blank(32),
         loss=classify,
         make_tx=adam(0.001),
-        proof=counterfactuals.guessing(5, sorted_out(balanced, 32)),
+        proof=counterfactuals.guessing(5, instead(batch=data.minibatches(balanced(), 32))),
         also=("vanishing_dead",),
     ),
     net(
@@ -169,7 +124,7 @@ SCENARIOS = [
         32,
         batch=shuffled(even_images, 32),
         make_tx=adam(0.0005),
-        proof=counterfactuals.guessing(4, sorted_out(even_images, 32)),
+        proof=counterfactuals.guessing(4, instead(batch=data.minibatches(even_images(), 32))),
     ),
     sequences.model(
         "transformer_random_tokens",
@@ -180,30 +135,6 @@ SCENARIOS = [
         32,
         make_tx=adam(0.001),
         proof=counterfactuals.guessing(8, None),
-    ),
-    well(
-        "pushed_into_a_shallow_well",
-        "tune",
-        tilted,
-        -1.04,
-        -45.0,
-        make_tx=sgd(0.05),
-    ),
-    well(
-        "kicked_two_wells_up",
-        "held",
-        waves,
-        0.0,
-        -30.0,
-        make_tx=sgd(0.02, momentum=0.8),
-    ),
-    well(
-        "kicked_one_well_up",
-        "tune",
-        waves,
-        0.0,
-        -75.0,
-        make_tx=sgd(0.03),
     ),
     network(
         "relu_softmax_forgotten",

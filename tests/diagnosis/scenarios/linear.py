@@ -1,6 +1,5 @@
 """Linear regression: full batch and minibatches, well and badly conditioned."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,8 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import data, models, proofs
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import Data, instead, learning
 from tests.diagnosis.scenarios.rates import sgd
-
-Data = Callable[[], tuple[np.ndarray, ...]]
 
 
 def loss(params: Any, batch: Any) -> jax.Array:
@@ -34,18 +32,8 @@ def linear(
 ) -> Scenario:
     """Return a scenario on these points, from 0; size 0 is full batch."""
     kind = np.dtype(jnp.bfloat16) if bf16 else np.dtype(np.float32)
-    batch = data.minibatches(points(), size) if size else data.always(points())
     zeros = lambda: {"w": np.zeros(points()[0].shape[1], kind), "b": np.zeros((), kind)}  # noqa: E731
-    fields = {"loss": loss, "batch": batch, "init": zeros, **fields}
-    return Scenario(
-        name=name,
-        cause=cause,
-        half=half,
-        big_batch=points,
-        full_batch=not size,
-        steps=steps,
-        **fields,
-    )
+    return learning(name, cause, half, steps, points, size, **{"loss": loss, "init": zeros, **fields})
 
 
 def robust(params: Any, batch: Any) -> jax.Array:
@@ -102,11 +90,6 @@ def outlier_at(step: int, size: int) -> Callable[[Any], Any]:
         return jnp.where(count == step, 1e5, 1.0) * x, y
 
     return batch
-
-
-def without_outlier(scenario: Scenario) -> Scenario:
-    """Return the scenario with clean batches."""
-    return dataclasses.replace(scenario, batch=data.minibatches(counts(), 32))
 
 
 SCENARIOS = [
@@ -169,7 +152,7 @@ SCENARIOS = [
         loss=poisson,
         make_tx=lambda factor=1.0: gradtx.adam(factor * 0.01),
         batch=outlier_at(233, 32),
-        proof=proofs.clean_but_for_a_step(without_outlier),
+        proof=proofs.clean_but_for_a_step(instead(batch=data.minibatches(counts(), 32))),
     ),
     linear(
         "years_adam_bursts",

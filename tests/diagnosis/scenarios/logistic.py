@@ -1,6 +1,5 @@
 """Softmax regression on clusters of points."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,15 +10,10 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import data, models, proofs
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import Data, learning
 from tests.diagnosis.scenarios.rates import sgd
 
-Data = Callable[[], tuple[np.ndarray, ...]]
-
-
-def loss(params: Any, batch: Any) -> jax.Array:
-    """Return the cross-entropy."""
-    x, labels = batch
-    return models.cross_entropy(models.mlp(params, x, jax.nn.relu), labels)
+loss = models.classify(jax.nn.relu)  # of one layer: softmax regression
 
 
 def ridge(params: Any, batch: Any) -> jax.Array:
@@ -38,18 +32,7 @@ def logistic(
         classes = int(labels.max()) + 1
         return {"layer0": {"w": np.zeros((x.shape[1], classes), kind), "b": np.zeros(classes, kind)}}
 
-    return Scenario(
-        name=name,
-        cause=cause,
-        half=half,
-        init=init,
-        loss=fields.pop("loss", loss),
-        batch=fields.pop("batch", data.minibatches(points(), size) if size else data.always(points())),
-        big_batch=points,
-        full_batch=not size,
-        steps=steps,
-        **fields,
-    )
+    return learning(name, cause, half, steps, points, size, **{"init": init, "loss": loss, **fields})
 
 
 def far_apart() -> tuple[np.ndarray, ...]:

@@ -1,16 +1,16 @@
-"""Runs as their loops are written: no loss passed, bad steps skipped, clips of optax, tiny batches, explosions."""
+"""Runs as their loops are written: no loss passed, bad steps skipped, clips of optax, tiny batches."""
 
 import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from tests.diagnosis.scenarios import counterfactuals, data, deep, images, linear, logistic, models, proofs, surfaces
 from tests.diagnosis.scenarios.base import Run, Scenario
+from tests.diagnosis.scenarios.build import learning, poisoned
 from tests.diagnosis.scenarios.images import net
 from tests.diagnosis.scenarios.linear import linear as line
 from tests.diagnosis.scenarios.logistic import logistic as softmax
@@ -30,16 +30,6 @@ def optimum(points: Any) -> Callable[[], Any]:
     return init
 
 
-def poisoned(clean: Callable[[Any], Any], first: int, after: int) -> Callable[[Any], Any]:
-    """Return minibatches whose inputs are NaN from one step to another."""
-
-    def batch(count: Any) -> Any:
-        x, y = clean(count)
-        return jnp.where((count >= first) & (count < after), jnp.float32(np.nan), x), y
-
-    return batch
-
-
 def skipping(make: Callable[..., Any]) -> Callable[..., Any]:
     """Return the factory of a transform whose bad steps are skipped."""
     return lambda factor=1.0: optax.apply_if_finite(make(factor), 10)
@@ -56,29 +46,6 @@ def unpoisoned(proof: Proof, clean: Callable[[Any], Any]) -> Proof:
         proof(dataclasses.replace(run, scenario=scenario, losses=losses, grads_norms=norms))
 
     return on_clean
-
-
-def recurrent(params: Any, batch: Any) -> jax.Array:
-    """Return the loss of a linear recurrence over 12 steps."""
-    x, y = batch
-    state = jnp.zeros((x.shape[0], 8), jnp.float32)
-    for t in range(12):
-        state = state @ params["again"] + x[:, t : t + 1] @ params["into"]
-    return models.squared(state @ params["out"], y)
-
-
-def recurrent_init() -> Any:
-    """Return the params of the recurrence, its matrix of norm about 1.2."""
-    rng = np.random.default_rng(71)
-    again = 1.2 * np.linalg.qr(rng.normal(size=(8, 8)))[0]
-    into, out = rng.normal(size=(1, 8)), rng.normal(size=(8, 1)) / 3
-    return {name: x.astype(np.float32) for name, x in (("again", again), ("into", into), ("out", out))}
-
-
-def sums() -> tuple[np.ndarray, ...]:
-    """Return 128 sequences of 12 numbers and the sum of each."""
-    x = np.random.default_rng(72).normal(size=(128, 12))
-    return x.astype(np.float32), x.sum(1, keepdims=True).astype(np.float32)
 
 
 def optax_clipped(bound: float | None, rate: float, **settings: Any) -> Callable[..., Any]:
@@ -198,32 +165,6 @@ SCENARIOS: list[Scenario] = [
         told=False,
         proof=proofs.bouncing(0.5),
     ),
-    Scenario(
-        name="recurrence_explodes",
-        cause="diverging",
-        half="tune",
-        make_tx=sgd(0.05),
-        init=recurrent_init,
-        loss=recurrent,
-        batch=data.always(sums()),
-        big_batch=sums,
-        full_batch=True,
-        steps=200,
-        proof=proofs.growing(1e-3),
-    ),
-    Scenario(
-        name="recurrence_explodes_untold",
-        cause="diverging",
-        half="held",
-        make_tx=sgd(0.02, momentum=0.9),
-        init=recurrent_init,
-        loss=recurrent,
-        batch=data.minibatches(sums(), 32),
-        big_batch=sums,
-        steps=200,
-        told=False,
-        proof=proofs.growing(1e-3),
-    ),
     softmax(
         "softmax_optax_clip",
         "always_clipped",
@@ -257,17 +198,15 @@ SCENARIOS: list[Scenario] = [
         proof=proofs.saddle(push=0.5, flat=0.5),
         tellable=False,
     ),
-    Scenario(
-        name="offset_down_to_a_saddle",
-        cause="saddle_plateau",
-        half="held",
+    learning(
+        "offset_down_to_a_saddle",
+        "saddle_plateau",
+        "held",
+        400,
+        shifted_points,
         make_tx=sgd(0.002),
         init=two_layers,
         loss=offset_product,
-        batch=data.always(shifted_points()),
-        big_batch=shifted_points,
-        full_batch=True,
-        steps=400,
         proof=proofs.saddle(push=0.5, flat=0.5),
         tellable=False,
     ),

@@ -127,3 +127,19 @@ def squared(prediction: jax.Array, target: jax.Array) -> jax.Array:
 def penalty(params: Any) -> jax.Array:
     """Return the sum of the squares of all params."""
     return sum(jnp.sum(jnp.square(p.astype(jnp.float32))) for p in jax.tree.leaves(params))
+
+
+def fit(activation: Activation, decay: float = 0.0) -> Callable[[Any, Any], jax.Array]:
+    """Return the loss of a regression by a perceptron, with a penalty on the squares."""
+
+    def loss(params: Any, batch: Any) -> jax.Array:
+        x, y = batch
+        error = squared(mlp(params, x, activation), y)
+        return error + decay * penalty(params) if decay else error
+
+    return loss
+
+
+def classify(activation: Activation) -> Callable[[Any, Any], jax.Array]:
+    """Return the cross-entropy of a perceptron."""
+    return lambda params, batch: cross_entropy(mlp(params, batch[0], activation), batch[1])

@@ -1,44 +1,24 @@
 """What the scenarios on perceptrons share: data, losses and faults."""
 
-import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tests.diagnosis.scenarios import data, models
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import Data, instead, learning
 
-Data = Callable[[], tuple[np.ndarray, ...]]
 LAYERS = (8, 24, 24, 1)
-
-
-def fit(activation: models.Activation, decay: float = 0.0) -> Callable[[Any, Any], jax.Array]:
-    """Return the loss of a regression with a penalty on the squares."""
-
-    def loss(params: Any, batch: Any) -> jax.Array:
-        x, y = batch
-        error = models.squared(models.mlp(params, x, activation), y)
-        return error + decay * models.penalty(params) if decay else error
-
-    return loss
-
-
-def classify(params: Any, batch: Any) -> jax.Array:
-    """Return the cross-entropy of a relu network."""
-    x, labels = batch
-    return models.cross_entropy(models.mlp(params, x, jax.nn.relu), labels)
+classify = models.classify(jax.nn.relu)
 
 
 def network(
     name: str, cause: str, half: str, steps: int, points: Data, size: int = 0, sizes: Any = LAYERS, **fields: Any
 ) -> Scenario:
-    """Return a scenario on these points; size 0 is full batch."""
-    batch = data.minibatches(points(), size) if size else data.always(points())
-    fields = {"init": lambda: models.mlp_init(sizes, seed=7), "batch": batch, **fields}
-    return Scenario(name=name, cause=cause, half=half, steps=steps, big_batch=points, full_batch=not size, **fields)
+    """Return a scenario of a perceptron on these points; size 0 is full batch."""
+    fields = {"init": lambda: models.mlp_init(sizes, seed=7), **fields}
+    return learning(name, cause, half, steps, points, size, **fields)
 
 
 def taught() -> tuple[np.ndarray, ...]:
@@ -84,22 +64,4 @@ def saturated(params: Any) -> Any:
     return {**params, "layer1": {"w": params["layer1"]["w"], "b": np.full_like(params["layer1"]["b"], 30)}}
 
 
-def alive(scenario: Scenario) -> Scenario:
-    """Return the scenario from an ordinary start."""
-    return dataclasses.replace(scenario, init=lambda: models.mlp_init(LAYERS, seed=7))
-
-
-def poisoned(points: Data, size: int, step: int) -> Callable[[Any], Any]:
-    """Return minibatches, one of which has a NaN."""
-    clean = data.minibatches(points(), size)
-
-    def batch(count: Any) -> Any:
-        x, y = clean(count)
-        return jnp.where((count == step) & (jnp.arange(x.shape[0]) == 3)[:, None], jnp.nan, x), y
-
-    return batch
-
-
-def unpoisoned(scenario: Scenario) -> Scenario:
-    """Return the scenario with clean batches."""
-    return dataclasses.replace(scenario, batch=data.minibatches(groups(), 32))
+alive = instead(init=lambda: models.mlp_init(LAYERS, seed=7))  # from an ordinary start

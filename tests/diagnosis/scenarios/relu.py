@@ -1,30 +1,24 @@
 """Perceptrons of relu units."""
 
-import dataclasses
 from typing import Any
 
 import jax
 import numpy as np
 
-from tests.diagnosis.scenarios import models, proofs
-from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios import data, models, proofs
+from tests.diagnosis.scenarios.build import WIDE, instead, poisoned
 from tests.diagnosis.scenarios.perceptrons import (
     LAYERS,
     alive,
     classify,
-    fit,
     groups,
     killed,
     much_taught,
     network,
     noisily_taught,
-    poisoned,
     taught,
-    unpoisoned,
 )
 from tests.diagnosis.scenarios.rates import adam, empty_adagrad, long_rms, sgd, warmed
-
-WIDE = (16, 32, 32, 5)
 
 
 def folded() -> tuple[np.ndarray, ...]:
@@ -49,11 +43,6 @@ def branch_loss(params: Any, batch: Any) -> jax.Array:
     return models.squared(models.affine(params["skip"], x) + hidden @ params["branch"]["out"], y)
 
 
-def with_live_branch(scenario: Scenario) -> Scenario:
-    """Return the scenario from biases of 0."""
-    return dataclasses.replace(scenario, init=lambda: branched(bias=0.0))
-
-
 SCENARIOS = [
     network(
         "relu_adam",
@@ -73,7 +62,7 @@ SCENARIOS = [
         "tune",
         1000,
         taught,
-        loss=fit(jax.nn.relu),
+        loss=models.fit(jax.nn.relu),
         make_tx=sgd(1e-5),
         proof=proofs.slow(30.0),
     ),
@@ -85,7 +74,7 @@ SCENARIOS = [
         much_taught,
         8,
         sizes=(8, 16, 1),
-        loss=fit(jax.nn.relu),
+        loss=models.fit(jax.nn.relu),
         make_tx=adam(0.05),
         proof=proofs.noisy(),
     ),
@@ -97,10 +86,10 @@ SCENARIOS = [
         groups,
         32,
         sizes=WIDE,
-        batch=poisoned(groups, 32, 137),
+        batch=poisoned(data.minibatches(groups(), 32), 137, 138, row=3),
         loss=classify,
         make_tx=sgd(0.05, momentum=0.9),
-        proof=proofs.clean_but_for_a_step(unpoisoned),
+        proof=proofs.clean_but_for_a_step(instead(batch=data.minibatches(groups(), 32))),
     ),
     network(
         "relu_dead_layer",
@@ -110,7 +99,7 @@ SCENARIOS = [
         noisily_taught,
         16,
         init=lambda: killed(models.mlp_init(LAYERS, seed=7)),
-        loss=fit(jax.nn.relu),
+        loss=models.fit(jax.nn.relu),
         make_tx=adam(0.003),
         proof=proofs.dead(("layer0", "layer1"), alive),
     ),
@@ -121,7 +110,7 @@ SCENARIOS = [
         400,
         noisily_taught,
         32,
-        loss=fit(jax.nn.relu),
+        loss=models.fit(jax.nn.relu),
         make_tx=warmed(long_rms, 0.025),
         proof=proofs.cold_start(warmed(long_rms, 0.025, 200), drop=0.4),
     ),
@@ -131,7 +120,7 @@ SCENARIOS = [
         "tune",
         400,
         taught,
-        loss=fit(jax.nn.relu),
+        loss=models.fit(jax.nn.relu),
         make_tx=warmed(empty_adagrad, 1.0),
         proof=proofs.cold_start(warmed(empty_adagrad, 1.0, 100)),
     ),
@@ -145,7 +134,7 @@ SCENARIOS = [
         init=lambda: branched(bias=-50.0),
         loss=branch_loss,
         make_tx=sgd(0.1),
-        proof=proofs.both(proofs.dead(("branch",), with_live_branch), proofs.noisy()),
+        proof=proofs.both(proofs.dead(("branch",), instead(init=lambda: branched(bias=0.0))), proofs.noisy()),
         also=("noise_floor",),
     ),
 ]

@@ -1,6 +1,5 @@
 """A transformer of one layer on sequences from a Markov chain."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 import gradtx
 from tests.diagnosis.scenarios import data, models, proofs
 from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import Data, instead, learning
 from tests.diagnosis.scenarios.rates import empty_adagrad, warmed
-
-Data = Callable[[], tuple[np.ndarray, ...]]
 
 
 def loss(params: Any, batch: Any) -> jax.Array:
@@ -58,9 +56,7 @@ def small() -> tuple[np.ndarray, ...]:
 
 def model(name: str, cause: str, half: str, steps: int, points: Data, size: int = 0, **fields: Any) -> Scenario:
     """Return a scenario on these sequences; size 0 is full batch."""
-    batch = data.minibatches(points(), size) if size else data.always(points())
-    fields = {"init": start, "loss": loss, "batch": batch, "big_batch": points, **fields}
-    return Scenario(name=name, cause=cause, half=half, steps=steps, full_batch=not size, **fields)
+    return learning(name, cause, half, steps, points, size, **{"init": start, "loss": loss, **fields})
 
 
 def all_padding(step: int, size: int) -> Callable[[Any], Any]:
@@ -72,11 +68,6 @@ def all_padding(step: int, size: int) -> Callable[[Any], Any]:
         return (jnp.where((count == step) & (jnp.arange(size) == 1)[:, None], 0, tokens),)
 
     return batch
-
-
-def without_padding(scenario: Scenario) -> Scenario:
-    """Return the scenario with clean batches."""
-    return dataclasses.replace(scenario, batch=data.minibatches(unpadded(), 8))
 
 
 def warm_clip(factor: float = 1.0) -> gradtx.Transform:
@@ -135,7 +126,7 @@ SCENARIOS = [
         loss=masked,
         batch=all_padding(149, 8),
         make_tx=lambda factor=1.0: gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adam(factor * 0.003)),
-        proof=proofs.clean_but_for_a_step(without_padding),
+        proof=proofs.clean_but_for_a_step(instead(batch=data.minibatches(unpadded(), 8))),
     ),
     model(
         "transformer_cold_adagrad",

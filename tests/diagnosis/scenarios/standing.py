@@ -9,12 +9,11 @@ import optax
 
 import gradtx
 from tests.diagnosis.scenarios import counterfactuals, images, logistic, models
+from tests.diagnosis.scenarios.build import WIDE
 from tests.diagnosis.scenarios.images import net
 from tests.diagnosis.scenarios.logistic import logistic as softmax
-from tests.diagnosis.scenarios.perceptrons import LAYERS, classify, fit, groups, network, noisily_taught, taught
+from tests.diagnosis.scenarios.perceptrons import LAYERS, classify, groups, network, noisily_taught, taught
 from tests.diagnosis.scenarios.rates import adam, sgd
-
-WIDE = (16, 32, 32, 5)
 
 
 def scheduled(make: Any, eta: Any) -> Any:
@@ -93,7 +92,7 @@ SCENARIOS = [
         2000,
         taught,
         init=lambda: models.half(off_zero(models.mlp_init(LAYERS, seed=7))),
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=sgd(2e-4),
         proof=counterfactuals.rounded(),
     ),
@@ -104,7 +103,7 @@ SCENARIOS = [
         500,
         noisily_taught,
         32,
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=only_biases,
         proof=counterfactuals.unmoved(sgd(0.1), share=0.8, drop=0.15),
         also=("noise_floor",),
@@ -160,7 +159,7 @@ SCENARIOS = [
         800,
         noisily_taught,
         32,
-        loss=fit(jnp.tanh),
+        loss=models.fit(jnp.tanh),
         make_tx=adamw(0.003, 10.0),
         proof=counterfactuals.better_with(adamw(0.003, 0.0)),
     ),
