@@ -39,11 +39,11 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def save(figure: Figure, out: Path, name: str) -> Path:
+def save(figure: Figure, out: Path, name: str, *, dpi: int = 100) -> Path:
     """Write the figure as `out`/`name`.png and close it."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{name}.png"
-    figure.savefig(path)
+    figure.savefig(path, dpi=dpi)
     plt.close(figure)
     return path
 

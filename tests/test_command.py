@@ -61,7 +61,13 @@ def test_methods_are_printed_as_a_table_in_full_and_as_json(capsys, monkeypatch)
         (["schedule", "resnet110()"], "waits for what you measure"),
         (["schedule", "constant(1.0)", "--steps", "1"], "--steps is 1, expected a whole number > 1"),
         (["schedule", "constant(" + "1 + " * 999 + "1)"], "expected at most 2,000"),
-        (["schedule", "constant(1.0)", "--out", "no/such/folder/x.png"], "no/such/folder"),
+        (
+            ["schedule", "constant(1.0)", "--out", "no/such/folder/x.png"],
+            "folder/x.png cannot be written (No such file or",
+        ),
+        (["schedule", "constant(1.0)", "--out", "x.xyz"], "schedule: --out x.xyz cannot be drawn: format 'xyz' is not"),
+        (["methods", "adamw", "--kind", "limit"], "adamw is of the kind optimizer, not limit; leave --kind out"),
+        ([], "COMMAND ..."),
     ],
 )
 def test_errors_say_what_there_is(arguments, words, capsys):
@@ -69,6 +75,28 @@ def test_errors_say_what_there_is(arguments, words, capsys):
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["watch", "log.csv", "--follow", "--idle", "-1"], "--idle: '-1', expected a number of seconds above 0"),
+        (["watch", "log.csv", "--follow", "--every", "x"], "--every: 'x', expected a number of seconds above 0"),
+        (["run"], "arguments are required: SCRIPT\n"),
+    ],
+)
+def test_options_say_what_they_take(arguments, words, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_is_said(capsys, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("step,loss\n" + "".join(f"{step},{1 / step}\n" for step in range(1, 61)))
+    assert main(["watch", str(log), "--plot", str(tmp_path / "x.xyz")]) == 2
+    assert "x.xyz cannot be drawn: format 'xyz' is not supported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,10 @@ def test_one_version_everywhere() -> None:
     assert f"\n## {gradtx.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_changelog_is_read_without_scrolling() -> None:
+    assert [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if len(line) > 130] == []
+
+
 def test_the_tools_are_pinned() -> None:
     pinned = [tool for tool in PROJECT["dependency-groups"]["tools"] if "==" in tool]
     assert {tool.split("==")[0] for tool in pinned} >= {"ruff", "mypy", "build"}
@@ -33,6 +37,13 @@ def test_readme_has_two_commands_that_ci_runs() -> None:
         'pip install ".[examples]" && python examples/digits.py',
         'pip install ".[test]" && python -m pytest -n auto',
     ]
+
+
+def test_the_hooks_leave_out_what_the_tools_do() -> None:
+    """Ruff takes a file that is named to it, as hooks name files, even where pyproject.toml excludes it."""
+    hooks = re.findall(r"entry: (ruff [^,]*),", (ROOT / ".pre-commit-config.yaml").read_text())
+    assert len(hooks) == 2
+    assert all("--force-exclude" in hook for hook in hooks)
 
 
 def test_the_workflow_runs_stages_that_exist() -> None:
@@ -81,6 +92,7 @@ def test_help_writes_hyperparameters_in_short() -> None:
     text = pydoc.render_doc(gradtx.adamw, renderer=pydoc.plaintext)
     assert "    b1: float | Array | schedule in [0, 1) = 0.9,\n" in text
     assert "decay of the mean of g, in [0, 1)." in text
+    assert "    mu_dtype: dtype or None = None,\n" in text
     assert "momentum: float | Array | schedule in [0, 1] or None = None" in pydoc.render_doc(gradtx.sgd)
     for name in ("muon", "adafactor", "scale_by_rms", "guard", "lbfgs"):
         assert max(map(len, str(inspect.signature(getattr(gradtx, name))).split(", "))) < 120

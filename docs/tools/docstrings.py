@@ -67,7 +67,7 @@ def paragraph(lines: list[str], first: bool) -> str:
         items = [f"- {typeset(' '.join(x.split()))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
         body = typeset(" ".join(text.split())) if titled[2] else "\n".join(items)
         return f"**{titled[1]}:** {body}" if titled[2] else f"**{titled[1]}:**\n\n{body}"
-    if any(map(is_code, lines)):
+    if any(map(is_code, lines)) or all(line.startswith("    ") for line in lines):
         return "\n".join(lines)
     if not first and FORMULA.search(text):
         return f'<p class="formula" markdown>{equations(text)}</p>'

@@ -7,10 +7,12 @@ A docstring is read in `help()` and in editors first, so it says `m_t = b1 m_{t-
 import html
 import re
 
-GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi")
+GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi", "pi")
 KEPT = re.compile(r"(`[^`]*`|https?://\S+)")  # code and addresses stay as they are
 NAMES = "|".join(GREEK)
-SUBSCRIPT = re.compile(rf"(?<![\w`])({NAMES}|[A-Za-z])_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])")
+SUBSCRIPT = re.compile(
+    rf"((?<![\w`])(?:{NAMES}|sum|max|[A-Za-z]hat|[A-Za-z]'?)|\|)_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])"
+)
 POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\w+(?:\.\d+)?)")
 ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
 
@@ -21,7 +23,9 @@ def bare(part: str) -> str:
 
 
 def letter(name: str) -> str:
-    """Return the HTML of a letter that may be Greek."""
+    """Return the HTML of a letter that may be Greek or have a hat."""
+    if re.fullmatch("[A-Za-z]hat", name):
+        return f"{name[0]}&#770;"
     return f"&{name};" if name in GREEK else name
 
 
@@ -45,7 +49,7 @@ def _typeset(text: str, greek: bool) -> str:
     text = SUBSCRIPT.sub(lambda m: f"{letter(m[1])}<sub>{bare(m[2])}</sub>", text)
     text = POWER.sub(lambda m: f"<sup>{bare(m[1])}</sup>", text)
     if greek:
-        text = re.sub(rf"(?<![\w<])({NAMES})(?!\w)", lambda m: letter(m[1]), text).replace("sqrt(", "&radic;(")
+        text = re.sub(rf"(?<![\w<&])({NAMES})(?!\w)", lambda m: letter(m[1]), text).replace("sqrt(", "&radic;(")
     return text.replace("_", r"\_")
 
 

@@ -1,9 +1,10 @@
 """Write the gallery: one page a verdict, from the runs of examples/stuck_runs.py.
 
-    PYTHONPATH=examples python docs/tools/gallery.py [--only VERDICT ...]
+    PYTHONPATH=.:examples python docs/tools/gallery.py [--only VERDICT ...] [--check]
 
 Each page has the picture of the run before and after, what the optimizer's record says, and the code that mends it. The
 code is filled with the report's numbers and must make the very transform that mended the run, or nothing is written.
+With `--check` nothing is drawn or written: the pages are compared with the runs, numbers to 5 %.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def code(story: Story) -> str:
     """
     case, features = story.case, story.report.features
     if case.verdict == "vanishing_dead":
-        return REVIVED.replace("DEAD", repr(features.dead))
+        return REVIVED.replace("DEAD", repr(features.dead).replace("'", '"'))
     before, after = CODE.get(case.name) or CODE[f"{case.name}, {case.verdict}"]
     probe: Any = story.report.probe
     numbers = {
@@ -103,7 +104,7 @@ def picture(story: Story, name: str) -> None:
     axes.plot([], [], color=BLUE, label="after the action")
     axes.legend(fontsize=10)
     axes.set_ylabel("loss")
-    save(figure, DOCS / "pictures", name)
+    save(figure, DOCS / "pictures", name, dpi=150)
 
 
 def number(x: float) -> str:
@@ -140,27 +141,41 @@ def section(story: Story, name: str) -> str:
 
 
 def main() -> None:
-    """Run, mend, draw and write."""
+    """Run, mend, draw and write, or compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", metavar="VERDICT", help="the pages of these verdicts")
-    only = parser.parse_args().only
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail where a page says something else")
+    args = parser.parse_args()
     pages: dict[str, list[Story]] = {}
     for case in cases():
-        if only is None or case.verdict in only:
+        if args.only is None or case.verdict in args.only:
             pages.setdefault(case.verdict, []).append(tell(case))
     for verdict, stories in pages.items():
         faults = [fault for story in stories for fault in story.faults]
         if faults:
             raise SystemExit(f"{verdict}: {faults}")
         names = [f"stuck-{verdict}" + (f"-{i + 1}" if i else "") for i in range(len(stories))]
-        texts = []
-        for story, name in zip(stories, names, strict=True):
-            picture(story, name)
-            texts.append(section(story, name))
-        page = f"# {verdict}\n\n{WHAT[verdict]}\n\n" + "\n".join(texts)
-        (DOCS / "gallery").mkdir(exist_ok=True)
-        (DOCS / f"gallery/{verdict}.md").write_text(page)
+        texts = [section(story, name) for story, name in zip(stories, names, strict=True)]
+        page, path = f"# {verdict}\n\n{WHAT[verdict]}\n\n" + "\n".join(texts), DOCS / f"gallery/{verdict}.md"
+        if args.check:
+            differs = [line for line in unlike(page, path.read_text()) if line]
+            if differs:
+                raise SystemExit("\n".join([f"{path.name} is not what the runs say:", *differs]))
+        else:
+            for story, name in zip(stories, names, strict=True):
+                picture(story, name)
+            path.write_text(page)
         print(verdict, *(f"{story.ends[0]:.3g} -> {story.ends[1]:.3g}" for story in stories))
+
+
+def unlike(page: str, written: str) -> list[str]:
+    """Return the lines of a page, and of the page as it is written, that differ by more than rounding."""
+    from tests.printed import same  # of a clone; the pages are written without it
+
+    now, was = page.splitlines(), written.splitlines()
+    if len(now) != len(was):
+        return [f"- {line}" for line in was if line not in now] + [f"+ {line}" for line in now if line not in was]
+    return [f"- {b}\n+ {a}" for a, b in zip(now, was, strict=True) if not same(a, b)]
 
 
 if __name__ == "__main__":

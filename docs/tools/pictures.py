@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+
 DOCS = Path(__file__).parents[1]
 
 
@@ -14,6 +16,7 @@ def main() -> None:
     """Run the page in the folder of the pictures, which is where its code writes."""
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "schedules.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     os.chdir(DOCS / "pictures")
+    plt.rcParams["savefig.dpi"] = 150  # sharp where a screen has more dots than a page has pixels
     exec("\n".join(blocks), {})
 
 

@@ -1,6 +1,7 @@
 """A hook of mkdocs: the pages of the reference, made from `__all__`, so that no public name is missing."""
 
 import inspect
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose pub
     "factors": ("Directions and scales", "Factors m and sigma on their own.", ["factors"]),
     "limits": ("Clips and limits", "What bounds a gradient or an update.", ["limits"]),
     "schedules": ("Schedules", "Learning rates as functions of the step, and of what happens.", ["schedules"]),
-    "wrappers": ("Wrappers", "Transforms round another transform.", ["wrappers"]),
+    "wrappers": ("Wrappers", "Transforms around another transform.", ["wrappers"]),
     "searches": ("Line searches", "The length of a step, by evaluating the loss.", ["searches"]),
     "memory": ("Memory and devices", "A state in fewer bytes, over several devices, and its plan.", ["memory", "cpu"]),
     "diagnosis": ("Diagnosis", "Why training is stuck.", ["diagnosis"]),
@@ -41,13 +42,27 @@ def names_on(folders: list[str]) -> list[str]:
     for name, thing in public().items():
         if inspect.unwrap(thing).__module__.split(".")[1] in folders:
             first.setdefault(id(thing), name)
+            if name.endswith(f".{thing.__name__}"):  # not a second name of the same, as multi_transform of partition
+                first[id(thing)] = name
     return sorted(first.values(), key=lambda name: name.rsplit(".", 1)[1].lower())
 
 
 def text(page: str) -> str:
     """Return the Markdown of one page of the reference."""
     title, what, folders = PAGES[page]
-    return "\n".join([f"# {title}", "", what, "", *(f"::: {name}\n" for name in names_on(folders))])
+    return "\n".join([f"# {title}", "", what, "", *map(entry, names_on(folders))])
+
+
+def entry(name: str) -> str:
+    """Return the Markdown of one name: its docstring, or for a second name the name whose docstring it shares."""
+    called = name.rsplit(".", 1)[1]
+    thing = public()[name]
+    first = (inspect.getdoc(thing) or "").partition("\n")[0]
+    other = re.search(r"`(\w+)` by optax's name", first)
+    if other:
+        head = f"## {called} {{#{name} .doc .doc-heading}}"
+        return f"{head}\n\n[`{other[1]}`][gradtx.schedules.{other[1]}] by optax's name.\n"
+    return f"::: {name}\n"
 
 
 def on_config(config: Any) -> None:

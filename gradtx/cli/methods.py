@@ -91,7 +91,7 @@ def chosen_of(every: list[Method], names: list[str], kind: str | None) -> list[M
     """Return the methods named, or all of a kind.
 
     Raises:
-        ValueError: a name or a kind that is not there, with those that look like it.
+        ValueError: a name or a kind that is not there, with those that look like it, or a name of another kind.
     """
     known = {method.name: method for method in every}
     for name in names:
@@ -102,6 +102,9 @@ def chosen_of(every: list[Method], names: list[str], kind: str | None) -> list[M
     kinds = {method.kind for method in every}
     if kind is not None and kind not in kinds:
         raise ValueError(f"methods: --kind {kind} is none of {', '.join(sorted(kinds))}")
+    for name in names:
+        if kind not in (None, known[name].kind):
+            raise ValueError(f"methods: {name} is of the kind {known[name].kind}, not {kind}; leave --kind out")
     return [x for x in ([known[name] for name in names] or every) if kind in (None, x.kind)]
 
 

@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
     )
     command.add_argument("-m", dest="module", action="store_true", help="SCRIPT is a module, as in python -m SCRIPT")
     command.add_argument("script", metavar="SCRIPT", help="the script")
-    command.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="what the script is given")
+    rest = command.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="what the script is given")
+    rest.required = False  # else an error for want of SCRIPT asks for `...` too
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradtx.cli.call import EXAMPLE, counts, read_schedule
 from gradtx.cli.say import say
+from gradtx.schedules.base import Schedule
 from gradtx.schedules.event import HoldUntil
 from gradtx.schedules.plot import plot
 
@@ -62,6 +63,25 @@ def drawn(values: np.ndarray[Any, Any], steps: int, width: int) -> str:
     return "\n".join([*lines, f"{'':>{width}} +{'-' * len(values)}", f"{'':>{width}}  0{end:>{len(values) - 1}}"])
 
 
+def draw_to(out: str, made: Schedule, steps: int, log: bool) -> int:
+    """Draw a schedule to a file; return the exit status.
+
+    Raises:
+        ValueError: the file cannot be written; it says why.
+        ImportError: matplotlib is not installed.
+    """
+    try:
+        plot(made, steps, out, log=log)
+    except OSError as error:
+        raise ValueError(
+            f"schedule: --out {out} cannot be written ({error.strerror}); name a file in a folder"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"schedule: --out {out} cannot be drawn: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    say(f"picture: {out}")
+    return 0
+
+
 def run(chosen: argparse.Namespace) -> int:
     """Read the expression and draw; return the exit status."""
     try:
@@ -72,9 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
         if not 1 < steps < 2**31:
             raise ValueError(f"schedule: --steps is {steps}, expected a whole number > 1 and below 2^31")
         if chosen.out:
-            plot(made, steps, chosen.out, log=chosen.log)
-            say(f"picture: {chosen.out}")
-            return 0
+            return draw_to(chosen.out, made, steps, chosen.log)
     except (ValueError, TypeError, ImportError, OSError) as error:
         say(str(error))
         return 2

@@ -25,7 +25,8 @@ def shardings(trial: Trial) -> list[Finding] | NotRun:
         try:
             made = jax.eval_shape(trial.tx.init, placed)
         except Exception as error:
-            return NotRun(f"init is not written for meshes with Explicit axes ({type(error).__name__})")
+            own = "" if trial.placed.mesh is not None else "; pass specs= and mesh= if it has a mesh of its own"
+            return NotRun(f"init is not written for meshes with Explicit axes ({type(error).__name__}){own}")
         found = [
             Finding(path, f"lies as {spec_of(x)}", f"{spec_of(p)} as params{own}", ALIKE)
             for path, x, own, p in slots(trial.tx.init, made, placed)

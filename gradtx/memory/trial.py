@@ -110,8 +110,14 @@ class Trial:
 
 
 def copied(x: Any) -> Any:
-    """Return an array in a buffer of its own, where it lies; anything else as it is."""
-    return jax.device_put(jnp.array(x, copy=True), x.sharding) if isinstance(x, jax.Array) else x
+    """Return an array in a buffer of its own, where it lies; anything else as it is.
+
+    One that jax may move to other devices, as it may what `jnp.ones` makes, stays so: bound to its device it could not
+    be computed with beside a state that lies on a mesh.
+    """
+    if not isinstance(x, jax.Array):
+        return x
+    return jax.device_put(jnp.array(x, copy=True), x.sharding) if x.committed else jnp.array(x, copy=True)
 
 
 def struct(x: Any) -> Any:

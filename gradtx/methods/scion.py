@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from gradtx._core.arrays.layers import check_layers, check_mesh, layer_axes, with_stacks
 from gradtx._core.arrays.matrices import fans, is_alone, is_mixed, layout_of, or_alone
 from gradtx._core.arrays.sums import refuse_parts
 from gradtx.factors.newton_schulz import JORDAN, all_orthogonalised, check_preconditioning, orders
@@ -41,12 +42,16 @@ def scale_by_scion(
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Replace each array by the point of a norm ball that lies furthest along its momentum.
 
     m_t = b1 m_{t-1} + (1-b1) g_t, m_0 = 0. At a matrix of r rows and c columns the ball is that of the operator norm
     from root mean square to root mean square: u_t = radius sqrt(c / r) X_t, X_t as in `scale_by_muon` of m_t.
     Elsewhere it is that of the largest entry: u_t = other_radius sign(m_t).
+
+    With `layers` a stack that is split over rows or columns goes to whole matrices on each device by one all-to-all and
+    back by another, as in `scale_by_muon`.
 
     Units: those of the radii, which are those of p (invariant to g -> c g when eps = 0); eps has the units of g.
     Equivalent to: the paper's -lmo(m_t) for the norms Spectral and Sign; its alpha is 1 - b1.
@@ -65,6 +70,7 @@ def scale_by_scion(
             params or a prefix of them, or a function of the params that returns one; the sign is taken where it is
             None. None takes each array of 2 dimensions as a matrix, and those of fewer get the sign.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         mu: like params, float32 or wider, or in mu_dtype.
@@ -72,8 +78,8 @@ def scale_by_scion(
     Raises:
         ValueError: b1 outside [0, 1), a radius or eps < 0; an array of 3 or more dimensions without dimension numbers,
             or dimension numbers that do not fit; coefficients that are not three numbers; a matrix that differs by
-            device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            device without axis_name; with layers, no stack, no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: 1 array per parameter; 3 matrix products per Newton-Schulz step.
 
@@ -88,10 +94,11 @@ def scale_by_scion(
         >>> u["w"].round(4).tolist(), u["b"].tolist()
         ([[4.0, 0.0, 0.0, 0.0]], [0.5, -0.5])
     """
-    name, argument = "scale_by_scion", "weight_dimension_numbers"
+    name, argument, split = "scale_by_scion", "weight_dimension_numbers", layer_axes("scale_by_scion", layers)
     rows = orders(name, ns_coeffs, ns_steps)
     check_preconditioning(name, preconditioning)
     layout = or_alone(layout_of(name, argument, weight_dimension_numbers, "take the sign", small=True))
+    layout = with_stacks(layout, name, split)
 
     def init(p: jax.Array, axes: Any) -> Slots:
         del axes
@@ -99,13 +106,14 @@ def scale_by_scion(
 
     def update(g: jax.Array, slots: Slots, p: jax.Array | None, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
         del p
+        check_mesh(split, k.layout, g, slots["mu"])
         mu = k.b1 * slots["mu"] + (1 - k.b1) * g
         return (k.other_radius * jnp.sign(mu) if is_alone(k.layout) else mu), {"mu": mu}
 
     def together(values: list[jax.Array], layouts: list[Any], k: SimpleNamespace) -> list[jax.Array]:
         out, at = list(values), [i for i, axes in enumerate(layouts) if not is_alone(axes)]
         means, axes = [values[i] for i in at], [layouts[i] for i in at]
-        found = all_orthogonalised(means, axes, rows, k.eps, preconditioning)
+        found = all_orthogonalised(means, axes, rows, k.eps, preconditioning, split)
         for i, x, own in zip(at, found, axes, strict=True):
             fan_in, fan_out = fans(x.shape[1:], own)
             out[i] = x * lax.convert_element_type(k.radius * math.sqrt(fan_out / max(fan_in, 1)), x.dtype)
@@ -119,7 +127,7 @@ def scale_by_scion(
             init,
             ("mu",),
             hyper,
-            check=refuse_parts(name, axis_name, is_mixed),
+            check=check_layers(split, refuse_parts(name, axis_name, is_mixed), even=False),
             elementwise=False,
             layout=layout,
             together=together,
@@ -143,6 +151,7 @@ def scion(
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any = None,
     axis_name: tuple[()] | None = None,
+    layers: Any = None,
 ) -> Transform:
     """Descend by steps towards, or along, the point of a norm ball that lies furthest along the momentum.
 
@@ -165,14 +174,16 @@ def scion(
         preconditioning: what to divide a matrix by before the steps.
         weight_dimension_numbers: which leaves are matrices, and their axes, as in `scale_by_scion`.
         axis_name: () where each device of `shard_map` holds whole matrices; None refuses one that differs by device.
+        {layers}
 
     State:
         a tuple: of `scale_by_scion` (mu, like params), of the pull to 0 where constrained, of the rate.
 
     Raises:
         ValueError: a hyperparameter is out of its range; an array of 3 or more dimensions without dimension numbers, or
-            dimension numbers that do not fit; a matrix that differs by device without axis_name.
-        TypeError: a leaf of weight_dimension_numbers is something else.
+            dimension numbers that do not fit; a matrix that differs by device without axis_name; with layers, no stack,
+            no mesh, or one without these axes.
+        TypeError: a leaf of weight_dimension_numbers is something else; layers is no name.
 
     Cost: as `scale_by_scion`.
 
@@ -185,9 +196,8 @@ def scion(
         >>> tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()
         [-0.75, -0.25]
     """
-    settings = {"preconditioning": preconditioning, "weight_dimension_numbers": weight_dimension_numbers}
-    pointed = scale_by_scion(
-        b1, radius, other_radius, ns_coeffs, ns_steps, eps, mu_dtype, axis_name=axis_name, **settings
-    )
+    numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name, "layers": layers}
+    how = {"preconditioning": preconditioning, **numbers}
+    pointed = scale_by_scion(b1, radius, other_radius, ns_coeffs, ns_steps, eps, mu_dtype, **how)
     pull = [add_decayed_weights(1.0)] if constrained else []
     return chain(pointed, *pull, scale_by_learning_rate(learning_rate))

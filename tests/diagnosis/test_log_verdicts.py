@@ -53,6 +53,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "needs_warmup",
         {"loss": join((4, [2.3, 2.4, 4.0, 9.0]), (396, 4 + 3 * np.exp(-T[:396] / 20))) + 0.05 * E},
     ),
+    "rose slowly, then NaN": (
+        "diverging",
+        {"loss": np.where(T < 380, (0.3 + 2 * EXP) * np.exp(np.maximum(T - 200, 0) / 50), np.inf)},
+    ),
     "rising": ("diverging", {"loss": 2 + T / 100 + 0.1 * E, "grad_norm": 1 + T / 50}),
     "fell, then rises": ("diverging", {"loss": join((200, 3 * EXP[:200]), (200, T[:200] / 50)) + 0.05 * E}),
     "nll rising": ("diverging", {"loss": -2 + T / N + 0.05 * E}),
@@ -206,3 +210,33 @@ def test_noise_that_hangs_together_is_never_called_diverging(rows):
         for i in range(1, rows):
             loss[i] = 0.8 * loss[i - 1] + rng.standard_normal()
         assert report({"loss": 2 + 0.03 * loss}).verdict != "diverging", seed
+
+
+@pytest.mark.parametrize("shape", ["sine", "sawtooth"])
+@pytest.mark.parametrize("period", [7.0, 16.5, 31.4])
+@pytest.mark.parametrize("falls", [True, False])
+def test_what_comes_back_with_a_period_hides_no_trend_and_makes_none(shape, period, falls):
+    """The files of an epoch, or a rate that goes up and down: waves larger than what the last half gained."""
+    wave = np.sin(2 * np.pi * T / period) if shape == "sine" else 2 * ((T % period) / period - 0.5)
+    base = 1 + 1.5 * np.exp(-T / 200) if falls else 2 * ONES
+    found = gradtx.diagnose(gradtx.read_log({"loss": (base + 0.4 * wave + 0.05 * E).tolist()}))
+    assert (found.verdict == "healthy") == falls, found
+
+
+@pytest.mark.parametrize("period", [21.6, 21.4, 33.6])
+def test_a_period_of_no_whole_number_of_rows_makes_no_trend(period):
+    t = np.arange(1226)
+    loss = 2 + 0.8 * ((t % period) / period - 0.5) + 0.01 * np.random.default_rng(1).standard_normal(len(t))
+    assert gradtx.diagnose(gradtx.read_log({"loss": loss.tolist()})).verdict == "plateau"
+
+
+@pytest.mark.parametrize("sharp", [40, 100])
+def test_a_fall_that_grows_is_not_praised(sharp):
+    """A loss without a least value falls faster and faster; what a report may say of it is that, and what it can be."""
+    loss = -np.exp(T / sharp)
+    found = gradtx.diagnose(gradtx.read_log({"loss": loss.tolist()}))
+    assert "faster and faster" in found.doubt
+    assert "as fast as at its start" not in str(found)
+    assert found.confidence == "medium"
+    straight = gradtx.diagnose(gradtx.read_log({"loss": (3 - T / 300 + 0.01 * E).tolist()}))
+    assert "as fast as at its start" in straight.doubt

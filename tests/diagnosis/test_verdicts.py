@@ -137,3 +137,21 @@ def test_verdicts_have_no_units(name, loss_scale, param_scale):
                 np.testing.assert_allclose(b, a, rtol=rtol, atol=1e-5, err_msg=field.name)
             else:
                 assert a == b, field.name
+
+
+@pytest.mark.parametrize(("eta", "steps"), [(2.01, 6000), (2.1, 600), (2.5, 200)])
+def test_a_run_that_grew_for_thousands_of_steps_is_no_bad_batch(eta, steps):
+    """Just beyond 2 / L a quadratic grows by a hundredth a step, until it overflows."""
+    tx, start = gradtx.watch(gradtx.sgd(eta)), jnp.ones(3, jnp.float32)
+
+    def step(carry, _):
+        w, state = carry
+        loss, grad = jax.value_and_grad(lambda w: jnp.vdot(w, w) / 2)(w)
+        u, state = tx.update(grad, state, w, value=loss)
+        return (gradtx.apply_updates(w, u), state), loss
+
+    (_, state), losses = jax.lax.scan(step, (start, tx.init(start)), length=steps)
+    assert not jnp.isfinite(losses[-1])
+    found = gradtx.diagnose(state)
+    assert found.verdict == "diverging"
+    assert "NOT a bad batch" in found.headline

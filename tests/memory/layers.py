@@ -22,6 +22,10 @@ def muon(layers: Any) -> Any:
     return gradtx.muon(1e-2, weight_decay=0.1, muon_weight_dimension_numbers=AXES, layers=layers)
 
 
+def scion(layers: Any) -> Any:
+    return gradtx.scion(1e-2, weight_dimension_numbers=AXES, layers=layers)
+
+
 def soap(layers: Any) -> Any:
     return gradtx.soap(1e-2, weight_dimension_numbers=AXES, layers=layers)
 
@@ -52,7 +56,13 @@ def step_of(tx: Any, kind: AxisType, shape: tuple[int, ...], split: tuple[Any, .
 
 if __name__ == "__main__":
     splits = {"layers": ("x", None, None), "rows": (None, "x", None), "columns": (None, None, "x")}
-    stacks = (muon, (8, 256, 1024)), (muon, (12, 256, 1024)), (soap, (8, 128, 256)), (shampoo, (8, 128, 256))
+    stacks = (
+        (muon, (8, 256, 1024)),
+        (muon, (12, 256, 1024)),
+        (scion, (8, 256, 1024)),
+        (soap, (8, 128, 256)),
+        (shampoo, (8, 128, 256)),
+    )
     for make, shape in stacks:
         for where, split in splits.items():
             for kind in (AxisType.Auto, AxisType.Explicit):

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import gradtx
-from gradtx.memory.contracts import CONTRACTS
+from gradtx.memory.contracts import CONTRACTS, program
 from tests.registry import ROWS
 
 P = jax.P
@@ -245,6 +245,10 @@ def test_sound_transforms_pass(name: str) -> None:
     assert str(report).count(" holds ") == len(CONTRACTS)
 
 
+def test_a_program_is_the_same_wherever_its_functions_lie() -> None:
+    assert program("jvp=<function f at 0x7f1a>") == program("jvp=<function f at 0x602b>") != program("jvp=<function g>")
+
+
 SAMPLE = ["adafactor", "lookahead", "accumulate"]
 
 
@@ -270,6 +274,15 @@ def test_shardings_are_not_checked_where_nothing_can_be_split() -> None:
     assert "pass specs= and mesh=" in report.not_run["shardings"]
     joins = gradtx.check(gradtx.flatten(gradtx.adam(1e-3)), params())
     assert "not written for meshes with Explicit axes" in joins.not_run["shardings"]
+
+
+def test_params_that_are_bound_to_no_device_are_computed_with_beside_a_state_on_a_mesh() -> None:
+    """`jnp.ones` leaves it to jax where its array lies; copied to be donated it is left to jax too."""
+    tx = gradtx.shard_state(gradtx.guard(gradtx.adam(1e-3)), "x", mesh=MESH)
+    report = gradtx.check(tx, params())
+    assert report, str(report)
+    assert list(report.not_run) == ["shardings"]
+    assert "pass specs= and mesh= if it has a mesh of its own" in report.not_run["shardings"]
 
 
 def test_what_has_no_gradient_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""Stacks of matrices over devices: what Muon, SOAP and Shampoo move, that the numbers are one device's, and errors."""
+"""Stacks of matrices over devices: what an update moves, that the numbers are those of one device, and errors."""
 
 import contextlib
 import functools
@@ -34,6 +34,11 @@ def soap(layers: Any = "x") -> Any:
 
 def shampoo(layers: Any = "x") -> Any:
     return gradtx.shampoo(0.1, weight_dimension_numbers=dims, layers=layers)
+
+
+def scion(layers: Any = "x") -> Any:
+    settings = {"weight_dimension_numbers": dims, "layers": layers}
+    return gradtx.scion(0.1, radius=2.0, other_radius=0.5, ns_steps=2, **settings)
 
 
 def dims(params: Any) -> Any:
@@ -81,7 +86,9 @@ def on_one_device(make: Any, shape: tuple[int, ...] = SHAPE) -> Any:
     return jax.device_get((p, state))
 
 
-CASES: list[tuple[Any, Any, str]] = [(muon, mesh, split) for mesh in (AUTO, EXPLICIT) for split in SPLIT]
+CASES: list[tuple[Any, Any, str]] = [
+    (make, mesh, split) for make in (muon, scion) for mesh in (AUTO, EXPLICIT) for split in SPLIT
+]
 CASES += [(soap, AUTO, "rows"), (soap, EXPLICIT, "columns"), (soap, EXPLICIT, "layers")]
 CASES += [(shampoo, AUTO, "columns"), (shampoo, EXPLICIT, "rows"), (shampoo, AUTO, "layers")]
 
@@ -100,14 +107,14 @@ def test_two_all_to_alls_or_nothing_and_the_numbers_of_one_device(make: Any, mes
     chex.assert_trees_all_close(jax.device_get((p, state)), wanted, rtol=1e-4, atol=2e-5)
 
 
-@MESHES
-def test_layers_that_do_not_divide_are_filled_up(mesh: Any) -> None:
+@pytest.mark.parametrize(("make", "mesh"), [(muon, AUTO), (muon, EXPLICIT), (scion, AUTO)])
+def test_layers_that_do_not_divide_are_filled_up(make: Any, mesh: Any) -> None:
     """12 layers on 8 devices, as 16: 1/8 of 16 to each and back; compiled once, and outside jit the same."""
     shape = (12, 16, 24)
-    tx, p = muon(), put(tree(0, shape), mesh, SPLIT["rows"])
+    tx, p = make(), put(tree(0, shape), mesh, SPLIT["rows"])
     state = placed_state(tx, p, mesh)
     u, _ = tx.update(p, state, p)
-    alone = muon(None)
+    alone = make(None)
     wanted = alone.update(tree(0, shape), alone.init(tree(0, shape)), tree(0, shape))[0]
     chex.assert_trees_all_close(jax.device_get(u), jax.device_get(wanted), rtol=1e-4, atol=2e-5)
     step = jitted(tx, p, state)
@@ -115,7 +122,7 @@ def test_layers_that_do_not_divide_are_filled_up(mesh: Any) -> None:
     for i in range(3):
         p, state = step(p, state, put(tree(i + 1, shape), mesh, SPLIT["rows"]))
     assert step._cache_size() == 1
-    chex.assert_trees_all_close(jax.device_get((p, state)), on_one_device(muon, shape), rtol=1e-4, atol=2e-5)
+    chex.assert_trees_all_close(jax.device_get((p, state)), on_one_device(make, shape), rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
@@ -171,7 +178,13 @@ def error_of(tx: Any, p: Any, mesh: Any = None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("make", "name"), [(muon, "scale_by_muon"), (soap, "scale_by_soap"), (shampoo, "scale_by_shampoo")]
+    ("make", "name"),
+    [
+        (muon, "scale_by_muon"),
+        (scion, "scale_by_scion"),
+        (soap, "scale_by_soap"),
+        (shampoo, "scale_by_shampoo"),
+    ],
 )
 def test_errors_name_transform_path_and_remedy(make: Any, name: str) -> None:
     p = {"w": jnp.ones((8, 4, 6)), "b": jnp.ones(3)}
@@ -194,6 +207,9 @@ def test_errors_name_transform_path_and_remedy(make: Any, name: str) -> None:
 
 @pytest.mark.parametrize(("make", "name"), [(soap, "scale_by_soap"), (shampoo, "scale_by_shampoo")])
 def test_state_in_layers_must_divide(make: Any, name: str) -> None:
-    p = put({"w": jnp.ones((12, 4, 6))}, AUTO, (None, None, None))
-    with pytest.raises(ValueError, match=rf"{name}: params\['w'\] has 12 layers, to be split over 8 devices.* pad the"):
-        make().init(p)
+    """By all the devices of the axes that are named, one or two."""
+    two = jax.make_mesh((2, 4), ("data", "x"), axis_types=(AxisType.Auto,) * 2)
+    for mesh, layers in ((AUTO, "x"), (two, ("data", "x"))):
+        p = put({"w": jnp.ones((12, 4, 6))}, mesh, (None, None, None))
+        with pytest.raises(ValueError, match=rf"{name}: params\['w'\] has 12 layers, to be split over 8 dev.* pad the"):
+            make(layers).init(p)

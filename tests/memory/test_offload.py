@@ -107,6 +107,32 @@ def test_a_leaf_is_fetched_after_the_one_before_it_is_gone() -> None:
     assert len(barriers) == 2 * 2  # mu and nu of the second and the third array; a scalar lies on the device
 
 
+@pytest.mark.parametrize("library", [gradtx, optax], ids=["gradtx", "optax"])
+def test_a_cpu_needs_no_more_temporary_memory(library: Any) -> None:
+    p = {f"w{i}": jax.device_put(jnp.ones((128, 128)), FIRST) for i in range(4)}
+    needed = []
+    with jax.numpy_dtype_promotion("standard" if library is optax else "strict"):
+        for tx in (library.adamw(1e-3), gradtx.offload(library.adamw(1e-3))):
+            compiled = step_of(tx).lower(p, tx.init(p), p).compile()
+            needed.append(compiled.memory_analysis().temp_size_in_bytes)
+    assert needed[1] <= needed[0] + 1024
+
+
+def test_what_an_update_does_not_read_stays_there() -> None:
+    def update(g: Any, state: Any, p: Any = None) -> Any:
+        del p
+        return jax.tree.map(lambda x: -state["used"] * x, g), {**state, "used": state["used"] * 0.5}
+
+    inner = optax.GradientTransformation(lambda p: {"kept": jnp.arange(5.0), "used": jnp.ones(3)}, update)
+    tx, g = gradtx.offload(inner), jnp.ones(3)
+    u, state = jax.jit(tx.update)(g, tx.init(g), g)
+    assert u.tolist() == [-1.0] * 3
+    assert {name: (x.tolist(), x.sharding.memory_kind) for name, x in state.items()} == {
+        "kept": ([0.0, 1.0, 2.0, 3.0, 4.0], "pinned_host"),
+        "used": ([0.5, 0.5, 0.5], "pinned_host"),
+    }
+
+
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit], ids=["auto", "explicit"])
 def test_round_shard_state(kind: AxisType) -> None:
     """An eighth of the state on each host; specs as without it."""

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.experimental import topologies
 from jax.sharding import AxisType, Mesh, NamedSharding
 
@@ -131,10 +132,14 @@ if __name__ == "__main__":
     for layers in (None, "data"):
         muon = gradtx.muon(1e-2, muon_weight_dimension_numbers=axes, layers=layers)
         soap = gradtx.soap(1e-2, weight_dimension_numbers=axes, layers=layers)
+        scion = gradtx.scion(1e-2, weight_dimension_numbers=axes, layers=layers)
         for where, split in {"layers": ("data", None, None), "rows": (None, "data", None)}.items():
             made[f"muon {where} {layers}"] = moved(muon, split)
             if layers and where == "rows":
                 made[f"soap {where} {layers}"] = moved(soap, split)
+                made[f"scion {where} {layers}"] = moved(scion, split)
+    made["store"] = on_host(gradtx.store(adamw, mu="fp8", nu="fp8_root"), 4)
     for arrays in (4, 16):
         made[f"offload {arrays}"] = on_host(gradtx.offload(adamw), arrays)
+    made["offload optax"] = on_host(gradtx.offload(optax.adamw(1e-3)), 16)
     print(json.dumps(made))

@@ -1,5 +1,6 @@
 """The wrong lines of the core, of schedules and of the record; those of a method stand in its registry file."""
 
+from tests.memory.mutants import MUTANTS as OF_MEMORY
 from tests.migration.mutants import MUTANTS as OF_MIGRATION
 from tests.registry import MUTANTS as OF_METHODS
 from tests.registry.base import Mutant, case_of, identity, law, outside_jit, reference_of, speed, updates
@@ -17,6 +18,7 @@ def watch(file: str, *names: str) -> tuple[str, ...]:
 MUTANTS: list[Mutant] = [
     *OF_METHODS,
     *OF_MIGRATION,
+    *OF_MEMORY,
     # leaves and slots that wait for each other
     Mutant(
         "turns: a number that is not 1",
@@ -378,6 +380,34 @@ MUTANTS: list[Mutant] = [
         speed("with_xlas_flag_each_byte_is_moved_once[adam]"),
     ),
     # the record
+    Mutant(
+        "logs: a slow rise is no growth",
+        "diagnosis/judge/logs/risen.py",
+        "slow = risen(c) if c.rows >= FEWEST and not by_loss else None",
+        "slow = None",
+        ("diagnosis/test_log_verdicts.py::test_verdicts[rose slowly, then NaN]",),
+    ),
+    Mutant(
+        "logs: a wave hides a trend",
+        "diagnosis/read/course.py",
+        "if period and n // period >= 8:",
+        "if False:",
+        ("diagnosis/test_log_verdicts.py::test_what_comes_back_with_a_period_hides_no_trend_and_makes_none",),
+    ),
+    Mutant(
+        "logs: half a row of a period is a trend",
+        "diagnosis/judge/logs/risen.py",
+        "usual = max(usual, c.wave)",
+        "pass",
+        ("diagnosis/test_log_verdicts.py::test_a_period_of_no_whole_number_of_rows_makes_no_trend",),
+    ),
+    Mutant(
+        "watch: what grew slowly is a bad batch",
+        "diagnosis/judge/ended.py",
+        "f.grown > 10 or is_climbing(f)",
+        "f.grown > 10",
+        ("diagnosis/test_verdicts.py::test_a_run_that_grew_for_thousands_of_steps_is_no_bad_batch",),
+    ),
     Mutant(
         "watch: ring does not wrap",
         "diagnosis/record/record.py",

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
+import numpy as np
+
 from gradtx._core.arguments.ranges import Range, check, check_dtype
 from gradtx._core.contract.transform import Info, Transform
 from gradtx._core.contract.writing import call, plain_signature
@@ -90,6 +92,8 @@ def readable(signature: inspect.Signature) -> inspect.Signature:
         texts = [extra.text for x in options for extra in getattr(x, "__metadata__", ()) if isinstance(extra, Range)]
         none = " or None" if type(None) in options else ""
         written = Written(f"float | Array | schedule in {texts[0]}{none}") if texts else hint
+        if np.dtype in options:  # jax's DTypeLike
+            written = Written(f"dtype{none}")
         short.append(parameter.replace(annotation=written))
     return signature.replace(parameters=short)
 

@@ -14,13 +14,15 @@ def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
     where = (
         ", ".join(f"{name} ({count:,} entries)" for name, count in bad.items()) or "the loss or the update, no gradient"
     )
-    if f.grown > 10:
+    if f.grown > 10 or is_climbing(f):
         return Finding(
             "diverging",
             f"the run grew until it overflowed at step {bad_step:,}: the step is too large. NOT a bad batch.",
             (
                 f"in the last 16 steps the loss rose {times(f.grown)} times its range before, or |g| "
-                "as much above its least",
+                "as much above its least"
+                if f.grown > 10
+                else f"|g| {text(f.g_first)} at the start, {text(f.g_last)} in the last steps",
                 f"first non-finite step: {bad_step:,}, in {where}",
                 *(slope_lines(f) if f.rho > -10 else ()),
             ),
@@ -44,3 +46,9 @@ def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
         else f"step {bad_step:,} has no steps before it: look at the loss and the start (a mask that "
         "leaves nothing, log 0)",
     )
+
+
+def is_climbing(f: Features) -> bool:
+    """Return True if a run that is not finite at its end rose to it slowly: the loss surely, or a step beyond 2 / L."""
+    beyond = f.rho < -1 and f.g_last > 10 * f.g_first
+    return f.g_growth > 0 and (beyond or (f.lost_again > 0.5 and f.rising > 8))

@@ -29,7 +29,8 @@ class Course:
         start, end: median loss of the first rows and of the last tenth.
         least, most: of the blocks and the start.
         fall: change of the loss over the last half by a straight line through its blocks, negative where it falls.
-        surety: that change over its standard error.
+        surety: that change over its standard error; 0 where `wave` may make such a change.
+        wave: what a loss that comes back with a period leaves in a block, for the period is known to half a row.
     """
 
     step: Array
@@ -45,6 +46,7 @@ class Course:
     most: float
     fall: float
     surety: float
+    wave: float
 
     @property
     def rows(self) -> int:
@@ -74,10 +76,12 @@ def course_of(columns: Any) -> Course | None:
         return None
     blank = np.full(len(loss), np.nan)
     y, n = np.clip(loss[keep], -1e100, 1e100), int(keep.sum())  # so that no square overflows
-    parts = np.array_split(y, n if n <= MOST_BLOCKS else MOST_BLOCKS)
-    blocks = np.array([np.median(part) for part in parts])
-    late = blocks[len(blocks) // 2 :]
-    fall, surety, rest = trend(late)
+    period = period_of(y[n // 4 :])
+    blocks = np.array([np.median(part) for part in blocks_of(y, period)])
+    fall, surety, rest = trend(blocks[len(blocks) // 2 :])
+    wave = 2 * float(np.ptp(np.quantile(y[n // 2 :], [0.05, 0.95]))) / period if period else 0.0
+    if abs(fall) < wave:
+        surety = 0.0
     start, end = float(np.median(y[:3])), float(np.median(y[-max(3, n // 10) :]))
     return Course(
         step=columns.get("step", np.arange(len(loss), dtype=float))[keep],
@@ -93,6 +97,7 @@ def course_of(columns: Any) -> Course | None:
         most=max(start, float(np.max(blocks))),
         fall=fall,
         surety=surety,
+        wave=wave,
     )
 
 
@@ -112,6 +117,40 @@ def trend(x: Array) -> tuple[float, float, float]:
     if error <= 1e-12 * abs(slope):
         return slope * (n - 1), float(np.sign(slope)) * np.inf if slope else 0.0, size
     return slope * (n - 1), slope / error, size
+
+
+def blocks_of(y: Array, period: int) -> list[Array]:
+    """Return the rows in at most 40 equal parts, of whole periods where the loss has a period."""
+    n = len(y)
+    if period and n // period >= 8:  # what goes up and comes back within a part says nothing of a trend
+        rows = period * -(-n // (MOST_BLOCKS * period))
+        return np.split(y, range(n - rows * (n // rows - 1), n, rows))
+    return np.array_split(y, min(n, MOST_BLOCKS))
+
+
+def period_of(y: Array) -> int:
+    """Return the number of rows after which the loss repeats about its trend, 0 if it does not.
+
+    It does where the loss half a period apart is opposite and a whole period apart alike: correlations below -0.3 and
+    above 0.3, with 5 periods or more in these rows.
+    """
+    n = len(y)
+    if n < 50:
+        return 0
+    t = np.arange(n) - (n - 1) / 2
+    x = y - y.mean() - t * np.dot(t, y - y.mean()) / np.dot(t, t)
+    power = np.abs(np.fft.rfft(x, 2 * n)) ** 2
+    lags = n // 5 + 1
+    alike = np.fft.irfft(power)[:lags] * n / (n - np.arange(lags))  # as if all lags had as many pairs
+    if not alike[0] > 0:
+        return 0
+    low = np.flatnonzero(alike < -0.3 * alike[0])
+    if not len(low):
+        return 0
+    after = alike[low[0] :]
+    first = int(np.argmax(after > 0.8 * after.max()))  # the first of the peaks, which stand at multiples of the period
+    high = int(low[0]) + first + int(np.argmax(after[first : first + max(int(low[0]), 1)]))
+    return high if alike[high] > 0.3 * alike[0] and high > 2 else 0
 
 
 def spread(x: Array) -> float:

@@ -17,7 +17,14 @@ def healthy(c: Course) -> Finding | None:
     if not c.is_falling:
         return None
     whole, half = c.start - c.end, -c.fall
-    steady = half > 0.4 * whole > 0
+    doubt = ""
+    if is_faster_and_faster(c):
+        doubt = (
+            "it falls faster and faster: a loss without a least value (a log_softmax or a bound is missing) looks the "
+            "same as one that leaves a plateau; it is that if it falls below what it can be, or if |p| grows with it"
+        )
+    elif 0.4 * whole < half < 0.65 * whole:
+        doubt = "it falls as fast as at its start: the rate may be too small; 100 steps at three times the rate tell"
     return Finding(
         "healthy",
         "the loss is still falling.",
@@ -26,11 +33,19 @@ def healthy(c: Course) -> Finding | None:
             f"{text(-c.surety) if math.isfinite(c.surety) else 'far more than 100'} standard errors",
         ),
         "none needed",
-        "it falls as fast as at its start: the rate may be too small; 100 steps at three times the rate tell"
-        if steady
-        else "",
-        confidence="high" if -c.surety > 6 else "medium",
+        doubt,
+        confidence="high" if -c.surety > 6 and not is_faster_and_faster(c) else "medium",
     )
+
+
+def is_faster_and_faster(c: Course) -> bool:
+    """Return True if each of the last three quarters of the run takes the loss down more than twice the one before."""
+    if len(c.blocks) < 8:
+        return False
+    ends = c.blocks[np.linspace(0, len(c.blocks) - 1, 5).round().astype(int)]
+    falls = -np.diff(ends)
+    error = c.noise / math.sqrt(c.rows / len(c.blocks))
+    return bool(falls[1] > 3 * error and np.all(falls[2:] > 2 * falls[1:-1]))
 
 
 def spikes(c: Course) -> Finding | None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from gradtx.diagnosis.judge.finding import Finding, text
 from gradtx.diagnosis.read.course import Course, middle, running, spread, trend
+from gradtx.diagnosis.read.evidence import FEWEST
 
 
 def rate_text(c: Course, factor: float) -> str:
@@ -31,6 +32,16 @@ def ended(c: Course | None, step: float) -> Finding:
     norms = c.g[-len(last) :][np.isfinite(c.g[-len(last) :])]
     g_rise = float(np.max(norms)) / middle(c.g[: c.rows - len(last)][-56:]) if len(norms) else math.nan
     by_loss = len(before) > 0 and rise > 10 * usual and rise > 0.3 * float(np.ptp(c.y))
+    slow = risen(c) if c.rows >= FEWEST and not by_loss else None
+    if slow is not None:
+        return Finding(
+            "diverging",
+            f"the loss had risen before it overflowed at step {step:,.0f}: the step is too large. NOT a bad batch.",
+            slow.evidence,
+            slow.action,
+            slow.doubt,
+            confidence=slow.confidence,
+        )
     if by_loss or g_rise > 10:
         return Finding(
             "diverging",
@@ -60,6 +71,7 @@ def risen(c: Course) -> Finding | None:
     steps = np.diff(c.blocks)
     usual = 1.05 * float(np.median(np.abs(steps - np.median(steps))))  # of a block, were all of them at one level
     usual = max(usual, 1.25 * c.noise / math.sqrt(max(c.rows / len(c.blocks), 1)))
+    usual = max(usual, c.wave)
     least = 3 * c.noise if c.least == c.start else c.noise  # the start is a few rows alone
     since = c.blocks[int(np.argmin(c.blocks)) :] if c.least < c.start else c.blocks
     back = np.maximum.accumulate(since) - since  # what goes up and comes back is noise, also where rows hang together

@@ -1,0 +1,46 @@
+"""The recurrences of docstrings as the pages show them."""
+
+import importlib
+import inspect
+import re
+from html import unescape
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import gradtx
+
+TOOLS = Path(__file__).parents[1] / "docs/tools"
+
+
+@pytest.fixture
+def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(TOOLS)
+    return importlib.import_module("formulas")
+
+
+@pytest.mark.parametrize(
+    ("plain", "shown"),
+    [
+        ("u_t = -eta_t g_t", "u<sub>t</sub> = -&eta;<sub>t</sub> g<sub>t</sub>"),
+        ("theta_{t+1} + beta", "&theta;<sub>t+1</sub> + &beta;"),
+        ("sqrt(v_t / (1-b2^t))", "&radic;(v<sub>t</sub> / (1-b2<sup>t</sup>))"),
+        ("c_t^2, x^{1/2}, t^-0.8", "c<sub>t</sub><sup>2</sup>, x<sup>1/2</sup>, t<sup>-0.8</sup>"),
+        ("U'_t, mhat_t, |s_t|_1", "U'<sub>t</sub>, m&#770;<sub>t</sub>, |s<sub>t</sub>|<sub>1</sub>"),
+        ("max_{i<=t} eta_i", "max<sub>i&lt;=t</sub> &eta;<sub>i</sub>"),
+        ("weight_decay p_t", r"weight\_decay p<sub>t</sub>"),
+        ("cos(pi t)", "cos(&pi; t)"),
+        ("theta in `eta_t`", "&theta; in `eta_t`"),
+    ],
+)
+def test_letters_subscripts_and_powers(formulas: ModuleType, plain: str, shown: str) -> None:
+    assert formulas.typeset(plain, greek=True) == shown
+
+
+def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
+    """An entity that is escaped once more would be read as `&eta;`; so it was for each subscripted Greek letter."""
+    for name in gradtx.__all__:
+        doc = inspect.getdoc(getattr(gradtx, name)) if inspect.isfunction(getattr(gradtx, name)) else None
+        made = re.sub("<[^>]+>", "", formulas.typeset(doc or "", greek=True))
+        assert not re.search(r"&#?\w+;|&\w?;", unescape(made)), name
