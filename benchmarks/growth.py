@@ -84,7 +84,7 @@ def draw_growth(rows: Sequence[Row], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, grid_of = plt.subplots(2, len(PANELS), figsize=(11.0, 5.2), layout="constrained")
+    figure, grid_of = plt.subplots(2, len(PANELS), sharey="col", figsize=(11.0, 5.2), layout="constrained")
     for line, sweep in zip(grid_of, (OF_LEAVES, OF_PARAMETERS), strict=True):
         some = [row for row in rows if row["sweep"] == sweep]
         for axes, (title, key) in zip(line, PANELS, strict=True):
@@ -95,7 +95,7 @@ def draw_growth(rows: Sequence[Row], path: Path) -> None:
             axes.set_xlabel(
                 f"{sweep}, {EACH} numbers each" if sweep == OF_LEAVES else f"{sweep}, in {IN} leaves", fontsize=8
             )
-            axes.tick_params(labelsize=7)
+            axes.tick_params(which="both", labelsize=7)
             axes.spines[["top", "right"]].set_visible(False)
     grid_of[0][0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)

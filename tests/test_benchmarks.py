@@ -57,54 +57,6 @@ def test_every_case_makes_a_step(plan: list[tuple[Any, Any]]) -> None:
         }
 
 
-def test_every_page_says_what_the_numbers_say(page: ModuleType) -> None:
-    """`python benchmarks/page.py` writes them."""
-    numbers = json.loads(page.NUMBERS.read_text())
-    named = set()
-    for name in page.PAGES:
-        text = (page.ROOT / name).read_text()
-        assert page.MARKED.search(text), name
-        assert text.count("<!-- speed:") == text.count("<!-- end -->") - text.count("<!-- from the docstrings"), name
-        assert page.written(text, numbers) == text, name
-        # Markdown would take a line that begins with a comment for a block of HTML, and break the paragraph
-        assert not re.search(r"^<!-- speed: [^>]*-->[^\n]", text, flags=re.MULTILINE), name
-        named |= {place[2] for place in page.MARKED.finditer(text)}
-    assert {"where", "table", "lost", "big", "many", "flag", "watch"} <= named <= page.parts(numbers).keys()
-
-
-def test_other_numbers_make_other_pages(page: ModuleType) -> None:
-    numbers = json.loads(page.NUMBERS.read_text())
-    slow = copy.deepcopy(numbers)
-    for row in slow["rows"]:
-        if row["section"] == "step" and row["case"] == "adamw":
-            row["faster"] = 0.5
-    assert "**Than optax, 500 leaves**" not in page.lost(numbers["rows"])
-    assert "- **Than optax, 500 leaves**: adamw 0.50.\n" in page.lost(slow["rows"])
-    assert page.written("<!-- speed: big --><!-- end -->", slow).startswith("<!-- speed: big -->0.50 to ")
-    shown = [line for line in page.table(slow["rows"]).splitlines() if line.startswith("| adamw ")]
-    assert shown[0].split("|")[2].strip() == "0.50"
-    of_catalogue = {"section": "catalogue", "case": "lion", "size": "16M in 16 leaves", "faster": 0.7}
-    libraries = {lib: {"temporary_bytes": 0} for lib in ("gradtx", "optax")}
-    more = [*numbers["rows"], {**of_catalogue, **libraries, "many": {"faster": 1.3}}]
-    assert "lion 0.70" in page.lost(more)
-    matrices = {**of_catalogue, **libraries, "case": "muon", "size": "64 matrices of 64 x 128", "faster": 1.9}
-    assert "matrices" not in page.table(more)
-    shown = page.table([*more, matrices])
-    assert "Matrices: 16 matrices of 1000 x 1000, or 64 matrices of 64 x 128." in shown
-    (muon,) = [line for line in shown.splitlines() if line.startswith("| muon ")]
-    assert muon.split("|")[2].strip() == ""
-    assert "1.90" in muon
-    assert any(line.split("|")[2:4] == ["      0.70 ", "       1.30 "] for line in page.table(more).splitlines())
-
-
-def test_a_place_that_no_number_fills_is_an_error(page: ModuleType) -> None:
-    numbers = json.loads(page.NUMBERS.read_text())
-    with pytest.raises(KeyError, match="fastest"):
-        page.written("<!-- speed: fastest --><!-- end -->", numbers)
-    with pytest.raises(ValueError, match=r"numbers.json lacks rows that a page speaks of"):
-        page.written("<!-- speed: watch --><!-- end -->", {**numbers, "rows": []})
-
-
 def test_every_wrapper_makes_a_step(plan: list[tuple[Any, Any]]) -> None:
     import wrapped
     from cases import Size
@@ -138,3 +90,44 @@ def test_growth_has_every_point(plan: list[tuple[Any, Any]]) -> None:
     totals = [size.total for sweep, size in growth.sizes(quick=False) if sweep == growth.OF_PARAMETERS]
     assert (leaves[0], leaves[-1]) == (1, 4096)
     assert (totals[0], totals[-1]) == (1e3, 1e8)
+
+
+def test_every_page_says_what_the_numbers_say(page: ModuleType) -> None:
+    """`python benchmarks/page.py` writes them."""
+    numbers = json.loads(page.NUMBERS.read_text())
+    named = set()
+    for name in page.PAGES:
+        text = (page.ROOT / name).read_text()
+        assert page.MARKED.search(text), name
+        assert text.count("<!-- speed:") == text.count("<!-- end -->") - text.count("<!-- from the docstrings"), name
+        assert page.written(text, numbers) == text, name
+        # Markdown would take a line that begins with a comment for a block of HTML, and break the paragraph
+        assert not re.search(r"^<!-- speed: [^>]*-->[^\n]", text, flags=re.MULTILINE), name
+        named |= {place[2] for place in page.MARKED.finditer(text)}
+    assert {"where", "table", "lost", "big", "many", "flag", "watch"} <= named <= page.parts(numbers).keys()
+
+
+def test_other_numbers_make_other_pages(page: ModuleType) -> None:
+    numbers = json.loads(page.NUMBERS.read_text())
+    slow = copy.deepcopy(numbers)
+    for row in slow["rows"]:
+        if row["section"] == "step" and row["case"] == "adamw":
+            row["faster"] = 0.5
+    assert "**Than optax, 500 leaves**" not in page.lost(numbers["rows"])
+    assert "- **Than optax, 500 leaves**: adamw 0.50.\n" in page.lost(slow["rows"])
+    assert page.written("<!-- speed: big --><!-- end -->", slow).startswith("<!-- speed: big -->0.50 to ")
+    shown = [line for line in page.table(slow["rows"]).splitlines() if line.startswith("| adamw ")]
+    assert shown[0].split("|")[2].strip() == "0.50"
+    of_catalogue = {"section": "catalogue", "case": "lion", "size": "16M in 16 leaves", "faster": 0.7}
+    libraries = {lib: {"temporary_bytes": 0} for lib in ("gradtx", "optax")}
+    more = [*numbers["rows"], {**of_catalogue, **libraries, "many": {"faster": 1.3}}]
+    assert "lion 0.70" in page.lost(more)
+    assert any(line.split("|")[2:4] == ["      0.70 ", "       1.30 "] for line in page.table(more).splitlines())
+
+
+def test_a_place_that_no_number_fills_is_an_error(page: ModuleType) -> None:
+    numbers = json.loads(page.NUMBERS.read_text())
+    with pytest.raises(KeyError, match="fastest"):
+        page.written("<!-- speed: fastest --><!-- end -->", numbers)
+    with pytest.raises(ValueError, match=r"numbers.json lacks rows that a page speaks of"):
+        page.written("<!-- speed: watch --><!-- end -->", {**numbers, "rows": []})
