@@ -615,9 +615,16 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "watch: any negative curvature for a saddle",
         "diagnosis/judge/sharpen.py",
-        "FAR * max(f.loss_start - f.loss_last, f.fall / f.decay)",
-        "FAR * min(f.loss_start - f.loss_last, f.fall / f.decay)",
+        "return down > FAR * max(whole, left)",
+        "return down > 0",
         watch("saddle", "a_descent_with_less_beside_it_than_on_it_is_healthy"),
+    ),
+    Mutant(
+        "watch: what is left by itself is a saddle",
+        "diagnosis/judge/sharpen.py",
+        "else not leaves_by_itself(probe, f)",
+        "else True",
+        watch("saddle", "a_saddle_that_the_run_leaves_by_itself_is_none"),
     ),
     Mutant(
         "probe: one way along the lowest eigenvector",
