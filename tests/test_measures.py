@@ -145,7 +145,7 @@ def test_they_say_what_they_cannot_take() -> None:
 @pytest.mark.parametrize(
     ("other", "got"),
     [
-        (lambda u: {"a": norm(u)}, "is missing, expected a leaf there as in the one at init"),
+        (lambda u: {"a": norm(u)}, "is dict of 1, expected float64 of shape \\(\\) as in the one at init"),
         (lambda u: u["w"], "is float64 of shape \\(3,\\), expected float64 of shape \\(\\) as at init"),
         (is_large, "is bool of shape \\(\\), expected float64 of shape \\(\\) as at init"),
     ],

@@ -237,7 +237,9 @@ def test_command_line_errors(tmp_path, capsys):
     assert "none.csv is not a file" in captured.err
     log = table(tmp_path / "run.csv", LOGS["healthy"])
     assert main(["watch", str(log), "--plot", str(tmp_path / "no" / "folder.png")]) == 2
-    for arguments in ([], ["watch"], ["listen", str(log)]):
+    assert main([]) == 2
+    assert "COMMAND" in capsys.readouterr().err
+    for arguments in (["watch"], ["listen", str(log)]):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert stopped.value.code == 2

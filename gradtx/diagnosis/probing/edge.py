@@ -82,7 +82,7 @@ def growth(tx: Any, state: Any, curvature: float) -> float:
         >>> import gradtx, jax.numpy as jnp
         >>> from gradtx.diagnosis.probing.edge import growth
         >>> [round(growth(tx, tx.init(jnp.zeros(2)), -0.01), 4) for tx in (gradtx.sgd(1.0), gradtx.sgd(1.0, 0.9))]
-        [1.01, 1.0679]
+        [1.01, 1.0647]
     """
     a, b, c, d = response_of(tx, state) or Response(0.0, 0.0, 0.0, 1.0)
     roots = np.roots([1.0, curvature * d - 1.0 - a, a + curvature * (b * c - a * d)])
