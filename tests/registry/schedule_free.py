@@ -155,6 +155,13 @@ MUTANTS = [
         FILE,
         "k.to_z * (z - p)",
         'k.to_z * (slots["z"] - p)',
+        reference_of("schedule_free_adamw"),
+    ),
+    Mutant(
+        "schedule_free: a step twice",
+        FILE,
+        'k.to_z * (slots["z"] - p)',
+        "k.to_z * (z - p)",
         reference_of("schedule_free"),
     ),
     Mutant(
