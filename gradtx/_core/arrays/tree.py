@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx._core.arrays.numerics import wider_of
 from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf, paths, tree_mismatch
 
 MOST_AT_ONCE = 256  # arrays; outside jit more are updated leaf by leaf, since compiling takes longer with each
@@ -52,12 +53,6 @@ def promoted(g: Any, p: Any) -> Any:
             return jnp.promote_types(g.dtype, dtype)
         except ValueError:  # floats of 8 bits and fewer, of which jax promotes none
             return wider_of(jnp.dtype(g.dtype), jnp.dtype(dtype))
-
-
-def wider_of(a: Any, b: Any) -> Any:
-    """Return the one of two dtypes that has more bits, and float32 where they differ in other ways."""
-    bits = [jnp.finfo(dtype).bits for dtype in (a, b)]
-    return jnp.dtype(jnp.float32) if bits[0] == bits[1] else (a, b)[bits[0] < bits[1]]
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
