@@ -42,7 +42,7 @@ def wider(a: DTypeLike, b: DTypeLike) -> Any:
 def wider_of(a: Any, b: Any) -> Any:
     """Return the one of two dtypes that has more bits, and float32 where they differ in other ways."""
     bits = [jnp.finfo(dtype).bits for dtype in (a, b)]
-    return jnp.dtype(jnp.float32) if bits[0] == bits[1] else (a, b)[bits[0] < bits[1]]
+    return (a, b)[bits[0] < bits[1]] if bits[0] != bits[1] else jnp.dtype(jnp.float32)
 
 
 def zeros(p: jax.Array, dtype: DTypeLike | None = None, *, magnitude: bool = False) -> jax.Array:
