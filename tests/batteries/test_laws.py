@@ -61,7 +61,7 @@ def test_leaves_are_independent(row: Row, exhaustive: bool, grads: Any) -> None:
         chex.assert_trees_all_equal([u[name] for u in together], alone)
 
 
-@pytest.mark.parametrize("row", keeping(ELEMENTS), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(keeping(ELEMENTS)))
 @given(grads=runs, order=st.permutations(range(6)))
 def test_elements_keep_to_themselves(row: Row, grads: Any, order: list[int]) -> None:
     """A permutation of the elements of an array permutes its update."""
@@ -80,7 +80,7 @@ def test_elements_keep_to_themselves(row: Row, grads: Any, order: list[int]) -> 
 SCALING = [row for row in [*ROWS, *CASES] if row.power is not None]
 
 
-@pytest.mark.parametrize("row", SCALING, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(SCALING))
 @given(grads=runs, exponent=st.integers(-40, 40))
 def test_units(row: Row, grads: Any, exponent: int) -> None:
     """u(c g) = c^power u(g), exactly where c is a power of two."""
@@ -91,7 +91,7 @@ def test_units(row: Row, grads: Any, exponent: int) -> None:
     chex.assert_trees_all_equal(scaled, expected)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_none_leaves_pass(row: Row) -> None:
     params = params_of(row)
     grads = [{name: np.full(p.shape, 0.5 - t) for name, p in params.items()} for t in range(STEPS)]
@@ -101,7 +101,7 @@ def test_none_leaves_pass(row: Row) -> None:
     chex.assert_trees_all_equal([{name: u[name] for name in SIZES} for u in holes], plain)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_a_gradient_of_none_leaves_the_slots_alone(row: Row) -> None:
     tx, params = transform(row), params_of(row)
     state = tx.init(params)

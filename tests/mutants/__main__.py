@@ -136,10 +136,10 @@ def pass_on_the_right_code(mutants: list[Mutant], folder: Path) -> bool:
     return True
 
 
-def main(part: str, tests_pass: bool) -> int:
+def main(part: str, tests_pass: bool, every: int) -> int:
     """Run the mutants whose name contains `part`, print a table, and return the exit code."""
     began = time.perf_counter()
-    mutants = [mutant for mutant in MUTANTS if part in mutant.name]
+    mutants = [mutant for mutant in MUTANTS if part in mutant.name][::every]
     unusable = [f"{m.name}: {problem(m)}" for m in mutants if problem(m)]
     if unusable or not mutants:
         print("\n".join(unusable) or f"no mutant is named {part}")
@@ -164,4 +164,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m tests.mutants")
     parser.add_argument("part", nargs="?", default="", help="part of the names of the mutants to run")
     parser.add_argument("--tests-pass", action="store_true", help="the tests have passed: do not run them first")
+    parser.add_argument("--every", type=int, default=1, help="run each one of this many; 1: all")
     sys.exit(main(**vars(parser.parse_args())))
