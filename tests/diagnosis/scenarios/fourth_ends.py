@@ -1,0 +1,108 @@
+"""Runs of the fourth set that are at their end: at a minimum, or beyond all bounds."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import gradtx
+from tests.diagnosis.scenarios import fourth_equations, fourth_problems, models
+from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.fourth_equations import ARM, FRIENDS, HIMMELBLAU, MEASURED, POWERS, TUNE
+from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED
+from tests.diagnosis.scenarios.fourth_problems import PATIENTS, fourth
+from tests.diagnosis.scenarios.fourth_proofs import at_every_rate, climbing
+from tests.diagnosis.scenarios.fresh_problems import Points, Problem
+from tests.diagnosis.scenarios.fresh_proofs import runaway
+from tests.diagnosis.scenarios.proofs import minimum
+from tests.diagnosis.scenarios.rates import sgd
+
+
+def kept_graph(params: Any, batch: Any) -> jax.Array:
+    """Return the loss of the graph network with a penalty."""
+    return fourth_equations.graph_net(params, batch) + 0.01 * models.penalty(params)
+
+
+def linear_clicks() -> Points:
+    """Return queries whose clicks follow a linear score exactly."""
+    x = fourth_problems.queries()[0]
+    score = np.exp(x @ np.random.default_rng(271).normal(size=10))
+    return x, (score / score.sum(1, keepdims=True)).astype(np.float32)
+
+
+def linear_lists(params: Any, batch: Any) -> jax.Array:
+    """Return the cross-entropy of the clicks under a linear score: at its least every batch has the gradient 0."""
+    x, clicks = batch
+    return -jnp.mean(jnp.sum(clicks * jax.nn.log_softmax(x @ params["w"]), axis=1))
+
+
+EXACT = Problem(lambda: {"w": np.zeros(10, np.float32)}, linear_lists, linear_clicks)
+
+
+def settling(factor: float = 1.0) -> Any:
+    """Return Adam whose rate decays to a thousandth."""
+    return gradtx.adam(gradtx.schedules.exponential(factor * 0.03, 1, 0.992))
+
+
+CONVERGED = [
+    ("fourth_arm_at_rest", ARM, 0, 400, sgd(0.02, momentum=0.5), minimum()),
+    ("fourth_himmelblau_found", HIMMELBLAU, 0, 500, lambda f=1.0: optax.adam(f * 0.1), minimum()),
+    ("fourth_measured_settled", MEASURED, 0, 900, settling, minimum()),
+    ("fourth_patients_settled", PATIENTS, 0, 400, sgd(0.3, momentum=0.9, nesterov=True), minimum()),
+    ("fourth_exact_clicks", EXACT, 16, 1500, sgd(0.5, momentum=0.9), minimum()),
+    (
+        "fourth_friends_kept",
+        Problem(FRIENDS.init, kept_graph, FRIENDS.points),
+        0,
+        2000,
+        sgd(0.2, momentum=0.9),
+        minimum(),
+    ),
+]
+
+
+def ramp(factor: float = 1.0) -> Any:
+    """Return momentum descent whose rate rises tenfold every 60 steps, as in a search for the largest."""
+    return optax.sgd(lambda count: factor * 1e-3 * 10 ** (count / 60), momentum=0.9)
+
+
+def growing(factor: float = 1.0) -> Any:
+    """Return descent whose decay has the wrong sign."""
+    return gradtx.chain(gradtx.sgd(factor * 0.05), gradtx.add_decayed_weights(0.02))
+
+
+def two_places() -> Points:
+    """Return the steps between two places of which the second has twice the feature of the first."""
+    return np.array([[1.0]], np.float32), np.array([0.0], np.float32), np.array([[2.0]], np.float32)
+
+
+def bootstrapped(params: Any, batch: Any) -> jax.Array:
+    """Return the squared error of a linear value to that of the next place, held fixed."""
+    here, reward, there = batch
+    target = reward + 0.9 * jax.lax.stop_gradient(there @ params["w"])
+    return models.squared(here @ params["w"], target)
+
+
+def residual(params: Any, batch: Any) -> jax.Array:
+    """Return the same error, nothing held fixed."""
+    here, reward, there = batch
+    return models.squared(here @ params["w"], reward + 0.9 * there @ params["w"])
+
+
+OFF_POLICY = Problem(lambda: {"w": np.array([0.5], np.float32)}, bootstrapped, two_places)
+
+DIVERGING = [
+    ("fourth_off_policy_values", OFF_POLICY, 0, 300, sgd(0.05), at_every_rate((0.3, 3.0), residual)),
+    ("fourth_powers_blow_up", POWERS, 0, 400, sgd(1.1), runaway(0.3)),
+    ("fourth_diffused_ramp", DIFFUSED, 64, 260, ramp, runaway(1e-3)),
+    ("fourth_tune_momentum", TUNE, 0, 200, sgd(0.3, momentum=0.99), runaway(0.01)),
+    ("fourth_patients_growing", PATIENTS, 0, 300, growing, climbing(lambda: optax.sgd(0.05))),
+    ("fourth_bars_blow_up", BARS, 32, 200, sgd(0.1, momentum=0.9), runaway(0.01)),
+]
+SCENARIOS: list[Scenario] = [
+    fourth(name, cause, *rest)
+    for cause, rows in (("converged_minimum", CONVERGED), ("diverging", DIVERGING))
+    for name, *rest in rows
+]

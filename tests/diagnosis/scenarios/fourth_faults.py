@@ -1,0 +1,344 @@
+"""Runs of the fourth set whose fault is in the loss or the data: NaN, a bad batch, no bound, nothing to learn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import gradtx
+from tests.diagnosis.scenarios import data, fourth_equations, fourth_models, fourth_problems, models
+from tests.diagnosis.scenarios.base import Scenario
+from tests.diagnosis.scenarios.build import instead
+from tests.diagnosis.scenarios.counterfactuals import bottomless, guessing, thrown
+from tests.diagnosis.scenarios.fourth_equations import MEASURED
+from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, LETTERS, SPOTS, SUMS, TRIPLETS
+from tests.diagnosis.scenarios.fourth_problems import LISTS, PARITY, PATIENTS, SENSORS, SHOP, WORDS, fourth
+from tests.diagnosis.scenarios.fourth_proofs import never_finite, sinking
+from tests.diagnosis.scenarios.fresh_faults import cleaned, others
+from tests.diagnosis.scenarios.fresh_problems import Points, Problem
+from tests.diagnosis.scenarios.fresh_proofs import lost
+from tests.diagnosis.scenarios.proofs import clean_but_for_a_step
+from tests.diagnosis.scenarios.rates import adam, sgd
+
+Batches = Callable[[Any], Any]
+
+
+def drawn(points: Callable[[], Points], size: int) -> Batches:
+    """Return the minibatches that a run of this set has unless it is told otherwise."""
+    return data.minibatches(points(), size, seed=7)
+
+
+def changed(clean: Batches, step: int, change: Callable[..., Any]) -> Batches:
+    """Return minibatches of which that of one step is changed."""
+
+    def batch(count: Any) -> Any:
+        parts = clean(count)
+        return tuple(jnp.where(count == step, new, old) for new, old in zip(change(*parts), parts, strict=True))
+
+    return batch
+
+
+def few_words() -> Points:
+    """Return 2000 pairs of 12 words, and whether they are of one kind."""
+    first, other = np.random.default_rng(301).integers(0, 12, (2, 2000))
+    return first.astype(np.int32), other.astype(np.int32), (first % 3 == other % 3).astype(np.float32)
+
+
+def with_a_rare_word(count: Any) -> Any:
+    """Return pairs of words; from step 150 on the first of them is a word that was not seen before."""
+    first, other, same = drawn(few_words, 64)(count)
+    return jnp.where((count >= 150) & (jnp.arange(64) == 0), 12, first), other, same
+
+
+RARE = Problem(
+    lambda: {"word": fourth_problems.table(302, 13, 4, 0.3), "context": fourth_problems.table(303, 13, 4, 0.3)},
+    fourth_problems.skip_gram,
+    few_words,
+)
+
+
+def all_censored(x: jax.Array, time: jax.Array, seen: jax.Array) -> Any:
+    """Return patients none of whom was watched to the end."""
+    return x, time, 0 * seen
+
+
+def exact() -> Points:
+    """Return a smooth function without noise."""
+    x = fourth_equations.measured()[0]
+    return x, np.sin(2 * x)
+
+
+def without_jitter(jitter: float) -> Any:
+    """Return the loss of a Gaussian process with this much added to its diagonal."""
+
+    def loss(params: Any, batch: Any) -> jax.Array:
+        x, y = batch
+        gap = jnp.square(x[:, None] - x[None, :]) * jnp.exp(-2 * params["log_length"])
+        noise = jnp.exp(2 * params["log_noise"]) + jitter
+        root = jnp.linalg.cholesky(jnp.exp(2 * params["log_size"] - 0.5 * gap) + noise * jnp.eye(30, dtype=jnp.float32))
+        half = jax.scipy.linalg.solve_triangular(root, y, lower=True)
+        return (0.5 * jnp.sum(jnp.square(half)) + jnp.sum(jnp.log(jnp.diagonal(root)))) / 30
+
+    return loss
+
+
+def dead_sensor() -> Points:
+    """Return the sensors, one of which sends NaN."""
+    x, y = fourth_problems.sensors()
+    return np.where(np.arange(6) == 3, np.float32(np.nan), x), y
+
+
+def plain_density(params: Any, batch: Any) -> jax.Array:
+    """Return the loss of the mixture from densities, not from their logarithms: 0 for a point far away."""
+    x, y = batch
+    out = models.mlp(params, x[:, None], jnp.tanh)
+    std = jnp.exp(out[:, 6:] - 1)
+    density = jnp.exp(-0.5 * jnp.square((y[:, None] - out[:, 3:6]) / std)) / std
+    return -jnp.mean(jnp.log(jnp.sum(jax.nn.softmax(out[:, :3]) * density, axis=1)))
+
+
+def far_off(x: jax.Array, y: jax.Array) -> Any:
+    """Return a batch whose first point has a target far away."""
+    return x, jnp.where(jnp.arange(32) == 0, jnp.float32(60), y)
+
+
+NOT_FINITE = [
+    (
+        "fourth_patients_no_event",
+        PATIENTS,
+        16,
+        300,
+        sgd(0.05),
+        clean_but_for_a_step(cleaned(drawn(PATIENTS.points, 16))),
+        {"batch": changed(drawn(PATIENTS.points, 16), 170, all_censored)},
+    ),
+    (
+        "fourth_rare_word_eps_zero",
+        RARE,
+        64,
+        300,
+        lambda f=1.0: optax.adam(f * 0.01, eps=0.0),
+        clean_but_for_a_step(instead(make_tx=adam(0.01))),
+        {"batch": with_a_rare_word},
+    ),
+    (
+        "fourth_exact_process",
+        Problem(MEASURED.init, without_jitter(0.0), exact),
+        0,
+        600,
+        adam(0.05),
+        clean_but_for_a_step(instead(loss=without_jitter(1e-3))),
+        {},
+    ),
+    (
+        "fourth_sensors_all_skipped",
+        Problem(SENSORS.init, SENSORS.loss, dead_sensor),
+        16,
+        300,
+        lambda f=1.0: optax.apply_if_finite(optax.adam(f * 3e-3), 10_000),
+        never_finite(cleaned(drawn(SENSORS.points, 16)), skipped=True),
+        {"also": ("not_moving",)},
+    ),
+    (
+        "fourth_branches_plain_density",
+        Problem(BRANCHES.init, plain_density, BRANCHES.points),
+        32,
+        400,
+        adam(3e-3),
+        clean_but_for_a_step(instead(loss=BRANCHES.loss)),
+        {"batch": changed(drawn(BRANCHES.points, 32), 230, far_off)},
+    ),
+]
+
+JUMP = 220  # the step at which runs are thrown
+
+
+def spike(make_tx: Any, rate: float, times: float, length: int = 5) -> Any:
+    """Return the factory of a transform whose rate is too large for some steps, as by a wrong restart."""
+
+    def make(factor: float = 1.0) -> Any:
+        def eta(count: Any) -> jax.Array:
+            return (
+                factor * rate * jnp.where((count >= JUMP) & (count < JUMP + length), jnp.float32(times), jnp.float32(1))
+            )
+
+        return make_tx(eta)
+
+    return make
+
+
+def wrong_unit(x: jax.Array, y: jax.Array) -> Any:
+    """Return a batch whose targets are in another unit."""
+    return x, 3000 * y
+
+
+RELU_SENSORS = Problem(
+    lambda: models.mlp_init((6, 24, 24, 1), 304), fourth_problems.mean_square, lambda: fourth_problems.sensors(0.0)
+)
+
+THROWN = [
+    (
+        "fourth_sensors_wrong_unit",
+        RELU_SENSORS,
+        16,
+        600,
+        sgd(0.05),
+        thrown(JUMP, cleaned(drawn(RELU_SENSORS.points, 16))),
+        {"batch": changed(drawn(RELU_SENSORS.points, 16), JUMP, wrong_unit)},
+    ),
+    (
+        "fourth_letters_wrong_restart",
+        LETTERS,
+        16,
+        500,
+        spike(optax.adam, 2e-3, 1000.0),
+        thrown(JUMP, instead(make_tx=adam(2e-3))),
+        {},
+    ),
+    (
+        "fourth_triplets_thrown_together",
+        TRIPLETS,
+        32,
+        600,
+        spike(optax.sgd, 0.02, 1000.0),
+        lost(JUMP, instead(make_tx=sgd(0.02)), rise=2.0),
+        {"also": ("vanishing_dead",)},
+    ),
+    (
+        "fourth_sums_wrong_restart",
+        SUMS,
+        32,
+        600,
+        spike(gradtx.adam, 5e-3, 2000.0),
+        thrown(JUMP, instead(make_tx=adam(5e-3))),
+        {},
+    ),
+]
+
+
+def either_way(count: Any) -> Any:
+    """Return what was bought and what was left, swapped for half of the users."""
+    users, bought, left = drawn(SHOP.points, 32)(count)
+    swap = jax.random.bernoulli(jax.random.fold_in(jax.random.key(305), count), 0.5, (32,))
+    return users, jnp.where(swap, left, bought), jnp.where(swap, bought, left)
+
+
+CHANCE = [
+    (
+        "fourth_parity_no_hidden_layer",
+        PARITY,
+        32,
+        400,
+        lambda f=1.0: gradtx.adamw(f * 3e-3),
+        guessing(2, instead(init=PARITY.init)),
+        {"init": lambda: models.mlp_init((6, 2), 306, 0.3)},
+    ),
+    (
+        "fourth_spots_mixed_up",
+        SPOTS,
+        32,
+        400,
+        sgd(0.01, momentum=0.9),
+        guessing(4, cleaned(drawn(SPOTS.points, 32))),
+        {"batch": others(SPOTS.points, 32)},
+    ),
+    (
+        "fourth_shop_either_way",
+        SHOP,
+        32,
+        600,
+        adam(2e-3),
+        guessing(2, cleaned(drawn(SHOP.points, 32)), drop=0.1),
+        {"batch": either_way},
+    ),
+    (
+        "fourth_lists_mixed_up",
+        LISTS,
+        32,
+        400,
+        lambda f=1.0: optax.rmsprop(f * 1e-3),
+        guessing(8, cleaned(drawn(LISTS.points, 32)), drop=0.1),
+        {"batch": others(LISTS.points, 32)},
+    ),
+    (
+        "fourth_words_mixed_up",
+        WORDS,
+        64,
+        600,
+        lambda f=1.0: optax.adafactor(f * 0.01),
+        guessing(2, cleaned(drawn(WORDS.points, 64)), drop=0.02),
+        {"batch": others(WORDS.points, 64)},
+    ),
+]
+
+
+def explorer(params: Any, batch: Any) -> jax.Array:
+    """Return minus the reward of a policy, which is between 0 and 1, and minus too much for its entropy."""
+    state, noise = batch
+    action = state @ params["w"] + jnp.exp(params["log_std"]) * noise
+    reward = jnp.exp(-0.5 * jnp.square(action - jnp.sum(state, axis=1)))
+    return -jnp.mean(reward) - 0.5 * params["log_std"]
+
+
+def rooms() -> Points:
+    """Return 512 states and the noise of the action in each."""
+    rng = np.random.default_rng(307)
+    return rng.normal(size=(512, 4)).astype(np.float32), rng.normal(size=512).astype(np.float32)
+
+
+def energy(params: Any, batch: Any) -> jax.Array:
+    """Return the mean energy of true points: nothing keeps up the energy of others."""
+    return jnp.mean(models.mlp(params, batch[0], jax.nn.softplus))
+
+
+def margin(params: Any, batch: Any) -> jax.Array:
+    """Return minus the mean gap of scores: the logistic function was forgotten."""
+    users, bought, left = batch
+    return -jnp.mean(jnp.sum(params["user"][users] * (params["item"][bought] - params["item"][left]), axis=1))
+
+
+def wrong_sign_of_kl(params: Any, batch: Any) -> jax.Array:
+    """Return the loss of the autoencoder whose divergence is taken off, not added."""
+    x, _ = batch
+    out = models.mlp(params["encoder"], x, jax.nn.relu)
+    mean, log_std = out[:, :3], out[:, 3:]
+    kl = 0.5 * jnp.sum(jnp.square(mean) + jnp.exp(2 * log_std) - 1 - 2 * log_std, axis=1)
+    return fourth_models.binary_vae(params, batch) - 2 * jnp.mean(kl)
+
+
+def wider(params: Any, far: float) -> Any:
+    """Return the policy with a larger deviation."""
+    return {**params, "log_std": params["log_std"] + far}
+
+
+def lower(params: Any, far: float) -> Any:
+    """Return the network of energies with a lower last bias."""
+    return {**params, "layer1": {**params["layer1"], "b": params["layer1"]["b"] - far}}
+
+
+EXPLORER = Problem(lambda: {"w": np.zeros(4, np.float32), "log_std": np.float32(-1)}, explorer, rooms)
+ENERGY = Problem(lambda: models.mlp_init((10, 24, 1), 308), energy, lambda: TRIPLETS.points()[:1])
+
+UNBOUNDED = [
+    ("fourth_explorer_entropy", EXPLORER, 32, 600, adam(0.01), sinking(wider, 0.1), {}),
+    ("fourth_energy_of_truth", ENERGY, 32, 400, sgd(0.01), sinking(lower, 0.1), {}),
+    ("fourth_shop_margin", Problem(SHOP.init, margin, SHOP.points), 32, 400, adam(5e-3), bottomless(), {}),
+    (
+        "fourth_bars_wrong_sign",
+        Problem(BARS.init, wrong_sign_of_kl, BARS.points),
+        32,
+        250,
+        adam(1e-3),
+        bottomless(2.0),
+        {},
+    ),
+]
+SETS = (("non_finite", NOT_FINITE), ("collapsed", THROWN), ("at_chance", CHANCE), ("unbounded", UNBOUNDED))
+SCENARIOS: list[Scenario] = [
+    fourth(name, cause, *rest, **fields, tellable=cause != "unbounded")
+    for cause, rows in SETS
+    for name, *rest, fields in rows
+]
