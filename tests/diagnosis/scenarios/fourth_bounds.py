@@ -7,9 +7,9 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import fourth_problems
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.fourth_equations import BENDING, ORBITS, POWERS, TUNE
+from tests.diagnosis.scenarios.fourth_equations import BENDING, ORBITS, TUNE
 from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED, LETTERS, SUMS
-from tests.diagnosis.scenarios.fourth_problems import SENSORS, fourth
+from tests.diagnosis.scenarios.fourth_problems import PARITY, SENSORS, WORDS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import shortened
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
 from tests.diagnosis.scenarios.proofs import clipped, cold_start, spiking
@@ -51,7 +51,7 @@ def by_parameter(bound: float | None) -> Any:
 
     def make(factor: float = 1.0) -> Any:
         clip = [] if bound is None else [optax.adaptive_grad_clip(bound)]
-        return optax.chain(*clip, optax.sgd(factor * 0.05, momentum=0.9))
+        return optax.chain(*clip, optax.sgd(factor * 0.003, momentum=0.9))
 
     return make
 
@@ -65,7 +65,7 @@ def in_cents() -> Points:
 CENTS = Problem(SENSORS.init, fourth_problems.mean_square, in_cents)
 
 CLIPPED = [
-    ("fourth_cents_clip_of_one", CENTS, 32, 400, behind(1.0, 0.02), clipped(1.0, behind(None, 0.02))),
+    ("fourth_cents_clip_of_one", CENTS, 32, 400, behind(1.0, 1e-4), clipped(1.0, behind(None, 1e-4))),
     (
         "fourth_sums_tiny_clip",
         SUMS,
@@ -80,10 +80,10 @@ CLIPPED = [
 ]
 
 BURSTS = [
-    ("fourth_tune_adam_bursts", TUNE, 0, 1500, adam(0.03), spiking(adam(0.003))),
+    ("fourth_tune_adam_bursts", TUNE, 0, 1500, adam(0.1), spiking(adam(0.01))),
     ("fourth_orbits_adam_bursts", ORBITS, 0, 2000, adam(0.03), spiking(adam(0.003))),
     ("fourth_bending_adamw_bursts", BENDING, 0, 1500, lambda f=1.0: optax.adamw(f * 0.02), spiking(adam(0.002))),
-    ("fourth_powers_rms_bursts", POWERS, 0, 2000, lambda f=1.0: gradtx.adam(f * 0.1, b2=0.99), spiking(adam(0.01))),
+    ("fourth_parity_adam_bursts", PARITY, 0, 1500, adam(0.1), spiking(adam(0.01))),
 ]
 
 COLD = [
@@ -105,12 +105,20 @@ COLD = [
         cold_start(warmed(empty_adagrad, 1.0, 200), drop=0.3),
     ),
     (
-        "fourth_sensors_cold_rms",
-        CENTS,
+        "fourth_words_cold_adagrad",
+        WORDS,
+        64,
+        400,
+        warmed(empty_adagrad, 2.0),
+        cold_start(warmed(empty_adagrad, 2.0, 200), drop=0.2),
+    ),
+    (
+        "fourth_triplets_cold_rms",
+        TRIPLETS,
         32,
         400,
-        warmed(long_rms, 0.3),
-        cold_start(warmed(long_rms, 0.3, 200), drop=0.3),
+        warmed(long_rms, 0.01),
+        cold_start(warmed(long_rms, 0.01, 200), drop=0.3),
     ),
 ]
 SCENARIOS: list[Scenario] = [

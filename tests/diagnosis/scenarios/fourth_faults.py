@@ -15,7 +15,7 @@ from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import bottomless, guessing, thrown
 from tests.diagnosis.scenarios.fourth_equations import MEASURED
 from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, LETTERS, SPOTS, SUMS, TRIPLETS
-from tests.diagnosis.scenarios.fourth_problems import LISTS, PARITY, PATIENTS, SENSORS, SHOP, WORDS, fourth
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, LISTS, PARITY, PATIENTS, SENSORS, SHOP, WORDS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import never_finite, sinking
 from tests.diagnosis.scenarios.fresh_faults import cleaned, others
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
@@ -41,23 +41,10 @@ def changed(clean: Batches, step: int, change: Callable[..., Any]) -> Batches:
     return batch
 
 
-def few_words() -> Points:
-    """Return 2000 pairs of 12 words, and whether they are of one kind."""
-    first, other = np.random.default_rng(301).integers(0, 12, (2, 2000))
-    return first.astype(np.int32), other.astype(np.int32), (first % 3 == other % 3).astype(np.float32)
-
-
 def with_a_rare_word(count: Any) -> Any:
     """Return pairs of words; from step 150 on the first of them is a word that was not seen before."""
-    first, other, same = drawn(few_words, 64)(count)
+    first, other, same = drawn(FEW_WORDS.points, 64)(count)
     return jnp.where((count >= 150) & (jnp.arange(64) == 0), 12, first), other, same
-
-
-RARE = Problem(
-    lambda: {"word": fourth_problems.table(302, 13, 4, 0.3), "context": fourth_problems.table(303, 13, 4, 0.3)},
-    fourth_problems.skip_gram,
-    few_words,
-)
 
 
 def all_censored(x: jax.Array, time: jax.Array, seen: jax.Array) -> Any:
@@ -87,7 +74,7 @@ def without_jitter(jitter: float) -> Any:
 
 def dead_sensor() -> Points:
     """Return the sensors, one of which sends NaN."""
-    x, y = fourth_problems.sensors()
+    x, y = fourth_problems.sensors(0.0)
     return np.where(np.arange(6) == 3, np.float32(np.nan), x), y
 
 
@@ -117,7 +104,7 @@ NOT_FINITE = [
     ),
     (
         "fourth_rare_word_eps_zero",
-        RARE,
+        FEW_WORDS,
         64,
         300,
         lambda f=1.0: optax.adam(f * 0.01, eps=0.0),
@@ -139,7 +126,7 @@ NOT_FINITE = [
         16,
         300,
         lambda f=1.0: optax.apply_if_finite(optax.adam(f * 3e-3), 10_000),
-        never_finite(cleaned(drawn(SENSORS.points, 16)), skipped=True),
+        never_finite(cleaned(drawn(lambda: fourth_problems.sensors(0.0), 16)), skipped=True),
         {"also": ("not_moving",)},
     ),
     (

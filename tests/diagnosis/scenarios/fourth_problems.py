@@ -57,6 +57,21 @@ def embeddings(size: float) -> Any:
 WORDS = Problem(embeddings(0.3), skip_gram, neighbours)
 
 
+def few_words() -> Points:
+    """Return 2000 pairs of 12 words, and whether they are of one kind."""
+    first, other = np.random.default_rng(301).integers(0, 12, (2, 2000))
+    same = (first % 2 == other % 2).astype(np.float32)
+    return first.astype(np.int32), other.astype(np.int32), same
+
+
+def few_vectors(size: float) -> Any:
+    """Return what makes vectors of 13 words, the last of which is in no pair."""
+    return lambda: {"word": table(302, 13, 4, size), "context": table(303, 13, 4, size)}
+
+
+FEW_WORDS = Problem(few_vectors(0.3), skip_gram, few_words)
+
+
 @functools.cache
 def purchases() -> Points:
     """Return users, an item that each has bought, and one that they have not."""

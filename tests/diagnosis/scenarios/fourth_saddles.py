@@ -12,7 +12,7 @@ from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import cut
 from tests.diagnosis.scenarios.fourth_equations import HIMMELBLAU
 from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, TRIPLETS
-from tests.diagnosis.scenarios.fourth_problems import PARITY, WORDS, fourth
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PARITY, fourth
 from tests.diagnosis.scenarios.fresh_models import nothing
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
 from tests.diagnosis.scenarios.fresh_proofs import died
@@ -62,13 +62,13 @@ SADDLES = [
     ("fourth_himmelblau_pass", HIMMELBLAU, 0, 200, sgd(0.002), saddle(), {"init": pass_between}),
     ("fourth_cube_small_start", CUBE, 0, 300, sgd(0.5), saddle(), {}),
     (
-        "fourth_words_small_start",
-        WORDS,
+        "fourth_few_words_small_start",
+        FEW_WORDS,
         64,
         250,
-        sgd(0.5),
+        sgd(0.2),
         saddle(),
-        {"init": fourth_problems.embeddings(1e-4), "also": ("at_chance",)},
+        {"init": fourth_problems.few_vectors(1e-4), "also": ("at_chance",)},
     ),
     (
         "fourth_parity_small_start",
@@ -84,7 +84,7 @@ SADDLES = [
         BRANCHES,
         0,
         1500,
-        sgd(0.05, momentum=0.9),
+        adam(0.003),
         saddle(),
         {"init": three_alike, "tellable": False},
     ),
@@ -178,7 +178,7 @@ ALL = ("layer0", "layer1")
 
 DEAD = [
     ("fourth_prices_below_zero", PRICES, 32, 300, adam(1e-3), dead(ALL, instead(init=lifted(2.0))), {}),
-    ("fourth_experts_hard_gate", EXPERTS, 32, 600, adam(0.01), cut(("gate",), chosen(hard=False)), {}),
+    ("fourth_experts_hard_gate", EXPERTS, 32, 1000, adam(0.01), cut(("gate",), chosen(hard=False)), {}),
     (
         "fourth_bars_code_detached",
         BARS,
@@ -193,7 +193,7 @@ DEAD = [
         TRIPLETS,
         32,
         400,
-        sgd(1.0, momentum=0.9),
+        sgd(0.1, momentum=0.9),
         died(ALL, instead(make_tx=sgd(0.002, momentum=0.9))),
         {"also": ("collapsed",)},
     ),
