@@ -8,7 +8,7 @@ import gradtx
 from tests.diagnosis.scenarios import fourth_problems
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fourth_equations import BENDING, ORBITS, TUNE
-from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED, LETTERS, SUMS
+from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED, LETTERS, SUMS, TRIPLETS
 from tests.diagnosis.scenarios.fourth_problems import PARITY, SENSORS, WORDS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import shortened
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
