@@ -64,7 +64,7 @@ def in_cents() -> Points:
 
 CENTS = Problem(SENSORS.init, fourth_problems.mean_square, in_cents)
 
-CLIPPED = [
+CLIPPED: list[tuple[Any, ...]] = [
     ("fourth_cents_clip_of_one", CENTS, 32, 400, behind(1.0, 1e-4), clipped(1.0, behind(None, 1e-4))),
     (
         "fourth_sums_tiny_clip",
@@ -79,14 +79,14 @@ CLIPPED = [
     ("fourth_orbits_by_parameter", ORBITS, 8, 400, by_parameter(1e-4), shortened(by_parameter(None))),
 ]
 
-BURSTS = [
+BURSTS: list[tuple[Any, ...]] = [
     ("fourth_tune_adam_bursts", TUNE, 0, 1500, adam(0.1), spiking(adam(0.01))),
     ("fourth_orbits_adam_bursts", ORBITS, 0, 2000, adam(0.03), spiking(adam(0.003))),
     ("fourth_bending_adamw_bursts", BENDING, 0, 1500, lambda f=1.0: optax.adamw(f * 0.02), spiking(adam(0.002))),
     ("fourth_parity_adam_bursts", PARITY, 0, 1500, adam(0.1), spiking(adam(0.01))),
 ]
 
-COLD = [
+COLD: list[tuple[Any, ...]] = [
     ("fourth_bars_cold_rms", BARS, 32, 300, warmed(long_rms, 0.02), cold_start(warmed(long_rms, 0.02, 200), drop=0.1)),
     (
         "fourth_letters_cold_rms",

@@ -55,7 +55,7 @@ def settling(factor: float = 1.0) -> Any:
     return gradtx.adam(gradtx.schedules.exponential(factor * 0.03, 1, 0.992))
 
 
-CONVERGED = [
+CONVERGED: list[tuple[Any, ...]] = [
     ("fourth_arm_at_rest", ARM, 0, 800, sgd(0.01, momentum=0.9), minimum()),
     ("fourth_himmelblau_found", HIMMELBLAU, 0, 500, lambda f=1.0: optax.adam(f * 0.1), minimum()),
     ("fourth_measured_settled", MEASURED, 0, 900, settling, minimum()),
@@ -97,7 +97,7 @@ OFF_POLICY = Problem(lambda: {"w": np.array([0.5], np.float32)}, bootstrapped, t
 
 INCOMES = Problem(QUANTILE.init, mean_square, QUANTILE.points)
 
-DIVERGING = [
+DIVERGING: list[tuple[Any, ...]] = [
     ("fourth_off_policy_values", OFF_POLICY, 0, 300, sgd(0.05), at_every_rate((0.3, 3.0), residual)),
     ("fourth_powers_blow_up", POWERS, 0, 400, sgd(1.6), runaway(0.3)),
     ("fourth_diffused_ramp", DIFFUSED, 64, 220, ramp, runaway(1e-3)),

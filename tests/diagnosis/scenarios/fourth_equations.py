@@ -135,7 +135,7 @@ def motion(params: Any, batch: Any) -> jax.Array:
     def speed(x: jax.Array) -> jax.Array:
         return models.mlp(params, x, jnp.tanh)
 
-    def step(x: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+    def step(x: jax.Array, time: None) -> tuple[jax.Array, jax.Array]:
         for _ in range(2):
             k = speed(x)
             x = x + 0.25 * (k + speed(x + 0.5 * k))

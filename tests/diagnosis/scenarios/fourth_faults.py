@@ -92,7 +92,7 @@ def far_off(x: jax.Array, y: jax.Array) -> Any:
     return x, jnp.where(jnp.arange(32) == 0, jnp.float32(60), y)
 
 
-NOT_FINITE = [
+NOT_FINITE: list[tuple[Any, ...]] = [
     (
         "fourth_patients_no_event",
         PATIENTS,
@@ -166,7 +166,7 @@ RELU_SENSORS = Problem(
     lambda: models.mlp_init((6, 24, 24, 1), 304), fourth_problems.mean_square, lambda: fourth_problems.sensors(0.0)
 )
 
-THROWN = [
+THROWN: list[tuple[Any, ...]] = [
     (
         "fourth_sums_wrong_restart",
         SUMS,
@@ -213,7 +213,7 @@ def either_way(count: Any) -> Any:
     return users, jnp.where(swap, left, bought), jnp.where(swap, bought, left)
 
 
-CHANCE = [
+CHANCE: list[tuple[Any, ...]] = [
     (
         "fourth_parity_no_hidden_layer",
         PARITY,
@@ -267,7 +267,8 @@ def explorer(params: Any, batch: Any) -> jax.Array:
     state, noise = batch
     action = state @ params["w"] + jnp.exp(params["log_std"]) * noise
     reward = jnp.exp(-0.5 * jnp.square(action - jnp.sum(state, axis=1)))
-    return -jnp.mean(reward) - 0.5 * params["log_std"]
+    loss: jax.Array = -jnp.mean(reward) - 0.5 * params["log_std"]
+    return loss
 
 
 def rooms() -> Points:
@@ -309,7 +310,7 @@ def lower(params: Any, far: float) -> Any:
 EXPLORER = Problem(lambda: {"w": np.zeros(4, np.float32), "log_std": np.float32(-1)}, explorer, rooms)
 ENERGY = Problem(lambda: models.mlp_init((10, 24, 1), 308), energy, lambda: TRIPLETS.points()[:1])
 
-UNBOUNDED = [
+UNBOUNDED: list[tuple[Any, ...]] = [
     ("fourth_explorer_entropy", EXPLORER, 32, 600, adam(0.01), sinking(wider, 0.1), {}),
     ("fourth_energy_of_truth", ENERGY, 32, 400, sgd(0.01), sinking(lower, 0.1), {}),
     ("fourth_shop_margin", Problem(SHOP.init, margin, SHOP.points), 32, 400, adam(5e-3), bottomless(), {}),

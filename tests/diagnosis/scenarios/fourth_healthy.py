@@ -120,7 +120,7 @@ LETTERS_HALF = Problem(
 )
 FRIENDS_FAST = FRIENDS
 
-HEALTHY = [
+HEALTHY: list[tuple[Any, ...]] = [
     ("fourth_map_momentum", MAP, 0, 300, sgd(2e-3, momentum=0.9, nesterov=True), learning()),
     ("fourth_sums_adam", SUMS, 32, 260, clipped_adam, proofs.improving()),
     ("fourth_letters_long_chain", LETTERS, 16, 300, long_chain, learning(by=0.05)),
@@ -141,7 +141,7 @@ HEALTHY = [
         lambda f=1.0: optax.adamw(f * 5e-3, weight_decay=5e-4),
         proofs.improving(),
     ),
-    ("fourth_measured_adam", MEASURED, 0, 200, adam(0.01), learning()),
+    ("fourth_measured_adam", MEASURED, 0, 200, adam(0.007), learning()),
     ("fourth_tune_adam", TUNE, 0, 300, adam(5e-4), proofs.improving()),
     ("fourth_patients_descent", PATIENTS, 0, 200, sgd(0.01), learning(share=0.5)),
     ("fourth_orbits_yogi", ORBITS, 8, 600, lambda f=1.0: gradtx.yogi(f * 1e-3), proofs.improving()),

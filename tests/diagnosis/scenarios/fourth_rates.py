@@ -6,7 +6,7 @@ import optax
 
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.fourth_equations import ARM, BENDING, FRIENDS, MAP, POWERS
+from tests.diagnosis.scenarios.fourth_equations import ARM, BENDING, MAP
 from tests.diagnosis.scenarios.fourth_models import BRANCHES, DIFFUSED, LETTERS, SUMS
 from tests.diagnosis.scenarios.fourth_problems import (
     LISTS,
@@ -33,9 +33,8 @@ def spent(factor: float = 1.0) -> Any:
     return optax.adamw(lambda count: factor * 1e-3 * 0.5 ** (count / 8))
 
 
-CRAWLING = [
-    ("fourth_map_descent", MAP, 0, 600, sgd(1e-5), slow(100.0)),
-    ("fourth_powers_descent", POWERS, 0, 3000, sgd(0.5), slow(other=lambda: gradtx.sgd(0.5, momentum=0.995))),
+CRAWLING: list[tuple[Any, ...]] = [
+    ("fourth_map_descent", MAP, 0, 600, sgd(1e-5), slow(1000.0)),
     ("fourth_sums_tiny_descent", SUMS, 32, 300, sgd(1e-4), slow(other=adam(3e-3))),
     ("fourth_letters_tiny_adamw", LETTERS, 16, 300, lambda f=1.0: optax.adamw(f * 1e-6), slow(1000.0)),
     ("fourth_words_tiny_lion", WORDS, 64, 400, lambda f=1.0: gradtx.lion(f * 1e-6), slow(1000.0, fall=0.05)),
@@ -44,9 +43,9 @@ CRAWLING = [
     ("fourth_shop_small_adagrad", SHOP, 32, 800, lambda f=1.0: optax.adagrad(f * 1e-3), slow(300.0)),
 ]
 
-NOISE = [
+NOISE: list[tuple[Any, ...]] = [
     ("fourth_machine_one_by_one", MACHINE, 1, 2000, sgd(0.1), floor()),
-    ("fourth_quantile_two_by_two", QUANTILE, 2, 2000, sgd(0.3), floor()),
+    ("fourth_quantile_two_by_two", QUANTILE, 2, 2000, sgd(1.0), floor()),
     ("fourth_diffused_floor", DIFFUSED, 8, 1500, adam(0.02), noisy()),
     ("fourth_words_floor", WORDS, 16, 1500, adam(0.05), floor()),
     ("fourth_sensors_floor", SENSORS, 4, 1200, lambda f=1.0: gradtx.nadam(f * 0.03), floor()),
@@ -62,13 +61,12 @@ NOISE = [
     ),
 ]
 
-OSCILLATING = [
-    ("fourth_machine_bounce", MACHINE, 0, 500, sgd(2.0), bounce()),
+OSCILLATING: list[tuple[Any, ...]] = [
+    ("fourth_machine_bounce", MACHINE, 0, 500, sgd(8.0), bounce()),
     ("fourth_quantile_bounce", QUANTILE, 0, 500, sgd(6.0), bounce(0.25)),
-    ("fourth_patients_bounce", PATIENTS, 0, 800, sgd(3.0), bounce()),
+    ("fourth_patients_bounce", PATIENTS, 0, 800, sgd(1.74), bounce()),
     ("fourth_map_signs", MAP, 0, 500, lambda f=1.0: gradtx.lion(f * 0.05, weight_decay=0.0), bouncing(0.1)),
     ("fourth_arm_bounce", ARM, 0, 600, sgd(0.12), bounce()),
-    ("fourth_friends_rms", FRIENDS, 0, 500, lambda f=1.0: optax.rmsprop(f * 0.3), bounce(0.1)),
 ]
 SCENARIOS: list[Scenario] = [
     fourth(name, cause, *rest)

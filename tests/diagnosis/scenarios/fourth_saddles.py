@@ -57,7 +57,7 @@ def three_alike() -> Any:
     return {**params, "layer1": {"w": np.repeat(first, 3, axis=1), "b": np.zeros(9, np.float32)}}
 
 
-SADDLES = [
+SADDLES: list[tuple[Any, ...]] = [
     ("fourth_needles_against", NEEDLES, 0, 200, sgd(0.1), saddle(), {}),
     ("fourth_himmelblau_pass", HIMMELBLAU, 0, 200, sgd(0.002), saddle(), {"init": pass_between}),
     ("fourth_cube_small_start", CUBE, 0, 300, sgd(0.5), saddle(), {}),
@@ -176,7 +176,7 @@ def smoothed(params: Any, batch: Any) -> jax.Array:
 DEEP = Problem(deep_graph(0.1), smoothed, fourth_equations.graph_points)
 ALL = ("layer0", "layer1")
 
-DEAD = [
+DEAD: list[tuple[Any, ...]] = [
     ("fourth_prices_below_zero", PRICES, 32, 300, adam(1e-3), dead(ALL, instead(init=lifted(2.0))), {}),
     ("fourth_experts_hard_gate", EXPERTS, 32, 1000, adam(0.01), cut(("gate",), chosen(hard=False)), {}),
     (

@@ -82,11 +82,11 @@ def apart(decay: float, factor: float = 1.0) -> Any:
     return optax.chain(optax.adam(factor * 1e-3), optax.add_decayed_weights(-decay))
 
 
-STILL = [
+STILL: list[tuple[Any, ...]] = [
     ("fourth_place_in_metres", PLACE, 0, 300, adam(0.01), never_due(adam(1.0), 0)),
-    ("fourth_bars_cosine_over", BARS, 32, 500, cosine_over, never_due(adam(2e-3), 130)),
+    ("fourth_bars_cosine_over", BARS, 32, 500, cosine_over, never_due(adam(2e-3), 130, drop=0.1)),
     ("fourth_letters_line_over", LETTERS, 16, 300, line_over, never_due(adam(2e-3), 105)),
-    ("fourth_bars_mask_of_all", BARS, 16, 300, mask_of_all, never_due(adam(1e-3), 0)),
+    ("fourth_bars_mask_of_all", BARS, 16, 300, mask_of_all, never_due(adam(5e-3), 0, drop=0.1)),
     ("fourth_branches_all_skipped", BRANCHES, 32, 400, all_skipped, never_due(adam(3e-3), 0)),
     ("fourth_shop_rate_injected", SHOP, 32, 300, injected, never_due(adam(1e-2), 0)),
     ("fourth_words_impatient", WORDS, 16, 800, impatient, never_due(adam(1e-2), 600)),
@@ -94,7 +94,7 @@ STILL = [
     ("fourth_letters_bfloat16_lost", LETTERS_HALF, 16, 600, lambda f=1.0: optax.adamw(f * 3e-5), rounded(0.05)),
 ]
 
-HELD = [
+HELD: list[tuple[Any, ...]] = [
     ("fourth_triplets_decay", TRIPLETS, 32, 500, lambda f=1.0: shrunk(0.5, f), better_with(lambda: shrunk(0.0))),
     (
         "fourth_sums_adamw_decay",
