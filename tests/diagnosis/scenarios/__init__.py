@@ -6,6 +6,7 @@ from tests.diagnosis.scenarios import (
     fourth_ends,
     fourth_faults,
     fourth_healthy,
+    fourth_levels,
     fourth_rates,
     fourth_saddles,
     fourth_standing,
@@ -67,6 +68,7 @@ FOURTH = (  # written without sight of the rules, after they had been changed fo
     fourth_saddles,
     fourth_bounds,
     fourth_faults,
+    fourth_levels,
 )
 SCENARIOS: list[Scenario] = [scenario for family in (*FAMILIES, *FRESH, *FOURTH) for scenario in family.SCENARIOS]
 
