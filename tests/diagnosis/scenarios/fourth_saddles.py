@@ -6,16 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.diagnosis.scenarios import fourth_equations, fourth_models, fourth_problems, models
+from tests.diagnosis.scenarios import data, fourth_equations, fourth_models, fourth_problems, models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import cut
 from tests.diagnosis.scenarios.fourth_equations import HIMMELBLAU
-from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, TRIPLETS
-from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PARITY, fourth
+from tests.diagnosis.scenarios.fourth_models import BARS
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PARITY, SENSORS, fourth
 from tests.diagnosis.scenarios.fresh_models import nothing
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
-from tests.diagnosis.scenarios.fresh_proofs import died
 from tests.diagnosis.scenarios.proofs import dead, saddle
 from tests.diagnosis.scenarios.rates import adam, sgd
 
@@ -50,13 +49,6 @@ def outer(params: Any, batch: Any) -> jax.Array:
 CUBE = Problem(lambda: {name: fourth_problems.table(293 + i, 8, 2, 0.02) for i, name in enumerate("abc")}, outer, cube)
 
 
-def three_alike() -> Any:
-    """Return a network that names three equal parts of a mixture."""
-    params = BRANCHES.init()
-    first = params["layer1"]["w"][:, ::3]
-    return {**params, "layer1": {"w": np.repeat(first, 3, axis=1), "b": np.zeros(9, np.float32)}}
-
-
 SADDLES: list[tuple[Any, ...]] = [
     ("fourth_needles_against", NEEDLES, 0, 200, sgd(0.1), saddle(), {}),
     ("fourth_himmelblau_pass", HIMMELBLAU, 0, 200, sgd(0.002), saddle(), {"init": pass_between}),
@@ -78,15 +70,6 @@ SADDLES: list[tuple[Any, ...]] = [
         sgd(0.1),
         saddle(),
         {"init": lambda: models.mlp_init((6, 24, 2), 215, 0.02), "also": ("at_chance",)},
-    ),
-    (
-        "fourth_mixture_three_alike",
-        BRANCHES,
-        0,
-        1500,
-        adam(0.003),
-        saddle(),
-        {"init": three_alike, "tellable": False},
     ),
 ]
 
@@ -137,10 +120,18 @@ def lifted(bias: float) -> Any:
 PRICES = Problem(lifted(-8.0), positive, folds)
 
 
-def kilometres() -> Points:
-    """Return the sensors in units a thousand times too small, so that their numbers are large."""
-    x, y = fourth_problems.sensors()
-    return 3000 * x + 50000, y
+def clean_sensors() -> Points:
+    """Return the sensors without gross errors."""
+    return fourth_problems.sensors(0.0)
+
+
+def raw_sensors() -> Points:
+    """Return the same in units in which their numbers are large, as nobody has scaled them."""
+    x, y = clean_sensors()
+    return 100 * x + 50000, y
+
+
+RAW = Problem(SENSORS.init, models.fit(jnp.tanh), raw_sensors)
 
 
 def detached(whole: bool) -> Any:
@@ -189,13 +180,13 @@ DEAD: list[tuple[Any, ...]] = [
         {"loss": detached(whole=False)},
     ),
     (
-        "fourth_triplets_all_one_place",
-        TRIPLETS,
+        "fourth_sensors_in_raw_units",
+        RAW,
         32,
         400,
-        sgd(0.1, momentum=0.9),
-        died(ALL, instead(make_tx=sgd(0.002, momentum=0.9))),
-        {"also": ("collapsed",)},
+        adam(3e-3),
+        dead(("layer0",), instead(batch=data.minibatches(clean_sensors(), 32), big_batch=clean_sensors), drop=0.2),
+        {},
     ),
     (
         "fourth_friends_seven_layers",
