@@ -8,8 +8,8 @@ import gradtx
 from tests.diagnosis.scenarios import fourth_problems
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fourth_equations import BENDING, ORBITS, TUNE
-from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED, LETTERS, SUMS, TRIPLETS
-from tests.diagnosis.scenarios.fourth_problems import PARITY, SENSORS, WORDS, fourth
+from tests.diagnosis.scenarios.fourth_models import BARS, DIFFUSED, LETTERS, SUMS
+from tests.diagnosis.scenarios.fourth_problems import SENSORS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import shortened
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
 from tests.diagnosis.scenarios.proofs import clipped, cold_start, spiking
@@ -83,7 +83,6 @@ BURSTS: list[tuple[Any, ...]] = [
     ("fourth_tune_adam_bursts", TUNE, 0, 1500, adam(0.1), spiking(adam(0.01))),
     ("fourth_orbits_adam_bursts", ORBITS, 0, 2000, adam(0.03), spiking(adam(0.003))),
     ("fourth_bending_adamw_bursts", BENDING, 0, 1500, lambda f=1.0: optax.adamw(f * 0.02), spiking(adam(0.002))),
-    ("fourth_parity_adam_bursts", PARITY, 0, 1500, adam(0.1), spiking(adam(0.01))),
 ]
 
 COLD: list[tuple[Any, ...]] = [
@@ -103,22 +102,6 @@ COLD: list[tuple[Any, ...]] = [
         400,
         warmed(empty_adagrad, 1.0),
         cold_start(warmed(empty_adagrad, 1.0, 200), drop=0.3),
-    ),
-    (
-        "fourth_words_cold_adagrad",
-        WORDS,
-        64,
-        400,
-        warmed(empty_adagrad, 2.0),
-        cold_start(warmed(empty_adagrad, 2.0, 200), drop=0.2),
-    ),
-    (
-        "fourth_triplets_cold_rms",
-        TRIPLETS,
-        32,
-        400,
-        warmed(long_rms, 0.01),
-        cold_start(warmed(long_rms, 0.01, 200), drop=0.3),
     ),
 ]
 SCENARIOS: list[Scenario] = [

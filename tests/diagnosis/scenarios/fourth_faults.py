@@ -14,8 +14,8 @@ from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import thrown
 from tests.diagnosis.scenarios.fourth_equations import MEASURED
-from tests.diagnosis.scenarios.fourth_models import BRANCHES, LETTERS, SUMS, TRIPLETS
-from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PATIENTS, SENSORS, fourth
+from tests.diagnosis.scenarios.fourth_models import BRANCHES, LETTERS, SUMS
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, LISTS, PATIENTS, SENSORS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import never_finite
 from tests.diagnosis.scenarios.fresh_faults import cleaned
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
@@ -159,7 +159,7 @@ def spike(make_tx: Any, rate: float, times: float, length: int = 5) -> Any:
 
 def wrong_unit(x: jax.Array, y: jax.Array) -> Any:
     """Return a batch whose targets are in another unit."""
-    return x, 100 * y
+    return x, 400 * y
 
 
 RELU_SENSORS = Problem(
@@ -173,15 +173,15 @@ THROWN: list[tuple[Any, ...]] = [
         32,
         600,
         spike(gradtx.adam, 1e-3, 3000.0),
-        lost(JUMP, instead(make_tx=adam(1e-3))),
+        lost(JUMP, instead(make_tx=adam(1e-3)), rise=5.0),
         {},
     ),
     (
-        "fourth_triplets_wrong_restart",
-        TRIPLETS,
-        32,
+        "fourth_lists_wrong_restart",
+        LISTS,
+        16,
         600,
-        spike(optax.adam, 5e-4, 2000.0),
+        spike(gradtx.nadam, 5e-4, 2000.0),
         lost(JUMP, instead(make_tx=adam(5e-4))),
         {},
     ),
