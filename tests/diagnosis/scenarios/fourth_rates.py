@@ -7,7 +7,7 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fourth_equations import ARM, BENDING, MAP
-from tests.diagnosis.scenarios.fourth_models import BRANCHES, DIFFUSED, LETTERS, SUMS
+from tests.diagnosis.scenarios.fourth_models import DIFFUSED, LETTERS, SUMS
 from tests.diagnosis.scenarios.fourth_problems import (
     LISTS,
     MACHINE,
@@ -45,20 +45,10 @@ CRAWLING: list[tuple[Any, ...]] = [
 
 NOISE: list[tuple[Any, ...]] = [
     ("fourth_machine_one_by_one", MACHINE, 1, 2000, sgd(0.1), floor()),
-    ("fourth_quantile_two_by_two", QUANTILE, 2, 2000, sgd(1.0), floor()),
     ("fourth_diffused_floor", DIFFUSED, 8, 1500, adam(0.02), noisy()),
     ("fourth_words_floor", WORDS, 16, 1500, adam(0.05), floor()),
     ("fourth_sensors_floor", SENSORS, 4, 1200, lambda f=1.0: gradtx.nadam(f * 0.03), floor()),
     ("fourth_lists_floor", LISTS, 2, 1500, lambda f=1.0: optax.rmsprop(f * 0.02), floor()),
-    ("fourth_branches_floor", BRANCHES, 8, 1200, adam(0.02), floor()),
-    (
-        "fourth_shop_floor",
-        SHOP,
-        4,
-        1500,
-        lambda f=1.0: optax.chain(optax.clip(0.1), optax.sgd(f * 5.0, momentum=0.5)),
-        floor(),
-    ),
 ]
 
 OSCILLATING: list[tuple[Any, ...]] = [
