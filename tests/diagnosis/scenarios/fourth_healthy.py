@@ -9,9 +9,9 @@ import numpy as np
 import optax
 
 import gradtx
-from tests.diagnosis.scenarios import fourth_equations, fourth_models, models, proofs
+from tests.diagnosis.scenarios import fourth_models, models, proofs
 from tests.diagnosis.scenarios.base import Scenario, plain
-from tests.diagnosis.scenarios.fourth_equations import BENDING, FRIENDS, MAP, MEASURED, ORBITS, POWERS, TUNE, WALKS
+from tests.diagnosis.scenarios.fourth_equations import BENDING, FRIENDS, MAP, MEASURED, ORBITS, POWERS, TUNE
 from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, DIFFUSED, LETTERS, SPOTS, SUMS, TRIPLETS
 from tests.diagnosis.scenarios.fourth_problems import (
     LISTS,
@@ -90,11 +90,6 @@ def rounded_at_random(factor: float = 1.0) -> Any:
     return gradtx.chain(gradtx.adamw(factor * 2e-3), gradtx.stochastic_rounding(0))
 
 
-def value_error(params: Any, batch: Any) -> jax.Array:
-    """Return the mean squared error of the values of the places that were walked through."""
-    return models.squared(models.mlp(params, batch[0], jnp.tanh)[:, 0], fourth_equations.values(batch[0]))
-
-
 @functools.cache
 @plain
 def taught() -> Any:
@@ -145,7 +140,6 @@ HEALTHY: list[tuple[Any, ...]] = [
     ("fourth_patients_descent", PATIENTS, 0, 200, sgd(0.01), learning(share=0.5)),
     ("fourth_orbits_yogi", ORBITS, 8, 600, lambda f=1.0: gradtx.yogi(f * 1e-3), proofs.improving()),
     ("fourth_spots_tuned", SPOTS_TUNED, 16, 300, sgd(1e-3, momentum=0.9), learning(by=0.05)),
-    ("fourth_tune_edge", TUNE, 0, 400, sgd(0.8), proofs.edge_of_stability()),
     ("fourth_letters_restarts", LETTERS, 8, 600, restarts, learning(by=0.05)),
     ("fourth_quantile_small_batches", QUANTILE, 4, 600, sgd(0.01), learning()),
     ("fourth_sums_warming", SUMS, 32, 220, warming, learning(share=0.4)),
@@ -153,7 +147,6 @@ HEALTHY: list[tuple[Any, ...]] = [
     ("fourth_letters_lamb", LETTERS, 32, 300, lambda f=1.0: optax.lamb(f * 0.01), learning()),
     ("fourth_powers_heavy_ball", POWERS, 0, 300, sgd(0.05, momentum=0.99), proofs.improving()),
     ("fourth_diffused_noisy", DIFFUSED, 2, 2500, adam(2e-4), learning(by=0.02)),
-    ("fourth_walks_values", WALKS, 8, 800, adam(3e-3), learning(goal=value_error)),
     ("fourth_spots_frozen_filters", SPOTS, 32, 400, only_head, learning(by=0.05)),
     ("fourth_letters_bfloat16", LETTERS_HALF, 16, 300, rounded_at_random, learning(by=0.05)),
 ]
