@@ -103,7 +103,7 @@ DIVERGING: list[tuple[Any, ...]] = [
     ("fourth_diffused_ramp", DIFFUSED, 64, 220, ramp, runaway(1e-3)),
     ("fourth_tune_momentum", TUNE, 0, 200, sgd(0.6, momentum=0.99), runaway(0.01)),
     ("fourth_patients_growing", PATIENTS, 0, 300, growing, climbing(lambda: optax.sgd(0.05))),
-    ("fourth_incomes_blow_up", INCOMES, 32, 200, sgd(2.1), runaway(0.1)),
+    ("fourth_incomes_blow_up", INCOMES, 32, 200, sgd(1.8), runaway(0.1)),
 ]
 SCENARIOS: list[Scenario] = [
     fourth(name, cause, *rest)

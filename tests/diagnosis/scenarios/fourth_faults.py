@@ -8,14 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-import gradtx
 from tests.diagnosis.scenarios import data, fourth_equations, fourth_problems, models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.build import instead
-from tests.diagnosis.scenarios.counterfactuals import thrown
 from tests.diagnosis.scenarios.fourth_equations import MEASURED
-from tests.diagnosis.scenarios.fourth_models import BRANCHES, LETTERS, SUMS
-from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, LISTS, PATIENTS, SENSORS, fourth
+from tests.diagnosis.scenarios.fourth_models import BRANCHES, LETTERS
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PATIENTS, SENSORS, fourth
 from tests.diagnosis.scenarios.fourth_proofs import never_finite
 from tests.diagnosis.scenarios.fresh_faults import cleaned
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
@@ -157,34 +155,7 @@ def spike(make_tx: Any, rate: float, times: float, length: int = 5) -> Any:
     return make
 
 
-def wrong_unit(x: jax.Array, y: jax.Array) -> Any:
-    """Return a batch whose targets are in another unit."""
-    return x, 400 * y
-
-
-RELU_SENSORS = Problem(
-    lambda: models.mlp_init((6, 24, 24, 1), 304), fourth_problems.mean_square, lambda: fourth_problems.sensors(0.0)
-)
-
 THROWN: list[tuple[Any, ...]] = [
-    (
-        "fourth_sums_wrong_restart",
-        SUMS,
-        32,
-        600,
-        spike(gradtx.adam, 1e-3, 3000.0),
-        lost(JUMP, instead(make_tx=adam(1e-3)), rise=5.0),
-        {},
-    ),
-    (
-        "fourth_lists_wrong_restart",
-        LISTS,
-        16,
-        600,
-        spike(gradtx.nadam, 5e-4, 2000.0),
-        lost(JUMP, instead(make_tx=adam(5e-4))),
-        {},
-    ),
     (
         "fourth_letters_wrong_restart",
         LETTERS,
@@ -193,15 +164,6 @@ THROWN: list[tuple[Any, ...]] = [
         spike(optax.adam, 5e-4, 2000.0),
         lost(JUMP, instead(make_tx=adam(5e-4)), rise=1.5),
         {},
-    ),
-    (
-        "fourth_sensors_wrong_unit",
-        RELU_SENSORS,
-        16,
-        600,
-        sgd(0.02),
-        thrown(JUMP, cleaned(drawn(RELU_SENSORS.points, 16))),
-        {"batch": changed(drawn(RELU_SENSORS.points, 16), JUMP, wrong_unit)},
     ),
 ]
 

@@ -12,7 +12,7 @@ import gradtx
 from tests.diagnosis.scenarios import fourth_models, models, proofs
 from tests.diagnosis.scenarios.base import Scenario, plain
 from tests.diagnosis.scenarios.fourth_equations import BENDING, FRIENDS, MAP, MEASURED, ORBITS, POWERS, TUNE
-from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, DIFFUSED, LETTERS, SPOTS, SUMS, TRIPLETS
+from tests.diagnosis.scenarios.fourth_models import BARS, BRANCHES, DIFFUSED, LETTERS, SUMS, TRIPLETS
 from tests.diagnosis.scenarios.fourth_problems import (
     LISTS,
     PATIENTS,
@@ -79,12 +79,6 @@ def eight_in_one(factor: float = 1.0) -> Any:
     return optax.MultiSteps(optax.adam(factor * 3e-3), 8).gradient_transformation()
 
 
-def only_head(factor: float = 1.0) -> Any:
-    """Return momentum descent for the last layer; the filters stay as they are."""
-    labels = {"conv1": "keep", "conv2": "keep", "scale": "keep", "head": "learn"}
-    return optax.multi_transform({"keep": optax.set_to_zero(), "learn": optax.sgd(factor * 0.01, momentum=0.9)}, labels)
-
-
 def rounded_at_random(factor: float = 1.0) -> Any:
     """Return AdamW for bfloat16 params, its updates rounded up or down at random."""
     return gradtx.chain(gradtx.adamw(factor * 2e-3), gradtx.stochastic_rounding(0))
@@ -147,7 +141,6 @@ HEALTHY: list[tuple[Any, ...]] = [
     ("fourth_letters_lamb", LETTERS, 32, 300, lambda f=1.0: optax.lamb(f * 0.01), learning()),
     ("fourth_powers_heavy_ball", POWERS, 0, 300, sgd(0.05, momentum=0.99), proofs.improving()),
     ("fourth_diffused_noisy", DIFFUSED, 2, 2500, adam(2e-4), learning(by=0.02)),
-    ("fourth_spots_frozen_filters", SPOTS, 32, 400, only_head, learning(by=0.05)),
     ("fourth_letters_bfloat16", LETTERS_HALF, 16, 300, rounded_at_random, learning(by=0.05)),
 ]
 SCENARIOS: list[Scenario] = [fourth(name, "healthy", *rest) for name, *rest in HEALTHY]

@@ -52,9 +52,8 @@ NOISE: list[tuple[Any, ...]] = [
 ]
 
 OSCILLATING: list[tuple[Any, ...]] = [
-    ("fourth_machine_bounce", MACHINE, 0, 500, sgd(8.0), bounce()),
     ("fourth_quantile_bounce", QUANTILE, 0, 500, sgd(6.0), bounce(0.25)),
-    ("fourth_patients_bounce", PATIENTS, 0, 800, sgd(1.74), bounce()),
+    ("fourth_patients_bounce", PATIENTS, 0, 800, sgd(3.0), bounce()),
     ("fourth_map_signs", MAP, 0, 500, lambda f=1.0: gradtx.lion(f * 0.05, weight_decay=0.0), bouncing(0.1)),
     ("fourth_arm_bounce", ARM, 0, 600, sgd(0.12), bounce()),
 ]

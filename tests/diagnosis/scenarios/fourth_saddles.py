@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tests.diagnosis.scenarios import data, fourth_equations, fourth_models, fourth_problems, models
+from tests.diagnosis.scenarios import fourth_equations, fourth_models, fourth_problems, models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import cut
 from tests.diagnosis.scenarios.fourth_equations import HIMMELBLAU
 from tests.diagnosis.scenarios.fourth_models import BARS
-from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PARITY, SENSORS, fourth
+from tests.diagnosis.scenarios.fourth_problems import FEW_WORDS, PARITY, fourth
 from tests.diagnosis.scenarios.fresh_models import nothing
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
 from tests.diagnosis.scenarios.proofs import dead, saddle
@@ -120,20 +120,6 @@ def lifted(bias: float) -> Any:
 PRICES = Problem(lifted(-8.0), positive, folds)
 
 
-def clean_sensors() -> Points:
-    """Return the sensors without gross errors."""
-    return fourth_problems.sensors(0.0)
-
-
-def raw_sensors() -> Points:
-    """Return the same in units in which their numbers are large, as nobody has scaled them."""
-    x, y = clean_sensors()
-    return 100 * x + 50000, y
-
-
-RAW = Problem(SENSORS.init, models.fit(jnp.tanh), raw_sensors)
-
-
 def detached(whole: bool) -> Any:
     """Return the loss of the autoencoder with the code held fixed for the gradient, or not."""
 
@@ -178,15 +164,6 @@ DEAD: list[tuple[Any, ...]] = [
         adam(3e-3),
         cut(("encoder",), detached(whole=True)),
         {"loss": detached(whole=False)},
-    ),
-    (
-        "fourth_sensors_in_raw_units",
-        RAW,
-        32,
-        400,
-        adam(3e-3),
-        dead(("layer0",), instead(batch=data.minibatches(clean_sensors(), 32), big_batch=clean_sensors), drop=0.2),
-        {},
     ),
     (
         "fourth_friends_seven_layers",
