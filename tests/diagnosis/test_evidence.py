@@ -252,6 +252,25 @@ def test_losses_that_scatter_as_high_as_they_stand_are_no_rise():
     assert features(read(short(64, thrown).state)).peak_early > 100
 
 
+@pytest.mark.parametrize(
+    ("course", "jumps"),
+    [
+        (lambda t: np.where(t < 80, 1.0, 40.0 - 0.2 * (t - 80)), True),  # and half of it is mended since
+        (lambda t: np.where(t < 80, 1.0, 2.0 + 40 * np.exp(-(t - 80) / 60)), True),
+        (lambda t: 1 + 0.2 * t, False),
+        (lambda t: 1 + np.exp(t / 60), False),
+        (lambda t: 40 * np.exp(-t / 60), False),
+        (lambda t: np.where(t == 80, 40.0, 1.0), False),
+    ],
+)
+def test_a_jump_is_one_though_the_loss_falls_after_it(course, jumps):
+    losses = course(np.arange(200.0)) + 0.1 * np.random.default_rng(0).normal(size=200)
+    f = features(read(short(200, losses).state))
+    assert bool(f.jump > 8) is jumps
+    if jumps:
+        assert f.jumped_at == pytest.approx(80, abs=12)
+
+
 def test_a_loss_that_is_not_finite_spoils_no_feature():
     losses = np.linspace(2.0, 1.0, 40)
     sound = features(read(short(30, losses[:30]).state))

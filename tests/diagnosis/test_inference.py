@@ -60,3 +60,40 @@ PARAMS = {"a": jnp.ones(3), "b": jnp.ones(2)}
 def test_a_rate_behind_a_mask_of_optax_is_not_that_of_all(tx, rate):
     found = learning_rate(tx, tx.init(PARAMS))
     assert found is None if rate is None else float(found) == pytest.approx(rate)
+
+
+@plain
+def frozen_share(moved: Any) -> Any:
+    """Return the features of a run in which only these arrays move."""
+    params = {"layer0": {"w": jnp.ones((4, 5)), "b": jnp.ones(5)}, "layer1": {"w": jnp.ones((5, 2)), "b": jnp.ones(2)}}
+    labels = {name: {key: "on" if (name, key) in moved else "off" for key in layer} for name, layer in params.items()}
+    tx = gradtx.watch(gradtx.partition({"on": gradtx.sgd(0.01), "off": gradtx.set_to_zero()}, labels))
+
+    def step(carry: Any, _: Any) -> Any:
+        p, state = carry
+        value, g = jax.value_and_grad(lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p)))(p)
+        updates, state = tx.update(g, state, p, value=value)
+        return (gradtx.apply_updates(p, updates), state), None
+
+    return features(read(jax.jit(lambda p: jax.lax.scan(step, (p, tx.init(p)), length=40)[0][1])(params)))
+
+
+def test_weights_that_are_frozen_beside_biases_that_move_are_counted():
+    found = frozen_share({("layer0", "b"), ("layer1", "b")})
+    assert found.frozen == ()
+    assert found.frozen_leaves == ("layer0.w", "layer1.w")
+    assert found.frozen_share == pytest.approx(30 / 37)
+    assert frozen_share({("layer0", "b"), ("layer0", "w"), ("layer1", "b")}).frozen_share == pytest.approx(10 / 37)
+
+
+@pytest.mark.parametrize(
+    ("tx", "known"),
+    [
+        (gradtx.chain(gradtx.clip(1e-3), gradtx.sgd(0.1)), True),
+        (gradtx.chain(gradtx.sgd(0.1), gradtx.clip_by_global_norm(1e-3)), True),
+        (gradtx.chain(gradtx.zero_nans(), gradtx.sgd(0.1), gradtx.set_to_zero()), False),
+        (optax.chain(optax.clip(1e-3), gradtx.sgd(0.1)), False),
+    ],
+)
+def test_a_clip_is_known_wherever_it_stands(tx, known):
+    assert gradtx.watch(tx).init(PARAMS).record.meta.limits is known

@@ -153,6 +153,7 @@ SENTENCES: dict[str, Any] = {  # a sentence with its numbers, and what must hold
     rf"\|p\| is {N} times what it was at the start": lambda n: n > 1,
     rf"is {N} standard errors below 0: each step goes down": lambda n: n >= 3,
     rf"is {N} standard errors above 0: the gradient would make": lambda n: n >= 4,
+    rf"is {N} standard errors above 0: the loss falls where": lambda n: n >= 4,
     rf"is {N} standard errors below 0: the loss falls because": lambda n: n >= 3,
 }
 LIMITS: dict[str, tuple[float, float]] = {
@@ -160,7 +161,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "lost": (0, 1), "frozen_share": (0, 1), "share": (-1, 1), "straight": (0, 64), "certainty": (-30, 30),
     "decay": (-0.1, 0.1), "g_growth": (-3, 3), "aligned": (-1, 1), "lost_again": (0, 1), "drift": (-1, 1),
     "turns": (-1, 1), "gain": (-1, 2), "downhill": (-30, 30), "outward": (-3, 3), "outward_sure": (-30, 30),
-    "pcos": (-1, 1),
 }  # fmt: skip
 NAMES = [f.name for f in dataclasses.fields(Features) if f.type in ("float", float)]
 
@@ -205,7 +205,9 @@ def test_the_sentences_are_those_that_are_printed():
     slopes += [dataclasses.replace(firing("saddle_plateau"), decay=-1e-4)]
     slopes += [dataclasses.replace(firing("noise_floor"), cos1=0.5, loss_middle=0.4, gained=-0.1)]
     slopes += [dataclasses.replace(firing("noise_floor"), downhill=9.0)]
-    slopes += [dataclasses.replace(firing("noise_floor"), decays=True, pcos=-0.3, outward=1.0, outward_sure=9.0)]
+    slopes += [dataclasses.replace(firing("noise_floor"), decays=True, outward=1.0, outward_sure=9.0)]
+    grown = {"decays": False, "gained": 0.1, "share": 0.2, "outward": 1.0, "outward_sure": 9.0}
+    slopes += [dataclasses.replace(firing("noise_floor"), **grown)]
     slopes += [dataclasses.replace(firing("at_chance"), certainty=9.0, gained=0.01, outward_sure=-9.0)]
     found = [x for f in some + slopes for rule in RULES if (x := rule(f)) is not None]
     printed = "\n".join(line for x in found for line in (x.headline, *x.evidence, x.action))

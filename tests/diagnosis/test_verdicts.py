@@ -129,10 +129,10 @@ def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_
     [
         ({}, "decay_bound"),
         ({"outward_sure": 2.0}, "noise_floor"),
-        ({"pcos": -0.1}, "noise_floor"),  # a small part of what the gradients have in common
         ({"outward": 0.01}, "noise_floor"),
-        ({"decays": False}, "noise_floor"),
+        ({"decays": False}, "healthy"),  # nothing takes back what the gradient does
         ({"decays": None}, "noise_floor"),
+        ({"decays": None, "p_growth": 0.7}, "decay_bound"),  # who made them smaller against the gradient?
         ({"downhill": 9.0}, "crawling"),
         ({"lost": 0.8}, "noise_floor"),  # by the rounding of the parameters
         ({"lost": 0.8, "u_last": 0.001}, "decay_bound"),  # the steps themselves have become next to nothing
@@ -140,11 +140,103 @@ def test_an_even_fall_under_a_sigma_is_a_crawl_where_the_parameters_have_hardly_
     ],
 )
 def test_a_decay_that_noise_hides_is_seen_by_what_the_gradient_would_do(change, verdict):
-    bound = {"one_loss": False, "decays": True, "pcos": -0.3, "outward": 0.5, "outward_sure": 20.0, **change}
+    bound = {"one_loss": False, "decays": True, "outward": 0.5, "outward_sure": 20.0, **change}
     found = fired(dataclasses.replace(QUIET, **bound))[0]
     assert found.verdict == verdict
     if verdict == "decay_bound" and "p_growth" not in change:
         assert "20 standard errors above 0: the gradient would make the parameters larger" in found.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "decay_bound"),
+        ({"p_growth": 0.2}, "healthy"),
+        ({"pace": 0.8}, "healthy"),
+        ({"outward_sure": 2.0}, "healthy"),
+        ({"decays": False}, "healthy"),
+        ({"certainty": 1.0, "decays": True, "outward_sure": 0.0, "g_last": 1e-12}, "decay_bound"),  # nothing is left
+    ],
+)
+def test_parameters_that_shrink_to_a_tenth_against_their_gradient_are_bound_though_the_loss_falls(change, verdict):
+    falls = {"gained": 0.015, "share": 0.1, "pace": 0.16, "certainty": 4.2, "downhill": -9.0}
+    f = dataclasses.replace(QUIET, one_loss=False, p_growth=0.04, outward=0.6, outward_sure=30.0, **falls)
+    assert fired(dataclasses.replace(f, **change))[0].verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "healthy"),
+        ({"outward_sure": 3.0}, "noise_floor"),
+        ({"outward": 0.05}, "noise_floor"),
+        ({"outward_sure": -47.0, "outward": -0.9}, "noise_floor"),
+        ({"path": 0.01}, "noise_floor"),
+        ({"gained": -0.04, "share": -0.2, "certainty": -1.5}, "noise_floor"),
+        ({"decays": None}, "noise_floor"),
+        ({"frozen_leaves": ("w",), "frozen_share": 0.4}, "noise_floor"),  # of these -g.p says nothing
+        ({"downhill": 9.0}, "crawling"),  # the next batch shows a way: what the loss does not show is small
+    ],
+)
+def test_a_fall_that_noise_hides_is_seen_by_parameters_that_the_gradient_makes_larger(change, verdict):
+    tuned = {"gained": 0.04, "share": 0.2, "certainty": 1.5, "downhill": 0.8, "outward": 0.9, "outward_sure": 47.0}
+    f = dataclasses.replace(QUIET, one_loss=False, decays=False, path=0.4, **tuned)
+    found = fired(dataclasses.replace(f, **change))[0]
+    assert found.verdict == verdict
+    if not change:
+        assert "47 standard errors above 0: the loss falls where the parameters grow" in found.evidence[1]
+
+
+def test_steps_that_lead_down_and_have_come_far_do_not_crawl():
+    risen = {"gained": -0.1, "share": -0.3, "certainty": -9.0, "downhill": 18.0}  # as a policy's surrogate may
+    far = dataclasses.replace(QUIET, one_loss=False, p_growth=2.5, **risen)
+    assert fired(far)[0].verdict == "healthy"
+    assert "come far" in fired(far)[0].headline
+    assert fired(dataclasses.replace(far, p_growth=1.2))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(far, straight=60.0))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(far, downhill=2.0))[0].verdict == "noise_floor"
+
+
+def test_frozen_weights_are_named_where_what_moves_gains_little():
+    falls = {"gained": 0.04, "certainty": 9.0, "frozen_leaves": ("layer0.w",), "frozen_share": 0.9}
+    found = fired(dataclasses.replace(QUIET, **falls, share=0.07))[0]
+    assert found.verdict == "not_moving"
+    assert "no update reaches layer0.w" in found.headline
+    assert fired(dataclasses.replace(QUIET, **falls, share=0.2))[0].verdict == "healthy"  # an adapter
+    assert fired(dataclasses.replace(QUIET, **{**falls, "frozen_share": 0.4}, share=0.07))[0].verdict == "healthy"
+
+
+def test_a_burst_is_excused_by_a_fall_that_counts():
+    falls = dataclasses.replace(firing("sigma_burst"), gained=0.01, certainty=20.0, share=0.1)
+    assert fired(falls)[0].verdict == "healthy"
+    assert fired(dataclasses.replace(falls, share=1e-5))[0].verdict == "sigma_burst"
+
+
+def test_a_start_that_is_thrown_is_seen_by_its_gradient_where_losses_scatter():
+    f = dataclasses.replace(firing("needs_warmup"), peak_early=4.0)
+    assert "needs_warmup" not in [x.verdict for x in fired(f)]
+    assert fired(dataclasses.replace(f, g_thrown=1e5))[0].verdict == "needs_warmup"
+
+
+def test_a_run_above_its_start_has_collapsed_though_it_falls():
+    falls = dataclasses.replace(firing("collapsed"), gained=0.3, share=0.5, certainty=20.0)
+    assert fired(falls)[0].verdict == "healthy"
+    above = fired(dataclasses.replace(falls, rise=900.0, dead=("layer0",), gone=("layer0",)))
+    assert [x.verdict for x in above][:2] == ["collapsed", "vanishing_dead"]  # units that a jump has killed
+    assert "still far above where the run began" in above[0].headline
+
+
+def test_a_clip_of_each_entry_is_seen_by_steps_of_one_length():
+    f = dataclasses.replace(QUIET, one_loss=False, clipped=math.nan, scaled=False, held=0.04, aligned=0.6)
+    assert fired(dataclasses.replace(f, limits=True))[0].verdict == "always_clipped"
+    assert fired(f)[0].verdict == "noise_floor"  # a sign's steps
+    assert fired(dataclasses.replace(f, limits=True, held=0.5))[0].verdict == "noise_floor"
+
+
+def test_clipped_steps_that_go_straight_have_far_to_go():
+    ends = dataclasses.replace(firing("always_clipped"), gained=0.3, share=0.3, certainty=9.0, remaining=0.9)
+    assert fired(ends)[0].verdict == "healthy"
+    assert fired(dataclasses.replace(ends, straight=62.0))[0].verdict == "always_clipped"
 
 
 @pytest.mark.parametrize(

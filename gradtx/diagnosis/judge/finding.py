@@ -9,6 +9,8 @@ STRAIGHT = 8.0  # straightness of 64 steps above which they make progress in one
 SURE = 3.0  # standard errors above which a fall of the loss is none of its noise
 SHARE = 0.001  # share of the run's whole fall above which the last half still counts
 FAR = 3.0  # times what the last half gained: where so much is within reach of a step, the steps are too short
+NEARBY = 0.05  # of the size of the parameters: a run that has gone no farther has not left where it began
+LEADS = 0.1  # share of the largest fall: what the loss falls by where the parameters grow in proportion
 PLAIN = 4.0  # standard errors below 0 of a slope that says by itself where steps lead
 ABOVE = 8.0  # spreads of the loss above which a rise is none of its noise
 
@@ -62,8 +64,18 @@ def fell(f: Features) -> bool:
 
 
 def falls(f: Features) -> bool:
-    """Return True if the loss fell, or seems to and each step goes down for the next batch: two signs apart."""
-    return fell(f) or (f.one_loss is False and f.certainty > 2 and f.downhill > PLAIN)
+    """Return True if the loss fell, or may have and its noise hides a way down that another sign shows."""
+    hidden = f.certainty > 2 if f.downhill > PLAIN else f.gained > 0 and grows_down(f)
+    return fell(f) or (f.one_loss is False and hidden)
+
+
+def grows_down(f: Features) -> bool:
+    """Return True if the gradient of all batches would make the parameters larger, and nothing holds them.
+
+    At a noise floor it would make them smaller: what noise adds to |p|^2 by |u|^2 a step, -g.p takes away again.
+    """
+    held = f.decays is not False or f.frozen_leaves
+    return not held and f.outward_sure > PLAIN and f.outward > LEADS and f.path > NEARBY
 
 
 def downhill_line(f: Features) -> str:
@@ -71,6 +83,14 @@ def downhill_line(f: Features) -> str:
     return (
         f"the mean of cos(g_t, u_t-1) is {text(f.downhill)} standard errors below 0: each step goes down for the next "
         "batch as well"
+    )
+
+
+def outward_line(f: Features) -> str:
+    """Return the line about the slope along the parameters."""
+    return (
+        f"the mean of -g.p is {text(f.outward_sure)} standard errors above 0: the loss falls where the parameters "
+        "grow, and nothing holds them"
     )
 
 

@@ -60,12 +60,14 @@ def diverging(f: Features) -> Finding | None:
 
 def collapsed(f: Features) -> Finding | None:
     """Return a finding if the loss jumped to a level that it never left again."""
-    if not (f.jump > ABOVE and f.lost_again > 0.2) or fell(f) or bounces(f):
+    mends = fell(f) and not f.rise > ABOVE  # what stands above its start falls in vain: the start is nearer
+    if not (f.jump > ABOVE and f.lost_again > 0.2) or mends or bounces(f):
         return None
     start = f.jumped_at <= max(f.steps // 20, 4)
     return Finding(
         "collapsed",
-        f"the loss jumped near step {f.jumped_at:,} to a level that it never left again.",
+        f"the loss jumped near step {f.jumped_at:,} "
+        + ("and is still far above where the run began." if fell(f) else "to a level that it never left again."),
         (
             f"the jump is {times(f.jump)} spreads high",
             f"loss {text(f.loss_first)} at the start, {text(f.loss_least)} at its least, "

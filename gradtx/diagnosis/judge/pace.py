@@ -5,6 +5,7 @@ import math
 from gradtx.diagnosis.judge.finding import (
     ABOVE,
     FAR,
+    NEARBY,
     PLAIN,
     SHARE,
     STRAIGHT,
@@ -20,7 +21,6 @@ from gradtx.diagnosis.judge.finding import (
 )
 from gradtx.diagnosis.read.features import Features
 
-NEARBY = 0.05  # of the size of the parameters: a run that has gone no farther has not left where it began
 GREW = 1.5  # times the size of the parameters at the start: a run that has gone so far takes no short steps
 
 
@@ -60,6 +60,16 @@ def is_straight(f: Features) -> bool:
     )
 
 
+def leads_down(f: Features) -> bool:
+    """Return True if each step goes down for the next batch as well, and the losses of the batches do not show it."""
+    return f.one_loss is False and f.downhill > PLAIN and not falls(f)
+
+
+def leads_far(f: Features) -> bool:
+    """Return True if such steps have come far and go no straight way: they are short of nothing."""
+    return leads_down(f) and f.p_growth > GREW and not is_straight(f)
+
+
 def all_vanished(f: Features) -> bool:
     """Return True if the gradients of all batches have become next to nothing, and what is left to gain with them."""
     return f.one_loss is False and f.g_last < 1e-3 * f.g_most and f.share < SHARE
@@ -83,7 +93,7 @@ def crawling(f: Features) -> Finding | None:
             else f"cos(g_t, g_t-1) = {text(f.cos1)}, cos(g_t, g_t-2) = {text(f.cos2)}: consecutive gradients agree"
         )
     else:  # what the losses of the batches hide, the next batch's slope along each step may show
-        fires = falls_evenly(f) or bool(f.one_loss is False and f.downhill > PLAIN and not falls(f))
+        fires = falls_evenly(f) or (leads_down(f) and not f.p_growth > GREW)
         evidence = downhill_line(f)
     if not fires or all_vanished(f):
         return None

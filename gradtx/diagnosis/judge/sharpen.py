@@ -54,7 +54,7 @@ def not_so_well(word: str, f: Features, probe: Probe) -> Finding | None:
     stands = f.share < LITTLE and f.rho > 0.9 if word == "healthy" else not leaves_by_itself(probe, f)
     if descends(probe, f) and stands:
         return saddle(probe)
-    far = f.one_loss is False and along(probe) > FAR * f.gained
+    far = f.one_loss is False and along(probe) > FAR * f.gained > 0
     return too_short(probe) if word == "healthy" and far and probe.best_scale >= LONGER else None
 
 

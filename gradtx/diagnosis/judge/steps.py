@@ -2,15 +2,29 @@
 
 import math
 
-from gradtx.diagnosis.judge.finding import Finding, divide_to_inf, fell, percent, progress_line, rate, text, times
+from gradtx.diagnosis.judge.finding import (
+    SHARE,
+    Finding,
+    divide_to_inf,
+    fell,
+    percent,
+    progress_line,
+    rate,
+    text,
+    times,
+)
+from gradtx.diagnosis.judge.pace import is_straight
 from gradtx.diagnosis.read.features import Features
 
 
 def always_clipped(f: Features) -> Finding | None:
     """Return a finding if nearly every step is clipped, and hard, while the loss does not come to its rest."""
     hard = f.clipped > 0.95 and f.clip_median < 0.1
-    unread = math.isnan(f.clipped) and f.scaled is not True and f.held < 0.02 and f.aligned > 0.999
-    if not (hard or unread) or (fell(f) and 0 < f.remaining < 2):
+    # a clip of the norm leaves the gradient's direction, one of each entry does not; a sign has steps of one length too
+    one_length = (f.held < 0.02 and f.aligned > 0.999) or (f.limits and f.held < 0.1)
+    unread = math.isnan(f.clipped) and f.scaled is not True and one_length
+    ends = fell(f) and 0 < f.remaining < 2 and not is_straight(f)  # straight steps would go on beyond what is left
+    if not (hard or unread) or ends:
         return None
     factor = divide_to_inf(1, f.clip_median) if hard else 10.0
     seen = (
@@ -32,7 +46,7 @@ def always_clipped(f: Features) -> Finding | None:
 
 def needs_warmup(f: Features) -> Finding | None:
     """Return a finding if the first steps were so long that the run has not recovered from them."""
-    threw = f.early_steps > 4 and f.peak_early > 8 and f.burst > 2
+    threw = f.early_steps > 4 and f.burst > 2 and (f.peak_early > 8 or f.g_thrown > 10)
     if not (f.scaled is not False and threw):
         return None
     return Finding(
@@ -50,7 +64,7 @@ def needs_warmup(f: Features) -> Finding | None:
 def sigma_burst(f: Features) -> Finding | None:
     """Return a finding if the loss spikes because sigma had decayed; a minibatch alone can make a spike too."""
     spiky = f.spikes >= 5 if f.one_loss else f.rate_drop > 1.1 and f.spikes >= 1
-    if not (f.scaled is not False and f.peak_late > 20 and spiky) or fell(f):
+    if not (f.scaled is not False and f.peak_late > 20 and spiky) or (fell(f) and f.share > SHARE):
         return None
     return Finding(
         "sigma_burst",

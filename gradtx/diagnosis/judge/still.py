@@ -1,11 +1,10 @@
 """Rules for what does not move: no rate, no update, updates lost to rounding, no gradient, a decay that balances it."""
 
-import math
-
-from gradtx.diagnosis.judge.finding import SHARE, SURE, Finding, fell, percent, progress_line, text
+from gradtx.diagnosis.judge.finding import LEADS, PLAIN, SHARE, SURE, Finding, fell, percent, progress_line, text
 from gradtx.diagnosis.read.features import Features
 
 LOST = 0.9  # share of update entries rounded away above which the parameters hardly move
+MUCH = 0.1  # share of the whole fall: where most is frozen on purpose, the rest still gains this in its last half
 MANY = 6  # names that a line lists
 
 
@@ -59,12 +58,13 @@ def not_moving(f: Features) -> Finding | None:
             "keep the parameters in float32, or keep the residue (Kahan) or round stochastically; 1 line: "
             "gradtx.keep_residue",
         )
-    if f.frozen and f.frozen_share > 0.5 and not (fell(f) and f.share > SHARE):
+    if f.frozen_share > 0.5 and not (fell(f) and f.share > MUCH):
+        held = names_of(f.frozen_leaves or f.frozen)
         return Finding(
             "not_moving",
-            f"no update reaches {names_of(f.frozen)}, though a gradient does: "
+            f"no update reaches {held}, though a gradient does: "
             f"{percent(f.frozen_share)} of the parameters are frozen.",
-            (f"|u| = 0 and |g| > 0 in {names_of(f.frozen)}", progress_line(f)),
+            (f"|u| = 0 and |g| > 0 in {held}", progress_line(f)),
             f"if that is not meant, look at masks and labels: they leave out {percent(f.frozen_share)}",
         )
     return None
@@ -95,13 +95,15 @@ def decay_bound(f: Features) -> Finding | None:
     alive = f.g_last > 0.05 * f.g_first and f.u_last > 0 and (cancelled or not f.lost > 0.5)
     agree = f.cos1 > 0.3 and f.cos2 > 0.3
     undone = agree and f.straight < min(8.0, 0.2 * 64 * f.cos1) and not falls
-    shrunk = f.p_growth < 0.5 and f.lost_again > 0.5 and f.rise > 3  # towards 0, and the loss has risen again
+    shrunk = alive and f.p_growth < 0.5 and f.lost_again > 0.5 and f.rise > 3  # towards 0, and the loss rose again
     held = f.cos1 > 0.5 and f.cos2 > 0.5 and f.straight < 0.5 * 64 * f.cos1 and f.p_growth < 0.7 and f.pace < 0.25
-    # what the batches' gradients have in common would make the parameters larger, and steps no longer lead down
-    away = f.cos1 > 0.05 and f.pcos < -0.4 * math.sqrt(max(f.cos1, 0.0)) and f.outward_sure > 4 and f.outward > 0.1
-    pushed = f.decays is True and away and f.downhill < SURE and not falls
-    shrunk = shrunk or (f.decays is True and f.p_growth < 0.1 and not falls)
-    if f.decays is False or not alive or not (undone or shrunk or held or pushed):
+    # the gradients of all batches would make the parameters larger, and steps no longer lead down
+    away = f.outward_sure > PLAIN and f.outward > LEADS and f.downhill < SURE
+    pushed = (f.decays is True or f.p_growth < 0.8) and away and not falls
+    # to a tenth: by a decay, or against a gradient that would make them larger while the loss falls less and less
+    against = f.outward_sure > SURE and f.pace < 0.5
+    shrunk = shrunk or (f.p_growth < 0.1 and ((f.decays is True and not falls) or against))
+    if f.decays is False or not (shrunk or (alive and (undone or held or pushed))):
         return None
     return Finding(
         "decay_bound",

@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from gradtx.diagnosis.judge.finding import (
     FAR,
+    PLAIN,
     SHARE,
     Finding,
     divide_to_inf,
     downhill_line,
     falls,
     fell,
+    outward_line,
     percent,
     progress_line,
     rate,
@@ -29,7 +31,7 @@ from gradtx.diagnosis.judge.level import (
     diverging,
     unbounded,
 )
-from gradtx.diagnosis.judge.pace import aimless, all_vanished, crawling, too_slow
+from gradtx.diagnosis.judge.pace import aimless, all_vanished, crawling, leads_far, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
 from gradtx.diagnosis.read.features import Features
@@ -70,16 +72,33 @@ def oscillating(f: Features) -> Finding | None:
 
 def healthy(f: Features) -> Finding | None:
     """Return a finding if the loss is still falling, at a pace that fits what is within reach."""
+    if leads_far(f):
+        return leading(f)
     if not (falls(f) and f.share > SHARE) or too_slow(f):
         return None
     flips = f.cos1 < -0.9 and f.rho < -0.9
     return Finding(
         "healthy",
         "the loss is still falling.",
-        (progress_line(f), *(() if fell(f) else (downhill_line(f),)), *slope_lines(f)),
+        (
+            progress_line(f),
+            *(() if fell(f) else (downhill_line(f) if f.downhill > PLAIN else outward_line(f),)),
+            *slope_lines(f),
+        ),
         f"none needed; learning rate x 0.5{rate(f, 0.5)} may be faster, since the gradient flips at every step"
         if flips
         else "none needed",
+    )
+
+
+def leading(f: Features) -> Finding:
+    """Return the finding for steps that lead down and have come far, while the loss does not say so."""
+    return Finding(
+        "healthy",
+        "the steps lead down and have come far, though the loss of the batches does not show it.",
+        (downhill_line(f), f"|p| is {text(f.p_growth)} times what it was at the start", progress_line(f)),
+        "none needed; look at a measure of its own, such as the reward of a policy",
+        "where the value of the loss is meant to fall, a loss or data that changed look the same",
     )
 
 
@@ -165,10 +184,10 @@ RULES: tuple[Callable[[Features], Finding | None], ...] = (
     always_clipped,
     sigma_burst,
     needs_warmup,
-    vanishing_dead,
-    oscillating,
     decay_bound,
     collapsed,
+    vanishing_dead,
+    oscillating,
     unbounded,
     at_chance,
     healthy,

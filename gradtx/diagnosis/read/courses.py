@@ -132,7 +132,6 @@ def peaks(run: Evidence, first: Array, known: Array, start: float, last: float) 
         "burst": ratio(above, abs(float(first[0]) - last) or quantum_of(first)),
         "peak_late": ratio(float(np.max(highest)) - typical, usual) if len(highest) else NAN,
         "spikes": int(np.sum(highest - typical > 8 * usual)) if len(highest) else 0,
-        "spike_share": ratio(float(np.max(highest)) - typical, abs(start - typical)) if len(highest) else NAN,
     }
 
 
@@ -150,7 +149,7 @@ def jumps(steps: Array, means: Array, first: Array, spread: float, quantum: floa
     best, where, drift = 0.0, -1, NAN
     for i in range(1, len(means)):
         before, after = means[max(i - 8, 0) : i], means[i:]
-        noise = max(deviation(after), deviation(before), quantum) + 1e-300
+        noise = max(scatter(after), deviation(before), quantum) + 1e-300
         size = float(np.quantile(after, 0.1) - np.max(before)) / noise
         if len(after) >= 3 and size > best:
             best, where = size, int(steps[i])
@@ -163,6 +162,15 @@ def jumps(steps: Array, means: Array, first: Array, spread: float, quantum: floa
         alone = float(np.min(rest) - first[0]) / max(deviation(rest), quantum, 1e-300)
         best, where, drift = (alone, 1, 0.0) if alone > max(best, ALONE) else (best, where, drift)
     return {"jump": min(best, 1e9), "jumped_at": where, "drift": drift}
+
+
+def scatter(xs: Array) -> float:
+    """Return the robust standard deviation of losses about their course if they fall, about their median if not.
+
+    What falls begins at its highest, so that its trend makes no jump; what rises by itself would.
+    """
+    third = max(len(xs) // 3, 1)
+    return spread_of(xs) if np.median(xs[-third:]) < np.median(xs[:third]) else deviation(xs)
 
 
 def alternation(known: Array) -> float:

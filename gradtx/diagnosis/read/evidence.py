@@ -46,8 +46,8 @@ class Evidence:
         group_peak: name to its largest |g|^2 ever.
         sizes: name to its number of parameters.
         group_seen: name to the last step at which its gradient was not 0, -1 if none.
-        leaves: name of an array to its `LEAF_COLUMNS`, and the last steps at which its gradient (`g_step`) and its
-            update (`u_step`) were not 0.
+        leaves: name of an array to its `LEAF_COLUMNS`, the last steps at which its gradient (`g_step`) and its update
+            (`u_step`) were not 0, and its number of parameters (`size`, 0 if not known).
         bad_step: first step that was not finite, -1 if none.
         bad: name to its non-finite gradient entries at that step.
         meta: what the record is about; None for a log.
@@ -173,6 +173,7 @@ def read(state: Any, floor: float | None = None, caller: str = "diagnose") -> Ev
             name: {
                 **dict(zip(LEAF_COLUMNS, map(float, arrays.leaves[i]), strict=True)),
                 **dict(zip(("g_step", "u_step"), map(int, arrays.leaf_steps[i]), strict=True)),
+                "size": meta.leaf_sizes[i] if meta.leaf_sizes else 0,
             }
             for i, name in enumerate(meta.leaves)
         },

@@ -38,12 +38,12 @@ class Features:
         burst: that rise over |loss_first - loss_last|.
         peak_late: largest loss of the second half less the median of its blocks, over what a block usually spans.
         spikes: blocks of the second half that rise more than 8 times what a block usually spans.
-        spike_share: the largest late rise over what the run has gained since its start.
         jump: largest rise to a level that the loss never left again, in spreads of the blocks; `jumped_at` its step.
         drift: change of the loss since that step over the height of the jump.
         turns: correlation of consecutive changes of the loss, -1 where it goes up and down in turn.
         zeros_since: step since which the loss is exactly 0, -1 if it is not or always was.
         g_first, g_last, g_most: |g| at the start, at the end (medians of 5) and its largest.
+        g_thrown: largest |g| of the first 64 measured steps over that of the first.
         u_first, u_last: |u| at the start and at the end.
         p_last: |p| at the end.
         p_growth: |p| at the end over that at the start.
@@ -53,8 +53,6 @@ class Features:
         ucos: mean cosine of consecutive updates.
         downhill: mean of -cos(g_t, u_{t-1}) over its standard error. Batch t did not make step t-1: above 0, steps go
             down for other batches too; at a noise floor they climb as much at their end as they fell at their start.
-        pcos: mean cosine of gradient and parameters; over the root of cos1, the share of signal, about that of the mean
-            gradient.
         outward: mean of -g.p, the fall of the loss where the parameters grow in proportion, over the largest fall or
             rise of the run.
         outward_sure: mean of -g.p over its standard error.
@@ -82,9 +80,10 @@ class Features:
         rate_zero_since: step since which eta is 0, or below 1e-7 of its largest; -1 if it is not.
         still_since: step since which no parameter is changed, -1 if some are.
         decays: whether the chain decays the parameters, None where it does not say.
+        limits: whether the chain is known to hold a clip, wherever it stands.
         lost: median share of update entries that the parameters' dtype rounds away.
         frozen: groups that get a gradient and no update.
-        frozen_share: share of the parameters in them.
+        frozen_share: share of the parameters in them, or in the arrays that get a gradient and no update.
         dead: groups of 4 parameters or more whose gradient is exactly 0, or whose |g| was never above 1e-6 of the
             largest group's while |u| is below 1e-5 |p|.
         gone: of these, the groups whose whole gradient is exactly 0; `gone_since` the last step at which one was not.
@@ -113,7 +112,6 @@ class Features:
     burst: float = NAN
     peak_late: float = NAN
     spikes: int = 0
-    spike_share: float = NAN
     jump: float = NAN
     jumped_at: int = -1
     drift: float = NAN
@@ -122,6 +120,7 @@ class Features:
     g_first: float = NAN
     g_last: float = NAN
     g_most: float = NAN
+    g_thrown: float = NAN
     u_first: float = NAN
     u_last: float = NAN
     p_last: float = NAN
@@ -132,7 +131,6 @@ class Features:
     cos2: float = NAN
     ucos: float = NAN
     downhill: float = NAN
-    pcos: float = NAN
     outward: float = NAN
     outward_sure: float = NAN
     straight: float = NAN
@@ -157,6 +155,7 @@ class Features:
     rate_zero_since: int = -1
     still_since: int = -1
     decays: bool | None = None
+    limits: bool = False
     lost: float = NAN
     frozen: tuple[str, ...] = ()
     frozen_share: float = 0.0

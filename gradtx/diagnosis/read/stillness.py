@@ -16,7 +16,9 @@ def stillness(run: Evidence) -> Mapping[str, object]:
     """Return the features of what gets no gradient and what gets no update."""
     rows = run.rows
     frozen = [name for name, x in run.groups.items() if len(x["gg"]) and is_frozen(x)]
-    total = max(sum(run.sizes.values()), 1)
+    leaves, total = still_leaves(run), max(sum(run.sizes.values()), 1)
+    # of a group, some arrays may be frozen and others not: all weights, and no bias
+    in_leaves = sum(run.leaves[name].get("size", 0) for name in leaves["frozen_leaves"])
     dead, gone = dead_groups(run)
     lost = rows.get("lost", np.zeros(0))
     lost = lost[np.isfinite(lost)]
@@ -24,13 +26,14 @@ def stillness(run: Evidence) -> Mapping[str, object]:
         "rate_zero_since": zero_since(run, "learning_rate", "rate_max", ENDED),
         "still_since": zero_since(run, "uu", "uu_max", 0.0),
         "decays": None if run.meta is None else run.meta.decays,
+        "limits": run.meta is not None and run.meta.limits,
         "lost": float(np.median(lost)) if len(lost) else float("nan"),
         "frozen": tuple(frozen),
-        "frozen_share": sum(run.sizes[name] for name in frozen) / total,
+        "frozen_share": max(sum(run.sizes[name] for name in frozen), in_leaves) / total,
         "dead": dead,
         "gone": gone,
         "gone_since": max((run.group_seen.get(name, -1) for name in gone), default=-1),
-        **still_leaves(run),
+        **leaves,
     }
 
 
@@ -76,7 +79,7 @@ def dead_groups(run: Evidence) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(dead), tuple(gone)
 
 
-def still_leaves(run: Evidence) -> Mapping[str, object]:
+def still_leaves(run: Evidence) -> Mapping[str, tuple[str, ...]]:
     """Return the arrays that get no gradient, and those that get one and no update."""
     dead, frozen = [], []
     last = float(run.rows["step"][-1]) if len(run.rows["step"]) else 0.0

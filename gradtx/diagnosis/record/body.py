@@ -26,7 +26,7 @@ from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_l
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown
 from gradtx.diagnosis.record import axes, sample
-from gradtx.diagnosis.record.chain import clip_bound, decays, learning_rate
+from gradtx.diagnosis.record.chain import clip_bound, decays, learning_rate, limits
 from gradtx.diagnosis.record.exact import leaf_names
 from gradtx.diagnosis.record.groups import depth, group_labels
 from gradtx.diagnosis.record.measure import look, measure
@@ -98,6 +98,8 @@ class Watch:
             level=level,
             leaves=leaf_names(params),
             decays=decays(self.inner, state),
+            leaf_sizes=tuple(counts),
+            limits=limits(self.inner, state),
         )
         record = empty(meta)
         # a leaf there keeps what the real state holds; another Meta would not match the real one's

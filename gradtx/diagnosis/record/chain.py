@@ -49,6 +49,14 @@ def decays(tx: Any, state: Any) -> bool | None:
     return False if links and all(getattr(link.tx, "role", "") for link in links) else None
 
 
+BOUNDS = {"max_delta", "max_norm", "clipping", "threshold"}  # what the settings of a clip call its bound
+
+
+def limits(tx: Any, state: Any) -> bool:
+    """Return True if a chain is known to hold a clip, wherever it stands."""
+    return any(rates.has_role(link.tx, "limit") and bool(BOUNDS & set(link.tx.settings)) for link in walk(tx, state))
+
+
 def rate_range(rate: Any, names: axes.Names = ()) -> list[jax.Array]:
     """Return the smallest, the geometric mean and the largest effective rate; BLANK where none is positive.
 

@@ -74,6 +74,8 @@ class Meta(NamedTuple):
         level: depth of the keys that the default groups are named by.
         leaves: names of the leaves.
         decays: whether the chain decays the parameters, None where it does not say.
+        leaf_sizes: parameters in each leaf.
+        limits: whether the chain is known to hold a clip, wherever it stands.
     """
 
     transform: str
@@ -87,6 +89,8 @@ class Meta(NamedTuple):
     level: int = 0
     leaves: tuple[str, ...] = ()
     decays: bool | None = None
+    leaf_sizes: tuple[int, ...] = ()
+    limits: bool = False
 
 
 class Record(NamedTuple):
