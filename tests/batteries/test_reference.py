@@ -3,7 +3,7 @@
 Half-precision gradients are accumulated in float32 and the update is rounded once, when it leaves the transform: the
 reference is fed the same rounded gradients and rounds its parameters as `apply_updates` does.
 
-A quick run tests float64, float32 as most users have it, and of the half precisions the one that the row's name chooses.
+A quick run tests float64, float32 as most users have it, and the one half precision that the row's name chooses.
 """
 
 import inspect
@@ -123,7 +123,9 @@ def in_dtypes(rows: list[Row]) -> list[Any]:
     for row in rows:
         taken = [dtype for dtype in TOLERANCE if takes(row, dtype)]
         halves = [dtype for dtype in taken if dtype.endswith("16")]
-        chosen = [half for i, half in enumerate(halves) if row.stores or i == zlib.crc32(row.name.encode()) % len(halves)]
+        chosen = [
+            half for i, half in enumerate(halves) if row.stores or i == zlib.crc32(row.name.encode()) % len(halves)
+        ]
         for dtype in taken:
             marks = () if dtype in ("float64", *chosen) else (pytest.mark.exhaustive,)
             cells.append(pytest.param(row, dtype, id=f"{row.name}-{dtype}", marks=marks))
