@@ -120,8 +120,8 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Tr
     Raises:
         ValueError: memory_size is no whole number >= 1; at update, params missing.
 
-    Cost: 2 + 2 memory_size arrays per parameter; 4 memory_size passes. The time that XLA:CPU takes to compile grows with
-        the square of the number of leaves; `flatten(scale_by_lbfgs())` joins them: 20 times sooner at 48 leaves.
+    Cost: 2 + 2 memory_size arrays per parameter; 4 memory_size passes. The time that XLA:CPU takes to compile grows as
+        the square of the number of leaves; `flatten(scale_by_lbfgs())` joins them, 20 times sooner at 48.
 
     References:
         Nocedal & Wright 2006, Algorithms 7.4 and 7.5, https://doi.org/10.1007/978-0-387-40065-5
