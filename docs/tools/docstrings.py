@@ -11,6 +11,7 @@ from formulas import equations, typeset
 READ = ("Args:", "Attributes:", "Returns:", "Raises:", "Examples:", "Yields:")  # sections that mkdocstrings lays out
 OURS = re.compile(r"^(Units|Equivalent to|Differs from|Cost|State|References): ?(.*)$")
 FORMULA = re.compile(r"[\w})] = ")
+COLON = re.compile(r"^([^:`]*(?:`[^`]*`[^:`]*)*): ")
 PROSE = re.compile(r"[A-Z][a-z]* (?!=)")  # how a sentence begins, and no formula: "The norm ...", "H is ..."
 
 
@@ -40,7 +41,10 @@ def rendered(doc: str) -> str:
             continue  # nothing to lay out
         elif section:
             head, *rest = block.split("\n") if block.startswith(section) else ("", *block.split("\n"))
-            blocks.append("\n".join([head, *map(spaced, rest)]).strip("\n"))
+            lines = [spaced(line) for line in rest]
+            if section == "Returns:":  # what stands before a colon would be read as a type
+                lines = [COLON.sub(r"\1&#58; ", line) for line in lines]
+            blocks.append("\n".join([head, *lines]).strip("\n"))
         else:
             blocks.extend(paragraphs(block, first=not blocks))
     return "\n\n".join(blocks)
@@ -76,7 +80,7 @@ def paragraph(lines: list[str], first: bool) -> str:
         return paragraph([f"{titled[1]}: {' '.join(map(str.strip, lines[1:]))}"], first)  # a list of one is a line
     text = "\n".join([titled[2] if titled else lines[0], *lines[1:]]).strip()
     if titled:
-        items = [f"- {typeset(' '.join(x.split()))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
+        items = [f"- {typeset(' '.join(x.split()).rstrip(';'))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
         body = typeset(" ".join(text.split())) if titled[2] else "\n".join(items)
         return f"**{titled[1]}:** {body}" if titled[2] else f"**{titled[1]}:**\n\n{body}"
     if any(map(is_code, lines)) or all(line.startswith("    ") for line in lines):
@@ -100,5 +104,8 @@ class AsInHelp(griffe.Extension):
         found: Any = importlib.import_module(obj.module.path)
         for part in obj.path.removeprefix(f"{obj.module.path}.").split("."):
             found = getattr(found, part, None)
+        for parameter in obj.parameters if obj.is_function else ():
+            if str(parameter.annotation).startswith("Annotated["):  # the range stands in the text
+                parameter.annotation = str(parameter.annotation).removeprefix("Annotated[").partition(",")[0]
         doc = inspect.getdoc(found) if found is not None else None
         obj.docstring.value = rendered(doc or inspect.cleandoc(obj.docstring.value))
