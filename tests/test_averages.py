@@ -295,7 +295,7 @@ def test_two_averages_of_different_parameters_are_one() -> None:
 def test_eval_params_says_what_it_cannot_find() -> None:
     for state in (gradtx.adam(0.1).init(START), None, START):
         with pytest.raises(
-            ValueError, match=r"eval_params: state is .* without one, expected an average of the params"
+            ValueError, match=r"eval_params: state is .* without an average, expected one of the params"
         ):
             gradtx.eval_params(state, START)
     state = gradtx.params_ema(KEPT["lookahead"], 0.9).init(START)

@@ -460,7 +460,7 @@ CALLS: list[tuple[str, Callable[[], Any], type[Exception], str, tuple[str, ...]]
     ("chain of a factory", lambda: gradtx.chain(gradtx.adam), TypeError, "chain", ("argument 0", "call it first")),
     ("chain of a number", lambda: gradtx.chain(gradtx.sgd(0.1), 0.1), TypeError, "chain", ("argument 1 is float",)),
     ("chain of a list", lambda: gradtx.chain([gradtx.sgd(0.1), gradtx.sgd(0.1)]), TypeError, "chain",
-     ("argument 0 is list",)),
+     ("argument 0 is list", "write chain(a, b), not chain([a, b])")),
     ("chain of a rule", lambda: gradtx.chain(rule()), TypeError, "chain",
      ("argument 0 is Rule", "leafwise")),
     ("named_chain without labels", lambda: gradtx.named_chain(gradtx.sgd(0.1)), TypeError, "named_chain",

@@ -28,7 +28,10 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("sqrt(v_t / (1-b2^t))", "&radic;(v<sub>t</sub> / (1-b2<sup>t</sup>))"),
         ("c_t^2, x^{1/2}, t^-0.8", "c<sub>t</sub><sup>2</sup>, x<sup>1/2</sup>, t<sup>-0.8</sup>"),
         ("U'_t, mhat_t, |s_t|_1", "U'<sub>t</sub>, m&#770;<sub>t</sub>, |s<sub>t</sub>|<sub>1</sub>"),
-        ("max_{i<=t} eta_i", "max<sub>i&lt;=t</sub> &eta;<sub>i</sub>"),
+        ("max_{i<=t} eta_i >= 0", "max<sub>i&le;t</sub> &eta;<sub>i</sub> &ge; 0"),
+        ("min_r n_r, max_norm", r"min<sub>r</sub> n<sub>r</sub>, max\_norm"),
+        ("-learning_rate_t g_t", r"-learning\_rate<sub>t</sub> g<sub>t</sub>"),
+        ("D^1/2 H D^-1/2", "D<sup>1/2</sup> H D<sup>-1/2</sup>"),
         ("weight_decay p_t", r"weight\_decay p<sub>t</sub>"),
         ("cos(pi t)", "cos(&pi; t)"),
         ("theta in `eta_t`", "&theta; in `eta_t`"),
@@ -44,3 +47,11 @@ def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
         doc = inspect.getdoc(getattr(gradtx, name)) if inspect.isfunction(getattr(gradtx, name)) else None
         made = re.sub("<[^>]+>", "", formulas.typeset(doc or "", greek=True))
         assert not re.search(r"&#?\w+;|&\w?;", unescape(made)), name
+
+
+def test_the_search_puts_a_name_before_its_longer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    ranks = importlib.import_module("ranks")
+    found = ranks.boosts({"adam", "adamax", "adamaxw", "muon", "MuonDimensionNumbers", "watch", "WatchState"})
+    assert set(found) == {"adamax", "adamaxw", "MuonDimensionNumbers", "WatchState"}
+    assert found["adamaxw"] < found["adamax"] < 1

@@ -10,7 +10,9 @@ from formulas import equations, typeset
 
 READ = ("Args:", "Attributes:", "Returns:", "Raises:", "Examples:", "Yields:")  # sections that mkdocstrings lays out
 OURS = re.compile(r"^(Units|Equivalent to|Differs from|Cost|State|References): ?(.*)$")
-FORMULA = re.compile(r"[\w})] = |\b\w_t\b")
+FORMULA = re.compile(r"[\w})] = ")
+COLON = re.compile(r"^([^:`]*(?:`[^`]*`[^:`]*)*): ")
+PROSE = re.compile(r"[A-Z][a-z]* (?!=)")  # how a sentence begins, and no formula: "The norm ...", "H is ..."
 
 
 def is_code(line: str) -> bool:
@@ -35,11 +37,14 @@ def rendered(doc: str) -> str:
             section = first if first in READ else ""
         if section == "Examples:":
             blocks.append(block)
-        elif section and block.split() == [section, "none."]:
+        elif block.split() in ([section, "none."], ["References:", "none."]):
             continue  # nothing to lay out
         elif section:
             head, *rest = block.split("\n") if block.startswith(section) else ("", *block.split("\n"))
-            blocks.append("\n".join([head, *map(spaced, rest)]).strip("\n"))
+            lines = [spaced(line) for line in rest]
+            if section == "Returns:":  # what stands before a colon would be read as a type
+                lines = [COLON.sub(r"\1&#58; ", line) for line in lines]
+            blocks.append("\n".join([head, *lines]).strip("\n"))
         else:
             blocks.extend(paragraphs(block, first=not blocks))
     return "\n\n".join(blocks)
@@ -59,18 +64,31 @@ def paragraphs(block: str, first: bool) -> list[str]:
     return [paragraph(lines, first) for lines in found if lines]
 
 
+def parted(text: str) -> tuple[str, str]:
+    """Return what a paragraph has up to its last formula, and the sentences after it; all is prose if it begins so."""
+    if PROSE.match(text):
+        return "", text
+    sentences = re.split(r"(?<=\.)\s+(?=[A-Z][a-z]* (?!=))", text)
+    last = max(i for i, sentence in enumerate(sentences) if FORMULA.search(sentence))
+    return " ".join(sentences[: last + 1]), " ".join(sentences[last + 1 :])
+
+
 def paragraph(lines: list[str], first: bool) -> str:
     """Return one paragraph of a docstring as Markdown."""
     titled = OURS.match(lines[0])
+    if titled and not titled[2] and not any(re.match(r" {4}\S", line) for line in lines[2:]):
+        return paragraph([f"{titled[1]}: {' '.join(map(str.strip, lines[1:]))}"], first)  # a list of one is a line
     text = "\n".join([titled[2] if titled else lines[0], *lines[1:]]).strip()
     if titled:
-        items = [f"- {typeset(' '.join(x.split()))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
+        items = [f"- {typeset(' '.join(x.split()).rstrip(';'))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
         body = typeset(" ".join(text.split())) if titled[2] else "\n".join(items)
         return f"**{titled[1]}:** {body}" if titled[2] else f"**{titled[1]}:**\n\n{body}"
     if any(map(is_code, lines)) or all(line.startswith("    ") for line in lines):
         return "\n".join(lines)
     if not first and FORMULA.search(text):
-        return f'<p class="formula" markdown>{equations(text)}</p>'
+        formula, prose = parted(text)
+        made = f'<p class="formula" markdown>{equations(formula)}</p>' if formula else ""
+        return "\n\n".join(filter(None, [made, typeset(prose, greek=True)]))
     if text.startswith(("- ", "* ", "1.")):
         return "\n".join(lines)
     return typeset(" ".join(text.split()) if first else text)
@@ -86,5 +104,8 @@ class AsInHelp(griffe.Extension):
         found: Any = importlib.import_module(obj.module.path)
         for part in obj.path.removeprefix(f"{obj.module.path}.").split("."):
             found = getattr(found, part, None)
+        for parameter in obj.parameters if obj.is_function else ():
+            if str(parameter.annotation).startswith("Annotated["):  # the range stands in the text
+                parameter.annotation = str(parameter.annotation).removeprefix("Annotated[").partition(",")[0]
         doc = inspect.getdoc(found) if found is not None else None
         obj.docstring.value = rendered(doc or inspect.cleandoc(obj.docstring.value))

@@ -10,10 +10,13 @@ import re
 GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi", "pi")
 KEPT = re.compile(r"(`[^`]*`|https?://\S+)")  # code and addresses stay as they are
 NAMES = "|".join(GREEK)
+OVER = r"(?:sum|max|min)(?=_(?:\{|\w\b))"  # over an index, `max_{i<=t}`; `max_norm` is an argument
 SUBSCRIPT = re.compile(
-    rf"((?<![\w`])(?:{NAMES}|sum|max|[A-Za-z]hat|[A-Za-z]'?)|\|)_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])"
+    rf"((?<![\w`])(?:{NAMES}|{OVER}|[A-Za-z]hat|[A-Za-z]'?)|\|)_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])"
 )
-POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\w+(?:\.\d+)?)")
+WORD = re.compile(r"(?<![\w`])([a-z_]{2,})_t(?![\w`])")  # an argument at step t, such as learning_rate_t
+POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\d+/\d+|-?\w+(?:\.\d+)?)")
+SIGNS = {"sqrt(": "&radic;(", "&lt;=": "&le;", "&gt;=": "&ge;"}
 ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
 
 
@@ -47,9 +50,12 @@ def typeset(text: str, *, greek: bool = False) -> str:
 def _typeset(text: str, greek: bool) -> str:
     text = html.escape(text, quote=False).translate(ASIDE).replace(r"\_", "_")
     text = SUBSCRIPT.sub(lambda m: f"{letter(m[1])}<sub>{bare(m[2])}</sub>", text)
+    text = WORD.sub(r"\1<sub>t</sub>", text)
     text = POWER.sub(lambda m: f"<sup>{bare(m[1])}</sup>", text)
     if greek:
-        text = re.sub(rf"(?<![\w<&])({NAMES})(?!\w)", lambda m: letter(m[1]), text).replace("sqrt(", "&radic;(")
+        text = re.sub(rf"(?<![\w<&])({NAMES})(?!\w)", lambda m: letter(m[1]), text)
+        for plain, sign in SIGNS.items():
+            text = text.replace(plain, sign)
     return text.replace("_", r"\_")
 
 

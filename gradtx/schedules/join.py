@@ -23,6 +23,9 @@ def steps_and_scales(boundaries_and_scales: Any) -> list[tuple[Any, Any]]:
         raise ArgumentError(f"{got}, expected a dict of count to scale; write {{1000: 0.1}}", TypeError)
     pairs = []
     for boundary, scale in (boundaries_and_scales or {}).items():
+        if isinstance(boundary, str):  # the keys of a dict that came from JSON
+            got = f"boundaries_and_scales has the key {boundary!r}, a str"
+            raise ArgumentError(f"{got}, expected a count of updates; write {{1000: 0.1}}", TypeError)
         moment = checked("boundaries_and_scales", boundary, MOMENT)
         pairs.append((moment, checked(f"boundaries_and_scales[{boundary!r}]", scale, AT_LEAST_0)))
     return sorted(pairs, key=lambda pair: pair[0])

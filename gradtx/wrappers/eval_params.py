@@ -147,8 +147,8 @@ def eval_params(state: Any, params: Any) -> Any:
         return params.slow
     averages = averages_in(state)
     if not averages:
-        fix = "put params_ema, lookahead or schedule_free round the optimizer"
-        raise ValueError(message(NAME, "state", f"is {describe(state)} without one", "an average of the params", fix))
+        fix = "put params_ema, lookahead or schedule_free around the optimizer"
+        raise ValueError(message(NAME, "state", f"is {describe(state)} without an average", "one of the params", fix))
     leaves = by_path(params, none_is_leaf)
     found = []
     for average in averages:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gradtx
 from gradtx import optax_names, schedules
 from gradtx.schedules.check import Range, range_of
 
@@ -98,7 +99,7 @@ TYPE_ERRORS = [
     ("linear", (1.0,), r"missing a required argument: 'end_value'; it takes linear\(init_value, end_value, tr"),
     ("linear_schedule", (1.0,), r"missing a required argument: 'end_value'; it takes linear_schedule\(init_value"),
     ("piecewise", (1.0, [10, 20]), "boundaries_and_scales is a list, expected a dict of count to scale"),
-    ("piecewise", (1.0, {"10": 0.1}), "boundaries_and_scales is a str"),
+    ("piecewise", (1.0, {"10": 0.1}), "boundaries_and_scales has the key '10', a str, expected a count of updates"),
     ("join", ([1.0, None], [3]), r"schedules\[1\] is a NoneType"),
     ("join", ([1.0, schedules.resnet110()], [3]), r"schedules\[1\] is an event schedule, .*`then`"),
     ("hold_until", (1.0, schedules.resnet110(), 0.8), "then is an event schedule"),
@@ -117,6 +118,20 @@ def test_value_errors(name: str, args: tuple, text: str):
 def test_type_errors(name: str, args: tuple, text: str):
     with pytest.raises(TypeError, match=f"^{name}: .*{text}"):
         getattr(schedules, name)(*args)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (None, TypeError, "gave NoneType at this count, expected a number"),
+        ("0.1", TypeError, "gave str at this count, expected a number"),
+        (jnp.ones(3), ValueError, r"gave shape \(3,\), expected a scalar"),
+    ],
+)
+def test_a_function_that_gives_no_number_is_told(given: object, error: type, text: str):
+    tx = gradtx.sgd(lambda count: given)
+    with pytest.raises(error, match=f"^scale_by_learning_rate: learning_rate {text}; return one number per count"):
+        tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
 
 
 OURS = set(schedules.__all__) - set(optax_names.__all__)

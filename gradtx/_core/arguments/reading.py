@@ -68,7 +68,7 @@ def read(hyper: Any, count: Any, switched: Any = None, where: str = "schedule") 
         value = call_schedule(hyper, count, where)
     try:
         value = jnp.asarray(value)
-    except TypeError:
+    except (TypeError, ValueError):  # None is a ValueError
         got = f"gave {type(value).__name__} at this count"
         raise TypeError(f"{where} {got}, expected a number; return one number per count") from None
     if value.shape != ():

@@ -19,4 +19,6 @@ def check_member(name: str, position: str, tx: Any) -> None:
         raise TypeError(message(name, position, "is Rule", "a transform", "lift it with leafwise or divide_by"))
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
         made = "call it first" if callable(tx) else "give a gradtx or optax transform"
+        if isinstance(tx, list | tuple) and name == "chain":
+            made = "write chain(a, b), not chain([a, b])"
         raise TypeError(message(name, position, f"is {describe(tx)}", "a transform with init and update", made))
