@@ -9,12 +9,14 @@ with the file, so that no figure stands in two places with two values. `--tables
 import argparse
 import json
 import re
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cases import BIG, HALF, LAYERS, MANY, MATRICES, SCAN
 from grid import amount, grid
+from growth import growth_table
 from report import NOISE, print_report
 
 Row = dict[str, Any]
@@ -125,6 +127,8 @@ def parts(numbers: dict[str, Any]) -> dict[str, Callable[[], str]]:
     watched = [row for row in rows if row["section"] == "watch"]
     flagged = {row["case"]: row for row in rows if row["section"] == "flag" and row["flag"]}
 
+    catalogue = [row["faster"] for row in rows if row["section"] == "catalogue" and "faster" in row]
+
     def of(size: str, *, clip: bool | None = None) -> str:
         return spread([x for case, x in beside[size].items() if clip is None or ("clip" in case) is clip])
 
@@ -139,6 +143,8 @@ def parts(numbers: dict[str, Any]) -> dict[str, Callable[[], str]]:
         "flag": lambda: of(FLAGGED, clip=False),
         "flag clip": lambda: of(FLAGGED, clip=True),
         "flag torch": lambda: spread([flagged["adamw"]["torch"]["torch fused"]["faster"]]),
+        "mean": lambda: f"{statistics.geometric_mean(catalogue):.2f} (geometric mean of {len(catalogue)} steps)",
+        "growth": lambda: f"\n\n{growth_table([row for row in rows if row['section'] == 'growth'])}\n\n",
         "watch": lambda: spread([row["watch"]["ratio"] for row in watched]),
         "watch every": lambda: spread([row["watch(every=1)"]["ratio"] for row in watched]),
     }
