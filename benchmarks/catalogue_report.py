@@ -62,6 +62,6 @@ def draw_catalogue(rows: Sequence[Row], path: Path) -> None:
     axes.set_yticks(range(len(some)), names, fontsize=8)
     axes.tick_params(left=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    text = "time of optax's step / time of gradtx's step; in brackets temporary bytes of gradtx, of optax"
+    text = "time of optax's step / time of gradtx's step\nin brackets: temporary bytes of gradtx, of optax"
     axes.set_xlabel(text, fontsize=9)
     figure.savefig(path, dpi=150)
