@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.norm import SMALL
 from gradtx._core.arrays.numerics import abs_sq, held
 
 
@@ -53,7 +54,7 @@ def plain_means(x: jax.Array, axes: tuple[int, int]) -> tuple[jax.Array, jax.Arr
 def mean_squares(x: jax.Array, axes: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
     """Return the means of |x|^2 along two axes."""
     cpu, default = (functools.partial(form, axes=axes) for form in (plain_means, held_means))
-    if x.size == 0:
+    if x.size <= SMALL:  # what a branch costs is more than the squares of so few, stored
         return held_means(x, axes)
     means: tuple[jax.Array, jax.Array] = lax.platform_dependent(x, cpu=cpu, default=default)
     return means
