@@ -208,8 +208,8 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
 def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves in float32 or wider, finite wherever it fits; its derivative is 0 at 0.
 
-    One pass, and two more where the squares leave the range of their dtype; two of a small leaf on one device, for which
-    a branch would cost more.
+    One pass, and two more where the squares leave the range of their dtype; two of a small leaf on one device, where a
+    branch would cost more.
     """
     if len(leaves) == 1 and leaves[0].size <= SMALL and axis_name is None and on_one_device():
         return scaled_norm(leaves)
