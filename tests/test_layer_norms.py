@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gradtx
+from gradtx._core.arrays import norm
 from gradtx._core.arrays.norm import norm_of, scaled_norm
 
 RNG = np.random.default_rng(5)
@@ -45,6 +46,17 @@ def test_a_norm_of_leaves_of_several_dtypes(form: Any) -> None:
     np.testing.assert_allclose(form(leaves), np.sqrt(66.0), rtol=1e-6)
     assert np.isnan(form([jnp.array([1.0, np.nan])]))
     assert np.isinf(form([jnp.array([1.0, np.inf])]))
+
+
+def test_the_norm_of_a_small_leaf_enters_no_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one device; what lies on several would be reduced twice."""
+
+    def branches(size: int) -> int:
+        return str(jax.make_jaxpr(lambda x: norm_of([x]))(jnp.ones(size))).count("cond[")
+
+    assert branches(10) == 1
+    monkeypatch.setattr(norm, "on_one_device", lambda: True)
+    assert (branches(10), branches(norm.SMALL), branches(norm.SMALL + 1)) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("size", SIZES)
