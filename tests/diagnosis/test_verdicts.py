@@ -256,6 +256,28 @@ def test_batches_whose_gradients_have_all_vanished_are_at_a_minimum():
     assert fired(dataclasses.replace(f, g_last=0.1))[0].verdict == "crawling"
 
 
+def test_gradients_that_exploded_after_a_quiet_stretch_have_not_vanished():
+    """What grew beyond all before in the last steps makes the usual gradient a small part of the largest."""
+    vanished = {"one_loss": False, "straight": 16.0, "cos1": 0.5, "cos2": 0.5, "share": 1e-6, "g_last": 1e-5}
+    ends = {**vanished, "g_most": 1e6, "g_last": 0.5, "grown": 1e9, "rho": -1e9}
+    f = dataclasses.replace(QUIET, **ends)
+    assert fired(f)[0].verdict == "diverging"
+    for quiet in ({"grown": 2.0}, {"rho": 0.5}, {"g_most": 1.0}):
+        assert fired(dataclasses.replace(f, **quiet))[0].verdict != "diverging"
+    words = {x.verdict for x in fired(dataclasses.replace(f, grown=2.0))}
+    assert "converged_minimum" not in words
+
+
+def test_steps_of_one_length_that_turn_about_a_minimum_are_a_bounce():
+    """As those of sign methods do: what the last half gains is next to nothing, however sure it is."""
+    bounce = {"one_loss": True, "cos1": -0.6, "cos2": 0.8, "rho": -0.998, "gain": 1e-3, "bounce": 100.0}
+    f = dataclasses.replace(QUIET, **bounce, certainty=5.0, share=1e-4, g_last=0.2, straight=0.5)
+    assert [x.verdict for x in fired(f)] == ["oscillating"]
+    rests = dataclasses.replace(f, bounce=1.0)
+    assert "converged_minimum" not in {x.verdict for x in fired(rests)}
+    assert "converged_minimum" in {x.verdict for x in fired(dataclasses.replace(rests, g_last=1e-4))}
+
+
 def test_straight_steps_that_momentum_alone_makes_straight_are_no_crawl():
     falls = {"one_loss": False, "certainty": 20.0, "share": 0.4, "ucos": 0.97, "g_first": 1.0, "g_last": 0.9}
     f = dataclasses.replace(QUIET, **falls, straight=44.0, cos1=0.1, cos2=0.1, remaining=-1.0)

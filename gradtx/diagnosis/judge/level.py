@@ -33,7 +33,9 @@ def agrees(f: Features) -> bool:
 
 
 def diverging(f: Features) -> Finding | None:
-    """Return a finding if the loss is above its start by more than its noise, or on its way back there."""
+    """Return a finding if the loss is above its start by more than its noise, on its way back there, or explodes."""
+    if f.grown > 1000 and f.rho < -10 and f.g_most > 10 * f.g_first:
+        return exploding(f)
     above = f.rise > ABOVE and f.lost_again > 0.3
     back = f.lost_again > 0.3 and f.rising > ABOVE and f.g_growth > 0.2
     settled = f.jump > 2 * ABOVE and abs(f.drift) < 0.2  # a jump, and flat since
@@ -55,6 +57,22 @@ def diverging(f: Features) -> Finding | None:
         ),
         f"learning rate x {text(factor)}{rate(f, factor)}",
         "" if grown else "another task or data that became harder look the same; |g| would tell",
+    )
+
+
+def exploding(f: Features) -> Finding:
+    """Return the finding for a run whose last few steps have grown beyond all before, and are finite still."""
+    return Finding(
+        "diverging",
+        "the run explodes in its last steps: the step is too large.",
+        (
+            f"in the last 16 steps the loss rose {times(f.grown)} times its range before, or |g| "
+            "as much above its least",
+            f"|g| {text(f.g_first)} at the start, {text(f.g_most)} at its largest",
+            *slope_lines(f),
+        ),
+        f"restart from before step {max(f.steps - 64, 0):,} with learning rate x 0.25{rate(f, 0.25)}, "
+        f"or clip |g| at {text(f.g_first)}",
     )
 
 

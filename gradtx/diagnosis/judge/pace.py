@@ -72,7 +72,8 @@ def leads_far(f: Features) -> bool:
 
 def all_vanished(f: Features) -> bool:
     """Return True if the gradients of all batches have become next to nothing, and what is left to gain with them."""
-    return f.one_loss is False and f.g_last < 1e-3 * f.g_most and f.share < SHARE
+    exploded = f.rho < -10 or f.g_last > f.g_first  # the largest gradient came after these, not before
+    return f.one_loss is False and f.g_last < 1e-3 * f.g_most and f.share < SHARE and not exploded
 
 
 def crawling(f: Features) -> Finding | None:

@@ -42,7 +42,7 @@ def oscillating(f: Features) -> Finding | None:
     blind = math.isnan(f.gain)  # no loss was passed, or too few: the gradients must say it alone
     flips = f.cos1 < -0.3 and (f.gain < 0.2 or blind)
     plain = f.cos1 < -0.9 and f.cos2 > 0.9 and -1.01 < f.rho < -0.9
-    holds = f.bounce > 30 and (not fell(f) or f.reach > FAR)
+    holds = f.bounce > 30 and (not fell(f) or f.share < SHARE or f.reach > FAR)
     if not flips or not (holds or (blind and plain)):
         return None
     factor = min(divide_to_inf(1, 1 - f.rho), 0.5) if f.rho < 1 else 0.5
@@ -133,7 +133,8 @@ def converged_minimum(f: Features) -> Finding | None:
     at_rest = at_rest or (f.straight < 1 and not f.bounce > 30)
     little = f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)
     came = f.loss_start - f.loss_last > 100 * f.quantum or f.g_last < 0.1 * f.g_most
-    if not (came and ((f.one_loss and (little or at_rest)) or all_vanished(f))):
+    flips = f.cos1 < -0.3 and f.rho < -0.9 and f.g_last > 0.01 * f.g_most  # steps of one length turn about a minimum
+    if not (came and ((f.one_loss and (little or at_rest) and not flips) or all_vanished(f))):
         return None
     left = f.remaining * f.gained
     return Finding(
