@@ -120,9 +120,11 @@ def test_other_numbers_make_other_pages(page: ModuleType) -> None:
     assert shown[0].split("|")[2].strip() == "0.50"
     of_catalogue = {"section": "catalogue", "case": "lion", "size": "16M in 16 leaves", "faster": 0.7}
     libraries = {lib: {"temporary_bytes": 0} for lib in ("gradtx", "optax")}
-    more = [*numbers["rows"], {**of_catalogue, **libraries, "many": {"faster": 1.3}}]
+    others = [row for row in numbers["rows"] if row["case"] != "lion"]
+    more = [*others, {**of_catalogue, **libraries, "many": {"faster": 1.3}}]
     assert "lion 0.70" in page.lost(more)
-    assert any(line.split("|")[2:4] == ["      0.70 ", "       1.30 "] for line in page.table(more).splitlines())
+    (shown,) = [line for line in page.table(more).splitlines() if line.startswith("| lion ")]
+    assert [cell.strip() for cell in shown.split("|")[2:4]] == ["0.70", "1.30"]
 
 
 def test_a_place_that_no_number_fills_is_an_error(page: ModuleType) -> None:

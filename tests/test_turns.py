@@ -124,8 +124,12 @@ def test_derivatives_pass_as_if_nothing_waited(wait: Callable[[], None]) -> None
 
 @pytest.mark.parametrize("axes", [(0, 1), (1, 0), (0, 2), (2, 1)])
 @pytest.mark.parametrize("size", [1.0, 1e19])
-def test_means_of_squares_by_slices(axes: tuple[int, int], size: float) -> None:
+def test_means_of_squares_by_slices(axes: tuple[int, int], size: float, monkeypatch: pytest.MonkeyPatch) -> None:
     x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 4, 5)[: max(axes) + 1]) * size, jnp.float32)
     expected = [np.minimum(np.asarray(x, np.float64) ** 2, np.finfo(np.float32).max / 4).mean(axis) for axis in axes]
+    chex.assert_trees_all_close(list(mean_squares(x, axes)), expected, rtol=1e-5)
+    assert "cond[" not in str(jax.make_jaxpr(lambda x: mean_squares(x, axes))(x))
+    monkeypatch.setattr("gradtx._core.arrays.mean_squares.SMALL", 0)  # now it is a large leaf
+    assert "cond[" in str(jax.make_jaxpr(lambda x: mean_squares(x, axes))(x))
     for form in (held_means, held_means_by_slices, mean_squares):
         chex.assert_trees_all_close(list(form(x, axes)), expected, rtol=1e-5)
