@@ -198,7 +198,7 @@ def cases() -> list[Case]:
             entropy,
             digits(),
             400,
-            lambda r: ("apply_if_finite", {"tx": optax.apply_if_finite(gradtx.adamw(1e-3), 5)}),
+            lambda r: ("guard", {"tx": gradtx.guard(gradtx.adamw(1e-3))}),
             size=32,
             bad_step=137,
         ),

@@ -378,7 +378,7 @@ __all__ = [
     "sophia",
     "split_real_and_imaginary",
     "yogi",
-    # round other transforms
+    # around other transforms
     "LookaheadParams",
     "MultiSteps",
     "Skipped",

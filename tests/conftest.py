@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 from tests.flags import FLAGS
+from tests.sample import left_out
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
@@ -38,7 +39,9 @@ CELLS = pytest.StashKey[dict[tuple[str, int], tuple[int, int]]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--exhaustive`: what CI runs once, and a person before a release."""
-    text = "all 16 dtype mixes for every row, every leaf shape, 5 times the examples, and tests marked `exhaustive`"
+    text = (
+        "all cases, all 16 dtype mixes for every row, every leaf shape, 5 times the examples, tests marked `exhaustive`"
+    )
     parser.addoption("--exhaustive", action="store_true", help=text)
 
 
@@ -55,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[CELLS] = {}
     config.pluginmanager.register(Collector(config), "contract-table")
     config.addinivalue_line("markers", "exhaustive: left out unless the run is `--exhaustive`")
+    config.addinivalue_line("markers", "share(n, together): one case in n, unless the run is `--exhaustive`")
 
 
 # Tests of one of these files share what is slow to make, and so do the contracts of one row.
@@ -79,9 +83,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only an exhaustive run tests."""
     if not config.option.exhaustive:
-        left_out = [item for item in items if item.get_closest_marker("exhaustive")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+        out = left_out(items, config.args)
+        without = set(out)
+        items[:] = [item for item in items if item not in without]
+        config.hook.pytest_deselected(items=out)
 
 
 class Collector:

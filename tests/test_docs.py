@@ -145,7 +145,7 @@ def test_a_block_that_does_not_run_fails_with_its_line(tmp_path):
 
 
 def test_the_catalogue_has_every_method() -> None:
-    """Each transform stands in the table, under its own name or that of the optimizer round it."""
+    """Each transform stands in the table, under its own name or that of the optimizer around it."""
     rows = [row for row in (ROOT / "docs/catalogue.md").read_text().splitlines() if row.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)", row.split(" | ")[0])}
     parts = {"identity", "scale", "scale_by_schedule", "scale_by_learning_rate", "watch", "trace", "ema"}

@@ -10,6 +10,7 @@ from formulas import equations, typeset
 
 READ = ("Args:", "Attributes:", "Returns:", "Raises:", "Examples:", "Yields:")  # sections that mkdocstrings lays out
 OURS = re.compile(r"^(Units|Equivalent to|Differs from|Cost|State|References): ?(.*)$")
+SLOTS = re.compile(r"(?<=[.;])\n(?= {4}[\w, ]+: )")  # between the lines of State that name slots; others go on
 FORMULA = re.compile(r"[\w})] = ")
 COLON = re.compile(r"^([^:`]*(?:`[^`]*`[^:`]*)*): ")
 PROSE = re.compile(r"[A-Z][a-z]* (?!=)")  # how a sentence begins, and no formula: "The norm ...", "H is ..."
@@ -76,13 +77,14 @@ def parted(text: str) -> tuple[str, str]:
 def paragraph(lines: list[str], first: bool) -> str:
     """Return one paragraph of a docstring as Markdown."""
     titled = OURS.match(lines[0])
-    if titled and not titled[2] and not any(re.match(r" {4}\S", line) for line in lines[2:]):
-        return paragraph([f"{titled[1]}: {' '.join(map(str.strip, lines[1:]))}"], first)  # a list of one is a line
     text = "\n".join([titled[2] if titled else lines[0], *lines[1:]]).strip()
     if titled:
-        items = [f"- {typeset(' '.join(x.split()).rstrip(';'))}" for x in re.split(r"\n(?= {4}\S)", text) if x.strip()]
-        body = typeset(" ".join(text.split())) if titled[2] else "\n".join(items)
-        return f"**{titled[1]}:** {body}" if titled[2] else f"**{titled[1]}:**\n\n{body}"
+        ends = SLOTS if titled[1] == "State" else re.compile(r"\n(?= {4}\S)")
+        items = [text] if titled[2] else ends.split(text)
+        made = [typeset(" ".join(item.split())) for item in items]
+        if len(made) == 1:
+            return f"**{titled[1]}:** {made[0]}"
+        return "\n".join([f"**{titled[1]}:**\n", *(f"- {item.rstrip(';')}" for item in made)])
     if any(map(is_code, lines)) or all(line.startswith("    ") for line in lines):
         return "\n".join(lines)
     if not first and FORMULA.search(text):

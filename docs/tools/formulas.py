@@ -8,7 +8,7 @@ import html
 import re
 
 GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi", "pi")
-KEPT = re.compile(r"(`[^`]*`|https?://\S+)")  # code and addresses stay as they are
+KEPT = re.compile(r"(`[^`]*`|https?://\S+|\b[a-z]+_(?:mul|update)\b)")  # code, addresses and arguments stay as they are
 NAMES = "|".join(GREEK)
 OVER = r"(?:sum|max|min)(?=_(?:\{|\w\b))"  # over an index, `max_{i<=t}`; `max_norm` is an argument
 SUBSCRIPT = re.compile(

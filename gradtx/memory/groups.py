@@ -73,7 +73,7 @@ def treatments(links: list[Link], params: Any) -> list[Treatment | None]:
 
 
 def seen(link: Link, params: Any) -> tuple[list[bool], list[bool]]:
-    """Return for each leaf whether a transform acts on it, and whether what stands round the transform freezes it.
+    """Return for each leaf whether a transform acts on it, and whether what stands around the transform freezes it.
 
     What sees trees of another form, such as one vector of all leaves, acts on all leaves that reach it.
     """

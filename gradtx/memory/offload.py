@@ -99,7 +99,7 @@ def offload(tx: optax.GradientTransformation) -> Transform:
     ("pinned_host"), split over devices as before; scalars stay on the device. Inside jit each array is fetched where it
     is first read, once what was made of the leaf before it is on its way back.
 
-    Put it round the whole optimizer, `guard`, `watch` and `shard_state` included: nothing outside may compute with its
+    Put it around the whole optimizer, `guard`, `watch` and `shard_state` included: nothing outside may compute with its
     state, and no derivative goes through it.
 
     Units: those of the update of tx.

@@ -97,7 +97,7 @@ class SplitRealAndImaginary:
         return dataclasses.replace(self, name=name)
 
     def fits(self, state: Any) -> bool:
-        """Return True for a state round one that fits the transform inside."""
+        """Return True for a state around one that fits the transform inside."""
         body = getattr(self.inner, "body", None)
         return isinstance(state, SplitState) and (body is None or body.fits(state.inner_state))
 

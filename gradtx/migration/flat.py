@@ -43,8 +43,8 @@ def shown(keys: Sequence[str]) -> str:
 def export_state(tx: Any, state: Any) -> dict[str, Any]:
     """Write a state as a flat dict: one entry for each array, under a name that a person can read.
 
-    A key is the transform with those round it, the slot, and the path of the parameter, such as
-    "adamw/scale_by_adam/mu/mlp/0/w". `chain`, and a wrapper round one transform, add nothing to the keys of what they
+    A key is the transform with those around it, the slot, and the path of the parameter, such as
+    "adamw/scale_by_adam/mu/mlp/0/w". `chain`, and a wrapper around one transform, add nothing to the keys of what they
     hold, `named_chain` adds its labels, and a second transform of one name is "trace#2". The arrays are those of the
     state, not copies. Every file format for dicts of arrays stores the dict, and it outlives a change of the chain,
     which a pickled state does not. A slot that `store` keeps in few bits has two keys, such as

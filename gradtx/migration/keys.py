@@ -1,6 +1,6 @@
 """A readable name for every array of a state: the transform that keeps it, what it is, the path of its parameter.
 
-Names depend neither on where a transform stands in a chain nor on a wrapper round it, so that a state finds its way
+Names depend neither on where a transform stands in a chain nor on a wrapper around it, so that a state finds its way
 into a chain that has changed.
 """
 
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
     """Where an array of a state belongs.
 
     Attributes:
-        transform: the transform that keeps it, with those round it, such as "adamw/scale_by_adam".
+        transform: the transform that keeps it, with those around it, such as "adamw/scale_by_adam".
         name: the slot or scalar, such as "mu" or "count".
         path: the path of its parameter, such as "mlp/0/w"; empty for a scalar of the whole tree.
     """

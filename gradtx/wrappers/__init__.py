@@ -1,1 +1,1 @@
-"""Wrappers: transforms round transforms."""
+"""Wrappers: transforms around transforms."""

@@ -27,7 +27,7 @@ def accumulate(
     A micro-batch whose gradient is not finite is left out without a trace: it is in no mean, and another one has to
     come in its place. Where all are, no update is made; `state.left_out` counts them.
 
-    Put it round the whole optimizer, whose updates go to `apply_updates` in every micro-step.
+    Put it around the whole optimizer, whose updates go to `apply_updates` in every micro-step.
 
     Units: those of v.
     Equivalent to: one update with the mean over a batch k times as large, where the loss is a mean.

@@ -125,7 +125,7 @@ def cautious(inner: optax.GradientTransformation, *, axis_name: AxisName = None)
     v_t is the update of `inner`, to be added to the parameters, and n the number of elements of an array, k_t that of
     those where v_t g_t < 0: u_t = v_t n / (k_t + 1) there, 0 elsewhere.
 
-    Put it round a whole optimizer: before the learning rate an update points up the gradient.
+    Put it around a whole optimizer: before the learning rate an update points up the gradient.
 
     Units: those of v.
     Equivalent to: the paper's C-AdamW round `adamw`, C-Lion round Lion, for each array by itself.

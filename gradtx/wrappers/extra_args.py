@@ -55,7 +55,7 @@ def with_extra_args_support(tx: optax.GradientTransformation) -> Transform:
     u_t is that of `tx`. A transform of gradtx is returned as it is: all of them take extra arguments.
 
     Units: those of the update of tx.
-    Equivalent to: optax's `with_extra_args_support`; what it returns is a `Transform` with a name, also round one of
+    Equivalent to: optax's `with_extra_args_support`; what it returns is a `Transform` with a name, also around one of
         optax's that takes extra arguments already.
 
     Args:

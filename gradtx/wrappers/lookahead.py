@@ -152,7 +152,7 @@ def lookahead(
     with d_t the fast optimizer's update at the parameters p_t, s_0 = p_1, a = slow_step_size: u_t = d_t, s_t = s_{t-1};
     in every sync_period-th step s_t = s_{t-1} + a (p_t + d_t - s_{t-1}) and u_t = s_t - p_t, so that p_{t+1} = s_t.
 
-    Nothing may change the updates after it: put it round the whole optimizer. Evaluate at the slow parameters, which
+    Nothing may change the updates after it: put it around the whole optimizer. Evaluate at the slow parameters, which
     `eval_params(state, params)` gives. With `LookaheadParams`, as optax wants them, the params hold the slow ones: then
     `update` gives the updates of both, gradients are those of `params.fast`, and `params.slow` is where to evaluate.
 

@@ -88,7 +88,7 @@ def params_ema(tx: optax.GradientTransformation, decay: Decay, *, debias: bool =
     that the weights of the parameters seen add up to 1 and where they began has none; else W_0 = 1, an average that
     began at p_1.
 
-    Put it round the whole optimizer: it averages the parameters that its own updates lead to. `eval_params(state,
+    Put it around the whole optimizer: it averages the parameters that its own updates lead to. `eval_params(state,
     params)` gives the average. A decay of n / (n + 1) at the n-th update, `lambda n: n / (n + 1)`, is the plain mean.
 
     Units: the average has those of the parameters.

@@ -166,7 +166,7 @@ def partition(
     other leaves: it keeps no state for them, and a norm that it takes is that of its own leaves.
 
     Units: those of each transform's update.
-    Equivalent to: optax's `partition`; each state stands under its label without a masked state round it. A callable
+    Equivalent to: optax's `partition`; each state stands under its label without a masked state around it. A callable
         that is itself a pytree is a tree of labels and is not called.
 
     Args:

@@ -10,8 +10,10 @@ import gradtx
 from tests.batteries import compiled, table, watched
 from tests.batteries.mixes import DTYPES, MIXES, PRECISE, Cell, mixes_of
 from tests.registry import CASES, ROWS, Row, stands_for
+from tests.sample import CONTRACTS
 
 
+@pytest.mark.share(CONTRACTS)
 @pytest.mark.parametrize(
     ("row", "contract"), [pytest.param(*cell, id=f"{cell[0].name}-{cell[1]}") for cell in table.CELLS]
 )
@@ -50,7 +52,7 @@ def test_every_cell_is_a_test(request: pytest.FixtureRequest) -> None:
     marks = [
         mark for item in request.session.items for mark in item.iter_markers() if item.name.startswith("test_contract[")
     ]
-    assert {mark.name for mark in marks} <= {"parametrize"}
+    assert {mark.name for mark in marks} <= {"parametrize", "share"}
     names = [row.name for row in ROWS]
     assert len(names) == len(set(names))
     assert len(table.CELLS) == len(names) * 10
@@ -58,12 +60,13 @@ def test_every_cell_is_a_test(request: pytest.FixtureRequest) -> None:
 
 
 def test_table_shows_gaps() -> None:
-    full = {(row.name, contract): (len(mixes_of(row, exhaustive=False)),) * 2 for row, contract in table.CELLS}
+    rows = table.rows_of(exhaustive=False)
+    full = {(row.name, c): (len(mixes_of(row, exhaustive=False)),) * 2 for row in rows for c in table.CONTRACTS}
     assert table.gaps(full) == []
-    assert len(table.gaps(full, exhaustive=True)) == len(full)
-    short = {cell: result for cell, result in full.items() if cell != ("adam", 5)}
-    assert table.gaps(short) == [("adam", 5)]
-    assert table.gaps({**full, ("adam", 5): (3, 3)}) == [("adam", 5)]
+    assert len(table.gaps(full, exhaustive=True)) == len(table.CELLS)
+    short = {cell: result for cell, result in full.items() if cell != (rows[0].name, 5)}
+    assert table.gaps(short) == [(rows[0].name, 5)]
+    assert table.gaps({**full, (rows[0].name, 5): (3, 3)}) == [(rows[0].name, 5)]
     assert "gap" in table.table(short)
     assert "gap " not in table.table(full)
 

@@ -51,6 +51,7 @@ def keeping(law: str) -> list[Row]:
     return [row for row in ROWS if law in row.laws]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(keeping(LEAVES)))
 @given(grads=runs)
 def test_leaves_are_independent(row: Row, exhaustive: bool, grads: Any) -> None:
@@ -61,6 +62,7 @@ def test_leaves_are_independent(row: Row, exhaustive: bool, grads: Any) -> None:
         chex.assert_trees_all_equal([u[name] for u in together], alone)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(keeping(ELEMENTS)))
 @given(grads=runs, order=st.permutations(range(6)))
 def test_elements_keep_to_themselves(row: Row, grads: Any, order: list[int]) -> None:
@@ -80,6 +82,7 @@ def test_elements_keep_to_themselves(row: Row, grads: Any, order: list[int]) -> 
 SCALING = [row for row in [*ROWS, *CASES] if row.power is not None]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(SCALING))
 @given(grads=runs, exponent=st.integers(-40, 40))
 def test_units(row: Row, grads: Any, exponent: int) -> None:
@@ -91,6 +94,7 @@ def test_units(row: Row, grads: Any, exponent: int) -> None:
     chex.assert_trees_all_equal(scaled, expected)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_none_leaves_pass(row: Row) -> None:
     params = params_of(row)
@@ -101,6 +105,7 @@ def test_none_leaves_pass(row: Row) -> None:
     chex.assert_trees_all_equal([{name: u[name] for name in SIZES} for u in holes], plain)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_a_gradient_of_none_leaves_the_slots_alone(row: Row) -> None:
     tx, params = transform(row), params_of(row)

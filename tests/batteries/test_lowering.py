@@ -20,6 +20,7 @@ def shapes_of(row: Row) -> dict[str, jax.ShapeDtypeStruct]:
     return {"w": jax.ShapeDtypeStruct(one, jnp.float32), "half": jax.ShapeDtypeStruct(other, jnp.bfloat16)}
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_step_lowers_everywhere(row: Row) -> None:
     tx, like = row.make(), shapes_of(row)

@@ -3,7 +3,7 @@
 Half-precision gradients are accumulated in float32 and the update is rounded once, when it leaves the transform: the
 reference is fed the same rounded gradients and rounds its parameters as `apply_updates` does.
 
-A quick run tests float64, float32 as most users have it, and the one half precision that the row's name chooses.
+A quick run tests float64, and of some rows float32 as most users have it, one half precision, and optax's numbers.
 """
 
 import inspect
@@ -127,7 +127,8 @@ def in_dtypes(rows: list[Row]) -> list[Any]:
             half for i, half in enumerate(halves) if row.stores or i == zlib.crc32(row.name.encode()) % len(halves)
         ]
         for dtype in taken:
-            marks = () if dtype in ("float64", *chosen) else (pytest.mark.exhaustive,)
+            share = () if dtype == "float64" else (pytest.mark.share(4),)
+            marks = share if dtype in ("float64", *chosen) else (pytest.mark.exhaustive,)
             cells.append(pytest.param(row, dtype, id=f"{row.name}-{dtype}", marks=marks))
     return cells
 
@@ -142,6 +143,7 @@ def test_row(row: Row, dtype: str, exhaustive: bool) -> None:
     compare(got, refer(row, grads, params, dtype), TOLERANCE[dtype], row)
 
 
+@pytest.mark.share(4)
 @named(ROWS)
 def test_row_without_x64(row: Row, exhaustive: bool) -> None:
     """Most users run without float64: then the scalars of a step are float32 too."""
@@ -151,19 +153,21 @@ def test_row_without_x64(row: Row, exhaustive: bool) -> None:
     compare(got, refer(row, grads, params, "float32"), TOLERANCE["float32"], row)
 
 
+@pytest.mark.share(2)
 @named([row for row in CASES if row.reference])
-def test_case(row: Row) -> None:
+def test_case(row: Row, exhaustive: bool) -> None:
     """Settings that no row has, schedules among them."""
-    grads, params = inputs(shapes=shapes_of(row))
+    grads, params = inputs(shapes=shapes_of(row, large=exhaustive))
     got = run(row.make(), grads, params, jit=False, row=row)
     compare(got, refer(row, grads, params), TOLERANCE["float64"], row)
 
 
+@pytest.mark.share(2)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # optax's, of what it means to take away
 @named([row for row in [*ROWS, *CASES] if row.optax])
 def test_optax(row: Row, exhaustive: bool) -> None:
     """The same call in optax; in an exhaustive run under jit, for so many steps that a difference would grow."""
-    grads, params = inputs(MANY if exhaustive else STEPS, shapes=shapes_of(row))
+    grads, params = inputs(MANY if exhaustive else STEPS, shapes=shapes_of(row, large=exhaustive))
     with jax.numpy_dtype_promotion("standard"):  # optax relies on implicit promotion
         wanted = run(row.make(optax), grads, params, jit=exhaustive, row=row)
     compare(run(row.make(), grads, params, jit=exhaustive, row=row), wanted, AGAINST_OPTAX, row)

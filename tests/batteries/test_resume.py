@@ -64,6 +64,7 @@ def loaded(data: bytes, like: Any) -> Any:
     return treedef.unflatten([jnp.asarray(x) for x in leaves])
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_resumed_run_is_the_same(row: Row) -> None:
     tx = make(row)

@@ -46,6 +46,7 @@ def check_shardings(tree: Any, shardings: dict[str, NamedSharding]) -> None:
             assert leaf.sharding.is_equivalent_to(like, leaf.ndim), (where, leaf.sharding)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedSharding], exhaustive: bool) -> None:
     tx = row.make()
@@ -75,6 +76,7 @@ def test_slots_follow_their_parameters(row: Row, shardings: dict[str, NamedShard
     chex.assert_trees_all_close(got, wanted, rtol=1e-5, atol=atol)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", of_quick_runs(ROWS))
 @pytest.mark.parametrize("name", ["vector", "matrix"])
 def test_types_that_hold_shardings_are_taken(row: Row, name: str) -> None:

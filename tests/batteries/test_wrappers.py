@@ -90,7 +90,7 @@ def run(tx: Any, *rows: Row) -> tuple[list[Any], Any, Any]:
 
 @cache
 def alone(name: str) -> tuple[list[Any], Any, Any]:
-    """Return the run of a transform with nothing round it."""
+    """Return the run of a transform with nothing around it."""
     return run(INNER[name])
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 import gradtx
 from tests.diagnosis.scenarios import Run, resume, run_scenario
@@ -109,7 +108,7 @@ def warmed_up(run: Run, report: gradtx.Report, found: Any) -> Run:
 
 def skipping(run: Run, report: gradtx.Report, found: Any) -> Run:
     """Start again with steps skipped that are not finite."""
-    return anew(run, optax.apply_if_finite(run.scenario.make_tx(), 10))
+    return anew(run, gradtx.guard(run.scenario.make_tx()))
 
 
 def initialised(run: Run, report: gradtx.Report, found: Any) -> Run:
@@ -177,7 +176,7 @@ REMEDIES: tuple[tuple[str, Remedy], ...] = (
     (rf"restart from before step [\d,]+ with learning rate x {NUMBER}", smaller_from_start),
     (rf"start again with learning rate x {NUMBER}", smaller_from_start),
     (rf"go back to before step {NUMBER} with learning rate x {NUMBER}", before_the_jump),
-    (r"skip such steps with optax.apply_if_finite", skipping),
+    (r"skip such steps with gradtx.guard", skipping),
     (rf"warm up over about 1/\(1-b2\) steps from learning rate / {NUMBER}", warmed_up),
     (r"else initialise .* anew", initialised),
     (r"momentum or noise|noise or momentum", off_the_saddle),

@@ -108,11 +108,13 @@ def moved(run: Evidence, scale: float, shift: float) -> Evidence:
     )
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", RUNS)
 def test_the_runs_have_their_verdicts(name):
     assert judge(watched(name)).verdict == RUNS[name][3]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", [*RUNS, *LOGS])
 @laws
 @hypothesis.given(st.floats(-6, 6), st.sampled_from([-1000.0, -100.0, -3.0, -1.0, 0.5, 10.0, 1000.0]))

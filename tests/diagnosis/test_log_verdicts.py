@@ -138,6 +138,7 @@ BATCHES = {
 }
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", BATCHES)
 def test_noise_at_the_optimum_is_never_called_diverging(name):
     for seed in range(40):
@@ -195,6 +196,7 @@ KINDS = {
 }
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("rows", [300, 2000, 20_000])
 @pytest.mark.parametrize("want", KINDS)
 def test_the_verdict_does_not_depend_on_how_many_rows_there_are(want, rows):
@@ -203,6 +205,7 @@ def test_the_verdict_does_not_depend_on_how_many_rows_there_are(want, rows):
         assert report({"loss": KINDS[want](np.arange(rows) / rows, noise)}).verdict == want
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("rows", [60, 300, 2000])
 def test_noise_that_hangs_together_is_never_called_diverging(rows):
     for seed in range(20):

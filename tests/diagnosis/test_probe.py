@@ -226,6 +226,7 @@ SCALES = {
 }
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", SCALES)
 def test_without_memory_the_update_is_minus_the_effective_rate_times_the_gradient(name):
     tx = SCALES[name]

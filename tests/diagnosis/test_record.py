@@ -79,6 +79,7 @@ def lax_for_optax() -> Any:
 by_chain = pytest.mark.parametrize("name", CHAINS)
 
 
+@pytest.mark.share(4)
 @by_chain
 def test_columns(name):
     run = fed(name)
@@ -179,6 +180,7 @@ def test_every_measures_runs_of_three_and_no_pair_across_a_gap():
     np.testing.assert_array_equal(got.losses, np.arange(30.0))
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("every", "measured"), [(1, 9), (2, 9), (3, 9), (4, 7)])
 def test_every_below_a_run_measures_all(every, measured):
     tx = gradtx.watch(gradtx.sgd(0.1), every=every)
@@ -267,6 +269,7 @@ def test_bad_gradient_between_measured_steps_is_found_at_the_next_loss_or_measur
     assert np.isfinite(got.rows["gg"]).all()
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "complex64"])
 def test_dtypes(dtype):
     p = jax.tree.map(lambda x: x.astype(dtype), start())
@@ -377,6 +380,7 @@ def test_population():
             np.testing.assert_allclose(got[key], value, rtol=1e-4, err_msg=key)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 def test_sharded_over_8_devices(kind):
     shapes = {"b": (8,), "w": (16, 3)}

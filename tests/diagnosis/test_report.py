@@ -74,6 +74,7 @@ def test_report_is_json(verdict):
     assert stored["features"]["rho"] == (None if np.isnan(rho) else pytest.approx(rho))
 
 
+@pytest.mark.share(6)
 @by_verdict
 def test_report_is_drawn(verdict, tmp_path):
     path = tmp_path / "run.png"

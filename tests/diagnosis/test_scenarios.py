@@ -14,6 +14,7 @@ by_name = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: sc
 FIRST = {scenario.cause: scenario for scenario in reversed(SCENARIOS)}  # one of each cause; the rest takes an hour
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     "scenario",
     [pytest.param(s, id=s.name, marks=() if s in FIRST.values() else pytest.mark.exhaustive) for s in SCENARIOS],
@@ -22,6 +23,7 @@ def test_the_cause_is_proved(scenario: Scenario):
     scenario.proof(run_scenario(scenario))
 
 
+@pytest.mark.share(8)
 @by_name
 def test_the_loss_is_strict_about_dtypes(scenario: Scenario):
     with jax.enable_x64(False):

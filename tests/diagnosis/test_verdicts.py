@@ -324,6 +324,7 @@ UNITS = {"loss_first", "loss_start", "loss_middle", "loss_last", "loss_least", "
 UNITS |= {"g_first", "g_last", "g_most", "u_first", "u_last", "p_last", "learning_rate"}
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize(("loss_scale", "param_scale"), [(2.0**10, 1.0), (2.0**-10, 1.0), (1.0, 2.0**7)])
 def test_verdicts_have_no_units(name, loss_scale, param_scale):

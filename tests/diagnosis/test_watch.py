@@ -72,6 +72,7 @@ def same_bits(a: Any, b: Any) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(np.asarray(x), np.asarray(y)), a, b)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors have no set without it")
 def test_rows_that_may_round_otherwise_are_exact_without_fused_multiply_add(exhaustive: bool):
     wanted = sum(bool(row.fused) for row in ROWS) if exhaustive else 2
@@ -80,10 +81,12 @@ def test_rows_that_may_round_otherwise_are_exact_without_fused_multiply_add(exha
     assert most == 0.0
 
 
+@pytest.mark.exhaustive
 def test_float32_is_exact_with_the_default_compiler():
     assert printed(FLOAT32, "") == (2, 0.0)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("make", "fused"),
     [

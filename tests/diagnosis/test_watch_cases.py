@@ -40,6 +40,7 @@ def healthy(name: str) -> Any:
     return tx, jnp.array([1.0, 2.0], jnp.float32), step
 
 
+@pytest.mark.exhaustive
 @by_chain
 def test_a_healthy_run_passes_the_checks_for_nan_and_infinity(name):
     tx, p, step = healthy(name)
@@ -62,6 +63,7 @@ def test_a_healthy_run_passes_the_checks_for_nan_and_infinity(name):
     assert np.isfinite(read(state).rows["straight"]).sum() == 1
 
 
+@pytest.mark.exhaustive
 @by_chain
 def test_checkify_finds_nothing(name):
     tx, p, step = healthy(name)

@@ -30,6 +30,7 @@ def specs(tx: Any, p: Any, split: Any) -> Any:
     return optax.tree_map_params(tx, lambda _, spec: spec, shapes, split, transform_non_params=lambda _: P())
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     ("checked", "inside"),
     [
@@ -135,6 +136,7 @@ def gathered(text: str) -> int:
     return sum(4 * int(np.prod([int(n) for n in shape.split(",") if n])) for shape in shapes)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("kind", ["Auto", "Explicit"])
 @pytest.mark.parametrize("spec", [P("x"), P(None, "x")], ids=["rows", "columns"])
 def test_a_sharded_model_gathers_its_sample_alone(kind, spec):

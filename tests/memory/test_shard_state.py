@@ -243,7 +243,7 @@ def test_inside_shard_map_is_an_error() -> None:
         inside = jax.shard_map(
             lambda p: tx.update(p, tx.init(p), p)[0], mesh=AUTO, in_specs=P(), out_specs=P(), check_vma=check
         )
-        with pytest.raises(ValueError, match=r"shard_state: axis = 'data' is an axis of the shard_map round it"):
+        with pytest.raises(ValueError, match=r"shard_state: axis = 'data' is an axis of the shard_map around it"):
             jax.jit(inside)(p)
 
 

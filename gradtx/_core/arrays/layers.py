@@ -92,7 +92,7 @@ def check_layers(names: Names, check: Callable[..., None], *, even: bool) -> Cal
                 got = f"is to be split over {name!r}, which is no axis of the mesh {tuple(kinds)}"
                 raise LeafError(0, got, "one of them", "name another axis in layers")
             if kinds[name] == "Manual":
-                got = f"is to be split over {name!r}, the axis of the shard_map round it"
+                got = f"is to be split over {name!r}, the axis of the shard_map around it"
                 raise LeafError(0, got, "one over which XLA splits arrays", "update outside shard_map")
         count, parts = x.shape[axes.batch[0]], parts_of(names, mesh.shape)
         if even and count % parts:

@@ -55,7 +55,7 @@ def check_axis(transform: str, argument: str, axis: Any, mesh: Any) -> None:
         got = f"= {axis!r} is no axis of the mesh {tuple(kinds)}"
         raise ValueError(message(transform, argument, got, "one of them", f"name one, or make a mesh with {axis!r}"))
     if kinds[axis] == "Manual":
-        got = f"= {axis!r} is an axis of the shard_map round it"
+        got = f"= {axis!r} is an axis of the shard_map around it"
         fix = "put it outside shard_map, which may compute the gradients alone"
         raise ValueError(message(transform, argument, got, "one over which XLA splits arrays", fix))
 

@@ -12,7 +12,7 @@ from gradtx._core.engine.members import check_member, own
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Around:
-    """A transform round another one: the base of a wrapper's body, which adds `kind`, `init` and `update`.
+    """A transform around another one: the base of a wrapper's body, which adds `kind`, `init` and `update`.
 
     Attributes:
         inner: the transform inside, which takes extra arguments.

@@ -180,7 +180,7 @@ def dtypes_of(grads: Any, params: Any) -> list[Any]:
 
 
 def is_chain(tx: Any) -> bool:
-    """Return True if a transform is a chain, whose members may join those of the chain round it."""
+    """Return True if a transform is a chain, whose members may join those of the chain around it."""
     return isinstance(getattr(tx, "body", None), Chain)
 
 

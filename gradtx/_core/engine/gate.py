@@ -1,6 +1,6 @@
 """Run an update whose new state is kept or dropped by one scalar, without a second copy of the state.
 
-The scalar is known before the update. A `lax.cond` round the update would write the updates out, since what leaves a
+The scalar is known before the update. A `lax.cond` around the update would write the updates out, since what leaves a
 branch is an array of its own, and a choice behind the update would keep the old and the new state beside each other,
 because the updates are computed from the new state that is not yet chosen. So the choice is made where each array of
 the new state is computed, and all that follows reads the array that was chosen: the choice then is part of the loop

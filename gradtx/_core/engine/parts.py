@@ -21,10 +21,10 @@ class Link(NamedTuple):
     Attributes:
         tx: the transform.
         state: its own state, None where it could not be found.
-        labels: the keys of the containers round it.
+        labels: the keys of the containers around it.
         in_row: whether all that the walk meets run one after another, each on what the last gave, and none of them
             multiplies some leaves alone.
-        views: how the containers round it show trees to their parts, the outermost first.
+        views: how the containers around it show trees to their parts, the outermost first.
     """
 
     tx: Any

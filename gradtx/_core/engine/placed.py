@@ -110,7 +110,7 @@ def tree_map_params(
 
 
 def skeleton_of(init: Callable[[Any], Any], state: Any, rest: tuple[Any, ...]) -> tuple[list[Any], Any]:
-    """Return what a state holds, a placeholder for each tree like the params, and the structure round that.
+    """Return what a state holds, a placeholder for each tree like the params, and the structure around that.
 
     Some inits of optax take no tree without leaves, such as that of a mask with keys: there a tree like the params is
     one with the structure of `rest`.

@@ -41,7 +41,7 @@ def blew_up(f: Features, bad_step: int, bad: dict[str, int]) -> Finding | None:
             ),
         ),
         f"look at the batch of step {bad_step:,} (0/0, log 0, an overflow in half precision); skip such steps with "
-        "optax.apply_if_finite"
+        "gradtx.guard"
         if bad_step > 1
         else f"step {bad_step:,} has no steps before it: look at the loss and the start (a mask that "
         "leaves nothing, log 0)",

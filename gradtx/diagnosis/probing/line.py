@@ -90,7 +90,7 @@ def way_down(objective: Objective, params: Tree, batch: Any, loss: float, grads:
     """Return how far the loss falls along the unit vector v or against it.
 
     The steps are 0.001 to 300 times as long as the params, or that long where the params are 0;
-    round the best of them two more are tried.
+    around the best of them two more are tried.
     """
     size = jnp.sqrt(inner(params, params))
     unit = jnp.where(size > 0, size, 1.0) / SCALES[6]  # SCALES reach from 1/1000 of it to 333 times it

@@ -71,7 +71,7 @@ class Watch:
         return [Part(None, self.inner, getattr(state, "inner", None))]
 
     def fits(self, state: Any) -> bool:
-        """Return True if `state` is that of a watch round the same transform."""
+        """Return True if `state` is that of a watch around the same transform."""
         body = getattr(self.inner, "body", None)
         return isinstance(state, WatchState) and (body is None or body.fits(state.inner))
 

@@ -70,7 +70,7 @@ def effective_rate(
     Units: those of p over those of m.
 
     Args:
-        tx: the transform; `watch` round it is looked through.
+        tx: the transform; `watch` around it is looked through.
         state: its state, before the update.
         grads: gradients that the next update is given.
         params: parameters that the next update is given; needed where the chain needs them.

@@ -130,7 +130,7 @@ def risen(c: Course) -> Finding | None:
 
 
 def norm_line(c: Course, begin: int, end: int) -> tuple[str, ...]:
-    """Return the line about |g| round the rows of a rise, nothing where it is not known."""
+    """Return the line about |g| around the rows of a rise, nothing where it is not known."""
     before = middle(c.g[max(begin - 50, 0) : max(begin, 1)])
     around = c.g[max(begin - 2, 0) : end + 3]
     around = around[np.isfinite(around)]
