@@ -93,6 +93,7 @@ CASES += [(soap, AUTO, "rows"), (soap, EXPLICIT, "columns"), (soap, EXPLICIT, "l
 CASES += [(shampoo, AUTO, "columns"), (shampoo, EXPLICIT, "rows"), (shampoo, AUTO, "layers")]
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize(("make", "mesh", "split"), CASES)
 def test_two_all_to_alls_or_nothing_and_the_numbers_of_one_device(make: Any, mesh: Any, split: str) -> None:
     """Donated; a matrix alone and a vector in the same tree are left where they lie."""

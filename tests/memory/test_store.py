@@ -245,6 +245,7 @@ def test_a_state_goes_on_in_another_form() -> None:
 WRAPPERS = [row for row in ROWS if row.around is not None]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("row", WRAPPERS, ids=lambda row: row.name)
 def test_it_goes_round_every_wrapper_and_inside(row: Row) -> None:
     """On shapes alone: what is inside keeps its slots in few bits, and the state is stable."""
