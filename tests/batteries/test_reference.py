@@ -155,9 +155,9 @@ def test_row_without_x64(row: Row, exhaustive: bool) -> None:
 
 @pytest.mark.share(2)
 @named([row for row in CASES if row.reference])
-def test_case(row: Row, exhaustive: bool) -> None:
+def test_case(row: Row) -> None:
     """Settings that no row has, schedules among them."""
-    grads, params = inputs(shapes=shapes_of(row, large=exhaustive))
+    grads, params = inputs(shapes=shapes_of(row))
     got = run(row.make(), grads, params, jit=False, row=row)
     compare(got, refer(row, grads, params), TOLERANCE["float64"], row)
 
@@ -167,7 +167,7 @@ def test_case(row: Row, exhaustive: bool) -> None:
 @named([row for row in [*ROWS, *CASES] if row.optax])
 def test_optax(row: Row, exhaustive: bool) -> None:
     """The same call in optax; in an exhaustive run under jit, for so many steps that a difference would grow."""
-    grads, params = inputs(MANY if exhaustive else STEPS, shapes=shapes_of(row, large=exhaustive))
+    grads, params = inputs(MANY if exhaustive else STEPS, shapes=shapes_of(row))
     with jax.numpy_dtype_promotion("standard"):  # optax relies on implicit promotion
         wanted = run(row.make(optax), grads, params, jit=exhaustive, row=row)
     compare(run(row.make(), grads, params, jit=exhaustive, row=row), wanted, AGAINST_OPTAX, row)
