@@ -47,6 +47,7 @@ def exact(step: Any, exponent: Any) -> Any:
     return 1.0 - (jnp.asarray(step).astype(jnp.float64) + 1.0) ** -exponent
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("smallest", [128, 3])
 @pytest.mark.parametrize("decay", [capped, exact, None])
 def test_factored_rms_is_that_of_optax(decay: Any, smallest: int) -> None:
@@ -73,6 +74,7 @@ OPTAX: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("settings", OPTAX, ids=lambda settings: ", ".join(settings) or "defaults")
 def test_adafactor_is_that_of_optax(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Optax computes its decay in float32: it is given the exact one here."""

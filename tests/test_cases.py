@@ -177,6 +177,7 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_half_precision_runs_inside_optax(wrapper: str, name: str) -> None:

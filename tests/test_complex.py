@@ -69,6 +69,7 @@ def test_without_imaginary_part_they_are_as_real_ones(name: str) -> None:
     chex.assert_trees_all_close(same, [u.astype(complex) for u in real], rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("kind", [float, complex])
 @pytest.mark.parametrize("name", ALL)
 def test_derivatives_are_right_and_finite_where_a_gradient_is_zero(name: str, kind: Any) -> None:

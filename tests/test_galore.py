@@ -30,6 +30,7 @@ def run(tx: Any, grads: list[Any], params: Any) -> tuple[list[Any], Any]:
     return out, state
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("settings", [{}, {"weight_dimension_numbers": HEADS}, {"scale": 0.25, "rank": 3}], ids=str)
 def test_agrees_with_optax(settings: dict[str, Any]) -> None:
     """In float32, which is what optax takes the singular vectors in, up to the second choice of directions."""

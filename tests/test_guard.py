@@ -60,6 +60,7 @@ INSIDE: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("way", ["eager", "jit"])
 @pytest.mark.parametrize("inside", INSIDE)
 def test_a_bad_gradient_leaves_no_trace(inside: str, way: str) -> None:

@@ -22,6 +22,7 @@ def first(tx: gradtx.Transform, g: Any, params: Any = None) -> Any:
     return jax.jit(tx.update)(g, tx.init(g if params is None else params), params)[0]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("form", [norm_of, scaled_norm])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5)])
 @pytest.mark.parametrize("size", SIZES)

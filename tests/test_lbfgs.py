@@ -15,6 +15,7 @@ from tests.objectives import BOWL, ROSENBROCK, bowl, rosenbrock, train
 LONG = jnp.array([-1.2, 1.0, 0.5, 2.0])
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("settings", [{}, {"memory_size": 3}, {"scale_init_precond": False}], ids=str)
 @pytest.mark.parametrize(
     ("f", "start", "steps"), [(rosenbrock, ROSENBROCK, 45), (bowl, BOWL, 20)], ids=["rosenbrock", "bowl"]
@@ -42,6 +43,7 @@ def test_agrees_with_optax(f: Any, start: Any, steps: int, settings: dict[str, A
     np.testing.assert_allclose(ours[-1][1], {rosenbrock: 0.0, bowl: -7 / 3}[f], atol=1e-9)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("search", [True, False], ids=["backtracking", "rate alone"])
 def test_other_searches_and_none_agree_too(search: bool) -> None:
     runs = []

@@ -150,6 +150,7 @@ COMPLEX: dict[str, Callable[[], gradtx.Transform]] = {
 }
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("make", COMPLEX.values(), ids=COMPLEX)
 def test_a_turn_of_the_complex_plane_turns_the_updates(make: Callable[[], gradtx.Transform]) -> None:
     """Parameters and gradients times i give updates times i; slots of magnitudes are real."""

@@ -33,6 +33,7 @@ def steps_of(state: Any) -> int:
     return int(state[-1].info.num_linesearch_steps)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("jit", [True, False], ids=["jit", "eager"])
 @pytest.mark.parametrize(("f", "start"), [(rosenbrock, ROSENBROCK), (bowl, BOWL)], ids=["rosenbrock", "bowl"])
 @pytest.mark.parametrize("search", MAKE)
@@ -69,6 +70,7 @@ LINES: dict[str, tuple[Callable[[Any], Any], float]] = {
 }
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("steps", [4, 40])
 @pytest.mark.parametrize("settings", [{}, {"c2": 0.1, "c1": 1e-2}, {"c3": None, "largest": 1.5}], ids=str)
 @pytest.mark.parametrize("name", LINES)

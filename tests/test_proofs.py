@@ -180,6 +180,7 @@ PROOFS = [
 ]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("contract", table.CONTRACTS)
 @pytest.mark.parametrize("row", PROOFS, ids=lambda row: row.variant)
 def test_contract(row: Row, contract: int, exhaustive: bool) -> None:

@@ -103,6 +103,7 @@ def compiled(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
     return in_a_process("", request, {*WRAPPERS, *GIVEN_MORE}, "tests.batteries.test_wrapper_speed")
 
 
+@pytest.mark.share(3, "speed")
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_wrapper_moves_what_it_must(name: str, compiled: dict[str, dict[str, float]]):
     _, more, written = WRAPPERS[name]

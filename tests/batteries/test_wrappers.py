@@ -126,6 +126,7 @@ def test_every_wrapper_is_in_the_battery() -> None:
     assert len({row.public for row in WRAPPERS}) == len(WRAPPERS), "one row of a name is enough"
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", INNER)
 @each([row for row in WRAPPERS if row.idle])
 def test_an_idle_wrapper_changes_no_bit(row: Row, name: str) -> None:
@@ -156,6 +157,7 @@ def test_it_is_seen_through(row: Row) -> None:
     assert "optax." in repr(around(row, INNER["optax"]))
 
 
+@pytest.mark.share(3)
 @each(WRAPPERS)
 def test_watch_records_round_it_and_inside_it(row: Row) -> None:
     inner = INNER["clipped"]
@@ -184,6 +186,7 @@ def test_a_leaf_without_a_gradient_is_left_alone(row: Row) -> None:
             assert np.all(np.isfinite(new["w"]))
 
 
+@pytest.mark.share(3)
 @each(WRAPPERS)
 def test_it_composes_with_every_other(row: Row) -> None:
     """Round each other and inside it, on shapes alone, the state as stable as that of one."""
@@ -205,6 +208,7 @@ def next_to(row: Row) -> Row:
     return WRAPPERS[(WRAPPERS.index(row) + 1) % len(WRAPPERS)]
 
 
+@pytest.mark.share(3)
 @each(WRAPPERS)
 def test_two_run_as_one_program(row: Row) -> None:
     """A scan of two members at once, in half precision too, is each of them alone, step by step; both are donated."""
@@ -239,6 +243,7 @@ def test_two_run_as_one_program(row: Row) -> None:
         np.testing.assert_allclose(*(np.asarray(x["half"], np.float32) for x in (end, p)), rtol=2**-6)
 
 
+@pytest.mark.share(3)
 @each(WRAPPERS)
 def test_it_resumes_sharded(row: Row) -> None:
     """Slots lie as their params and stay so; a run saved between two steps goes on bit for bit, by a transform anew."""

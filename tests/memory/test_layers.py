@@ -108,6 +108,7 @@ def test_two_all_to_alls_or_nothing_and_the_numbers_of_one_device(make: Any, mes
     chex.assert_trees_all_close(jax.device_get((p, state)), wanted, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(("make", "mesh"), [(muon, AUTO), (muon, EXPLICIT), (scion, AUTO)])
 def test_layers_that_do_not_divide_are_filled_up(make: Any, mesh: Any) -> None:
     """12 layers on 8 devices, as 16: 1/8 of 16 to each and back; compiled once, and outside jit the same."""

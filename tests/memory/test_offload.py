@@ -69,6 +69,7 @@ def kinds(state: Any) -> set[tuple[bool, str]]:
     return {(x.ndim > 0, x.sharding.memory_kind) for x in jax.tree.leaves(state)}
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", INNER)
 def test_the_state_lies_on_the_host_and_no_bit_differs(name: str) -> None:
     """Round gradtx's wrappers and round optax's transforms; donated, compiled once, structure and dtypes kept."""

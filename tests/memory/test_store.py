@@ -101,6 +101,7 @@ def test_zero_codes_are_made_at_once() -> None:
     assert "f8E4M3FN>" in text
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("kind", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit], ids=["auto", "explicit"])
 @pytest.mark.parametrize("spec", [("x", None), (None, "x"), ("y", "x")], ids=str)
 def test_blocks_are_sharded_as_their_parameter(kind: Any, spec: tuple[Any, ...]) -> None:

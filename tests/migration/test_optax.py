@@ -41,6 +41,7 @@ CHAINS = {
 }
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", CHAINS)
 def test_numbers_go_on(name: str) -> None:
     """To 1e-12 of what optax goes on to."""
@@ -57,6 +58,7 @@ def test_numbers_go_on(name: str) -> None:
     assert_close(go(ours, params, state_of_ours, 5)[0], go(theirs, params, state, 5)[0])
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("settings", [{}, {"momentum": 0.9, "weight_decay_rate": 0.01}, {"min_dim_size_to_factor": 2}])
 def test_adafactor_goes_on(settings: dict[str, Any]) -> None:
     """Optax computes it in float32, under x64 too: the numbers agree in its digits."""

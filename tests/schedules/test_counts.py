@@ -18,6 +18,7 @@ rows = pytest.mark.parametrize("row", SCHEDULES, ids=lambda row: row.text)
 # --- float counts -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(4)
 @rows
 @pytest.mark.parametrize("x64", [False, True])
 def test_a_whole_float_count_has_the_value_of_the_whole_count(row: Row, x64: bool):
@@ -84,6 +85,7 @@ def test_the_slope_at_a_float_count():
 LONG = 10**10
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -195,6 +197,7 @@ def test_no_length_is_cut_to_a_whole_number(steps: object):
     )
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("length", [10.5, 10.0, 10, 0, -3, 0.5])
 @pytest.mark.parametrize(
     "make",

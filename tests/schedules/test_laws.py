@@ -16,6 +16,7 @@ rates = st.floats(1e-6, 10.0)
 lengths = st.integers(1, 1000)
 
 
+@pytest.mark.share(4)
 @rows
 def test_jit_eager_and_vmap_agree(row: Row):
     counts = jnp.asarray(row.counts(), jnp.int32)
@@ -96,6 +97,7 @@ ARRAYS = [
 COUNTS = np.array([0, 1, 2, 5, 6, 10, 19, 20, 40, INT32_MAX])
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("name", "args", "kwargs"), ARRAYS)
 def test_arguments_may_be_traced(name: str, args: tuple, kwargs: dict):
     make = getattr(schedules, name)
@@ -105,6 +107,7 @@ def test_arguments_may_be_traced(name: str, args: tuple, kwargs: dict):
     np.testing.assert_allclose(traced(args, named), plain, rtol=1e-12)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("name", "args", "kwargs"), ARRAYS)
 def test_derivatives_are_finite_and_right(name: str, args: tuple, kwargs: dict):
     make = getattr(schedules, name)

@@ -145,6 +145,7 @@ def test_every_name_of_optax_is_tried():
     assert names == SETTINGS.keys() | {"join_schedules"}
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", SETTINGS)
 @given(data=st.data(), at=counts)
 def test_values_are_those_of_optax(name: str, data: st.DataObject, at: list[Any]):

@@ -82,6 +82,7 @@ def test_marked_values_are_exact_in_float32(text: str, count: int, value: float)
 OPTAX = [row for row in SCHEDULES if hasattr(optax.schedules, row.public) and row.public != "constant"]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("row", OPTAX, ids=lambda row: row.text)
 def test_equals_optax(row: Row):
     theirs = eval(row.text, dict(vars(optax.schedules)))
