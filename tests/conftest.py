@@ -12,6 +12,7 @@ from tests.flags import FLAGS
 from tests.sample import left_out
 
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")  # which took a fifth of the tests of errors
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS]).strip()
 
 # What one process of the run has compiled, no other compiles again: more than half of the suite is compiling.
