@@ -138,6 +138,7 @@ def run(script: str, library: str) -> list[str]:
     return printed.getvalue().splitlines()
 
 
+@pytest.mark.share(3)
 @pytest.mark.filterwarnings("ignore:.*optax:DeprecationWarning", "ignore:.*optax:UserWarning")
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_prints_the_same_numbers(script: str) -> None:

@@ -79,6 +79,7 @@ def test_soap_has_no_basis_for_a_long_side() -> None:
     assert slots["left_basis"]["bias"].shape == (1,)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("make", [gradtx.soap, gradtx.shampoo])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32, jnp.complex64])
 def test_both_sides_in_a_donated_scan(make: Any, dtype: Any) -> None:

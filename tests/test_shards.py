@@ -82,6 +82,7 @@ def quick(names: Any) -> list[Any]:
     return [pytest.param(name, marks=[pytest.mark.exhaustive] if name in STOOD_FOR else []) for name in names]
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", quick(TRANSFORMS))
 def test_shards_are_taken_together(name: str) -> None:
     """Updates and slots are those of one device; a slot of one number is the same on all shards."""

@@ -69,6 +69,7 @@ def run(tx: gradtx.Transform, dtype: Any) -> Any:
     return p, state
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("name", WAIT)
 def test_waiting_changes_no_number(name: str, dtype: str, wait: Callable[[], None]) -> None:
