@@ -35,9 +35,9 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(name)
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, least: int = 400) -> None:
     pixels = matplotlib.image.imread(path)
-    assert min(pixels.shape[:2]) >= 400
+    assert min(pixels.shape[:2]) >= least
     assert path.stat().st_size > 10_000
     assert pixels[..., :3].std() > 0.05
 
@@ -202,7 +202,7 @@ def test_every_stuck_run_is_named_and_mended_in_a_plain_process(tmp_path: Path, 
     """As a user runs it: when a run bursts depends on the last bit, which the suite's flags for XLA change."""
     every = [case.verdict for case in load("stuck").cases()]
     assert len(set(every)) >= 8
-    made = [verdict for verdict in every if exhaustive or verdict in ("oscillating", "noise_floor", "non_finite")]
+    made = [verdict for verdict in every if exhaustive or verdict in ("oscillating", "non_finite")]
     plain = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     command = [sys.executable, str(EXAMPLES / "stuck.py"), "--out", str(tmp_path), "--only", *made]
     env = {**plain, "PYTHONPATH": str(EXAMPLES.parent)}
@@ -212,7 +212,7 @@ def test_every_stuck_run_is_named_and_mended_in_a_plain_process(tmp_path: Path, 
     assert [line.split()[1].rstrip(":") for line in reports.splitlines() if "VERDICT" in line] == made
     assert reports.count("  ACTION ") == len(made)
     assert table.count(" -> ") == len(made) + 1  # the head says it too
-    check_picture(tmp_path / "stuck.png")
+    check_picture(tmp_path / "stuck.png", 400 if exhaustive else 350)  # of one row of panels
 
 
 def test_a_wrong_verdict_and_a_mend_that_is_none_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

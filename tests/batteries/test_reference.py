@@ -153,7 +153,7 @@ def test_row_without_x64(row: Row, exhaustive: bool) -> None:
     compare(got, refer(row, grads, params, "float32"), TOLERANCE["float32"], row)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(3)
 @named([row for row in CASES if row.reference])
 def test_case(row: Row) -> None:
     """Settings that no row has, schedules among them."""
@@ -162,7 +162,7 @@ def test_case(row: Row) -> None:
     compare(got, refer(row, grads, params), TOLERANCE["float64"], row)
 
 
-@pytest.mark.share(2)
+@pytest.mark.share(4)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # optax's, of what it means to take away
 @named([row for row in [*ROWS, *CASES] if row.optax])
 def test_optax(row: Row, exhaustive: bool) -> None:
