@@ -33,7 +33,7 @@ from gradtx.factors.shape import scale_by_shape
 from gradtx.factors.sign import scale_by_sign
 from gradtx.factors.stateless import set_to_zero, stateless, stateless_with_tree_map
 from gradtx.factors.weight_decay import add_cautious_weight_decay, add_decayed_weights
-from gradtx.limits.adaptive_clip import adaptive_grad_clip, unitwise_clip, unitwise_norm
+from gradtx.limits.adaptive_clip import adaptive_grad_clip
 from gradtx.limits.block_rms import clip_by_block_rms, scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.limits.centralize import centralize
 from gradtx.limits.clip import clip, clip_by_global_norm
@@ -43,6 +43,7 @@ from gradtx.limits.normalize import normalize
 from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
+from gradtx.limits.unit_norms import unitwise_clip, unitwise_norm
 from gradtx.limits.update_norm import normalize_by_update_norm
 from gradtx.memory.keep_residue import keep_residue
 from gradtx.memory.stochastic_rounding import stochastic_rounding
@@ -56,7 +57,7 @@ from gradtx.methods.adam import adam, adamw, nadam, nadamw, scale_by_adam
 from gradtx.methods.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.methods.adamc import adamc
 from gradtx.methods.adan import adan, scale_by_adan
-from gradtx.methods.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
+from gradtx.methods.ademamix import ademamix, scale_by_ademamix
 from gradtx.methods.adopt import adopt, scale_by_adopt
 from gradtx.methods.amsgrad import amsgrad, scale_by_amsgrad
 from gradtx.methods.cocob import cocob, scale_by_cocob
@@ -92,6 +93,7 @@ from gradtx.methods.scion import scale_by_scion, scion
 from gradtx.methods.sgd import sgd
 from gradtx.methods.shampoo import scale_by_shampoo, shampoo
 from gradtx.methods.sign_sgd import sign_sgd, signum
+from gradtx.methods.simplified_ademamix import scale_by_simplified_ademamix, simplified_ademamix
 from gradtx.methods.sm3 import scale_by_sm3, sm3
 from gradtx.methods.soap import scale_by_soap, soap
 from gradtx.methods.sophia import scale_by_sophia, sophia

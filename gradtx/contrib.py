@@ -8,7 +8,7 @@ from gradtx.factors.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.limits.normalize import normalize
 from gradtx.limits.privacy import differentially_private_aggregate
 from gradtx.methods.acprop import acprop, scale_by_acprop
-from gradtx.methods.ademamix import ademamix, scale_by_ademamix, scale_by_simplified_ademamix, simplified_ademamix
+from gradtx.methods.ademamix import ademamix, scale_by_ademamix
 from gradtx.methods.adopt import adopt, scale_by_adopt
 from gradtx.methods.cocob import cocob, scale_by_cocob
 from gradtx.methods.dadapt_adamw import dadapt_adamw
@@ -21,6 +21,7 @@ from gradtx.methods.momo import momo
 from gradtx.methods.momo_adam import momo_adam
 from gradtx.methods.muon import muon, scale_by_muon
 from gradtx.methods.prodigy import prodigy
+from gradtx.methods.simplified_ademamix import scale_by_simplified_ademamix, simplified_ademamix
 from gradtx.methods.sophia import sophia
 from gradtx.methods.split_real_and_imaginary import split_real_and_imaginary
 from gradtx.schedules.plateau import reduce_on_plateau

@@ -8,12 +8,13 @@ from gradtx.factors.ema import ema
 from gradtx.factors.momentum import trace
 from gradtx.factors.noise import add_noise
 from gradtx.factors.weight_decay import add_decayed_weights
-from gradtx.limits.adaptive_clip import adaptive_grad_clip, unitwise_clip, unitwise_norm
+from gradtx.limits.adaptive_clip import adaptive_grad_clip
 from gradtx.limits.block_rms import clip_by_block_rms
 from gradtx.limits.clip import clip, clip_by_global_norm
 from gradtx.limits.nonfinite import zero_nans
 from gradtx.limits.nonnegative import keep_params_nonnegative
 from gradtx.limits.per_example import per_example_global_norm_clip, per_example_layer_norm_clip
+from gradtx.limits.unit_norms import unitwise_clip, unitwise_norm
 from gradtx.wrappers.apply_if_finite import apply_if_finite
 from gradtx.wrappers.conditionally import conditionally_mask, conditionally_transform
 from gradtx.wrappers.flatten import flatten

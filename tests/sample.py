@@ -44,7 +44,7 @@ def left_out(items: list[Any], named: Iterable[str]) -> list[Any]:
             out.append(item)
         elif share and hasattr(item, "callspec") and item.nodeid.partition("[")[0] not in named:
             one_in, *together = share.args
-            shared[one_in, *(together or (item.path.name, item.originalname))].append(item)
+            shared[one_in, *(together or (item.path, item.originalname))].append(item)
     for (one_in, *test), cases in shared.items():
         taken = chosen(test[-1], map(case_of, cases), one_in)
         out += [item for item in cases if case_of(item) not in taken]

@@ -34,6 +34,7 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("D^1/2 H D^-1/2", "D<sup>1/2</sup> H D<sup>-1/2</sup>"),
         ("weight_decay p_t", r"weight\_decay p<sub>t</sub>"),
         ("cos(pi t)", "cos(&pi; t)"),
+        ("m_mul round(n t_mul^i)", "m_mul round(n t_mul<sup>i</sup>)"),
         ("theta in `eta_t`", "&theta; in `eta_t`"),
     ],
 )

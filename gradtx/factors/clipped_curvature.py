@@ -11,8 +11,8 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
+from gradtx._core.arrays.axes import size_over, summed_over
 from gradtx._core.arrays.compat import manual_axes
-from gradtx._core.arrays.norm import size_over, summed_over
 from gradtx._core.arrays.tree import check_slots, flatten, has_gradient
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.engine.whole import choose

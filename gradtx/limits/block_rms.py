@@ -7,7 +7,8 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, norm_of, refuse_shards, size_over
+from gradtx._core.arrays.axes import AxisName, refuse_shards, size_over
+from gradtx._core.arrays.norm import norm_of
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 

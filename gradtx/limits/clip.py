@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_over
+from gradtx._core.arrays.axes import AxisName, check_axes
+from gradtx._core.arrays.norm import norm_over
 from gradtx.rules import Hyper, Range, Rule, Slots, Transform, Tree, factory, leafwise, scalar_dtype
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName, refuse_shards, split_over
+from gradtx._core.arrays.axes import AxisName, refuse_shards, split_over
 from gradtx.rules import Rule, Slots, Transform, factory, leafwise, one_number
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_of
+from gradtx._core.arrays.axes import AxisName, check_axes
+from gradtx._core.arrays.norm import norm_of
 from gradtx.rules import Rule, Slots, Transform, Tree, divide, factory, leafwise
 
 

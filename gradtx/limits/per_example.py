@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.ranges import check_value
-from gradtx._core.arrays.norm import AxisName, scaled_norm, split_over
+from gradtx._core.arrays.axes import AxisName, split_over
+from gradtx._core.arrays.norm import scaled_norm
 from gradtx._core.arrays.numerics import accumulator
 from gradtx._core.arrays.tree import float_leaves, has_gradient
 from gradtx._core.contract.errors import message, paths

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, norm_of, refuse_shards
+from gradtx._core.arrays.axes import AxisName, refuse_shards
+from gradtx._core.arrays.norm import norm_of
 from gradtx.rules import Finite, NonNegative, Rule, Slots, Transform, factory, leafwise
 
 

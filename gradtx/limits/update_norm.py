@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_of
+from gradtx._core.arrays.axes import AxisName, check_axes
+from gradtx._core.arrays.norm import norm_of
 from gradtx.rules import Finite, NonNegative, Rule, Slots, Transform, Tree, divide, factory, leafwise
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from gradtx._core.arguments.reading import CONCRETE
-from gradtx._core.arrays.tree import at_each_leaf, flatten
+from gradtx._core.arrays.masks import at_each_leaf
+from gradtx._core.arrays.tree import flatten
 from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, structure
 from gradtx.memory.state_specs import specs_of_state
 

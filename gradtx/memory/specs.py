@@ -6,8 +6,9 @@ from typing import Any
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from gradtx._core.arrays.masks import at_each_leaf
 from gradtx._core.arrays.meshes import axis_kinds, full, named, parts_in, sharding_of
-from gradtx._core.arrays.tree import at_each_leaf, flatten, is_float0, leaf_error
+from gradtx._core.arrays.tree import flatten, is_float0, leaf_error
 from gradtx._core.contract.errors import describe
 
 REPLICATED = PartitionSpec()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx.factors.ema import ema
 from gradtx.factors.factored_rms import scale_by_factored_rms
 from gradtx.factors.weight_decay import add_decayed_weights

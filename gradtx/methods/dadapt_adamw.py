@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.axes import AxisName, check_axes
 from gradtx._core.arrays.sums import after, product, quotients, size, times
 from gradtx.rules import (
     Decay,

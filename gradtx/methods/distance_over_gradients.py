@@ -10,7 +10,8 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.norm import AxisName, norm_of, refuse_shards, summed_over
+from gradtx._core.arrays.axes import AxisName, refuse_shards, summed_over
+from gradtx._core.arrays.norm import norm_of
 from gradtx.rules import (
     Finite,
     NonNegative,

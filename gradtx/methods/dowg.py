@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.axes import AxisName, check_axes
 from gradtx._core.arrays.sums import moved, square
 from gradtx._core.contract.errors import message
 from gradtx.factors.weight_decay import add_decayed_weights

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.norm import AxisName, refuse_shards
+from gradtx._core.arrays.axes import AxisName, refuse_shards
 from gradtx.limits.trust_ratio import as_large_as
 from gradtx.rules import LearningRate, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx.factors.weight_decay import add_decayed_weights
 from gradtx.limits.trust_ratio import scale_by_trust_ratio
 from gradtx.methods.adam import scale_by_adam

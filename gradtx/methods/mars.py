@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.norm import SHRINK, AxisName, check_axes, shrunk_square, summed_over, total
+from gradtx._core.arrays.axes import AxisName, check_axes, summed_over
+from gradtx._core.arrays.norm import SHRINK, shrunk_square, total
 from gradtx._core.arrays.numerics import wider
 from gradtx._core.arrays.turns import first_turn, next_turn, takes_turns
 from gradtx.factors.weight_decay import add_decayed_weights

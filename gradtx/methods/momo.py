@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.axes import AxisName, check_axes
 from gradtx._core.arrays.sums import products, square, times
 from gradtx._core.contract.errors import describe, message
 from gradtx.rules import (

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx._core.arrays.norm import AxisName, norm_of, refuse_shards
+from gradtx._core.arrays.axes import AxisName, refuse_shards
+from gradtx._core.arrays.norm import norm_of
 from gradtx.rules import (
     Decay,
     Finite,

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx._core.arguments.reading import measured
-from gradtx._core.arrays.norm import AxisName, check_axes, norm_of
+from gradtx._core.arrays.axes import AxisName, check_axes
+from gradtx._core.arrays.norm import norm_of
 from gradtx._core.contract.errors import message
 from gradtx.rules import (
     Finite,

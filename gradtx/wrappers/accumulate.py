@@ -6,7 +6,7 @@ from typing import Any
 import optax
 
 from gradtx._core.arguments.whole import whole
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.accumulating import Accumulating

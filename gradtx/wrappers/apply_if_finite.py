@@ -7,7 +7,7 @@ import jax
 import optax
 
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.around import member

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName, axes_of, size_over, summed_over
+from gradtx._core.arrays.axes import AxisName, axes_of, size_over, summed_over
 from gradtx._core.arrays.numerics import accumulator, opposed, scalar_dtype
 from gradtx._core.arrays.tree import has_gradient, is_trainable
 from gradtx._core.contract.errors import none_is_leaf

@@ -11,7 +11,7 @@ import optax
 from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arguments.reading import measured
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.arrays.numerics import increment
 from gradtx._core.contract.errors import message
 from gradtx._core.contract.transform import Info

@@ -11,7 +11,7 @@ from jax import lax
 
 from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.arrays.numerics import accumulator, increment, real
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable, promoted
 from gradtx._core.contract.errors import message, none_is_leaf

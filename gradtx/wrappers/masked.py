@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from gradtx._core.arrays.tree import align, flatten, has_gradient, promoted, resolve_mask
+from gradtx._core.arrays.masks import resolve_mask
+from gradtx._core.arrays.tree import align, flatten, has_gradient, promoted
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.around import Around, member

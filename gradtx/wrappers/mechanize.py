@@ -13,7 +13,7 @@ from jax import lax
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arguments.whole import check_count
-from gradtx._core.arrays.norm import AxisName, check_axes
+from gradtx._core.arrays.axes import AxisName, check_axes
 from gradtx._core.arrays.sums import moved, products, square
 from gradtx._core.arrays.tree import flatten, has_gradient
 from gradtx._core.contract.errors import STATE_FIX, describe, message

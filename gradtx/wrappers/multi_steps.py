@@ -9,7 +9,8 @@ import optax
 from jax.typing import DTypeLike
 
 from gradtx._core.arguments.whole import whole
-from gradtx._core.arrays.norm import AxisName, global_norm, summed_over
+from gradtx._core.arrays.axes import AxisName, summed_over
+from gradtx._core.arrays.norm import global_norm
 from gradtx._core.contract.transform import Info
 from gradtx._core.contract.writing import wrapped
 from gradtx._core.engine.accumulating import AccumulateState, Accumulating

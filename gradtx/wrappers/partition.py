@@ -6,7 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import optax
 
-from gradtx._core.arrays.tree import align, at_each_leaf, check_slots, flatten
+from gradtx._core.arrays.masks import at_each_leaf
+from gradtx._core.arrays.tree import align, check_slots, flatten
 from gradtx._core.contract.errors import STATE_FIX, describe, message, paths
 from gradtx._core.contract.transform import Info, Part, View
 from gradtx._core.contract.writing import shown, written

@@ -13,7 +13,8 @@ from jax.experimental import checkify
 import gradtx
 from gradtx.diagnosis.read.evidence import read
 from gradtx.diagnosis.record.groups import depth, group_labels
-from gradtx.diagnosis.record.record import BLOCK, merge
+from gradtx.diagnosis.record.record import BLOCK
+from gradtx.diagnosis.record.written import merge
 from tests.diagnosis.runs import feed, gradients, plain, quadratic, short, start, train
 
 NAN = jnp.float32(np.nan)

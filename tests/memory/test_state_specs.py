@@ -9,6 +9,7 @@ import pytest
 from jax.sharding import AbstractMesh, AxisType, NamedSharding
 
 import gradtx
+from gradtx._core.arrays import compat
 from gradtx.rules import zeros
 
 P = jax.P
@@ -121,3 +122,12 @@ def test_bad_input() -> None:
         gradtx.state_specs(gradtx.adam, shapes(), mesh=MESH)
     with pytest.raises(TypeError, match=r"state_specs: specs is int, expected a PartitionSpec"):
         gradtx.state_specs(adam, shapes(), 3, mesh=MESH)
+
+
+@pytest.mark.parametrize("way", [compat.sharded_as, compat.select_by])
+def test_a_slot_is_sharded_as_its_parameter_with_and_without_shard_alike(way: Any) -> None:
+    """Under jit on an Auto mesh, on every jax: the way that this jax takes, and the one of a jax without it."""
+    for name, p in params().items():
+        slot = jax.jit(lambda p: way(p, jnp.zeros(p.shape, p.dtype)))(p)
+        assert slot.sharding.is_equivalent_to(p.sharding, p.ndim), name
+        assert not slot.any()

@@ -410,21 +410,21 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "watch: ring does not wrap",
-        "diagnosis/record/record.py",
+        "diagnosis/record/written.py",
         "ring_steps=record.ring_steps.at[at].set(t)",
         "ring_steps=record.ring_steps.at[jnp.minimum(i, RING - 1)].set(t)",
         watch("record", "ring_keeps_the_last_256"),
     ),
     Mutant(
         "watch: a halved block keeps its length",
-        "diagnosis/record/record.py",
+        "diagnosis/record/written.py",
         "jnp.where(full, record.block * 2, record.block)",
         "record.block",
         watch("record", "history_adds_up_after_halvings"),
     ),
     Mutant(
         "watch: halving keeps the first block only",
-        "diagnosis/record/record.py",
+        "diagnosis/record/written.py",
         "count, share = a[0] + b[0],",
         "count, share = a[0] + a[0],",
         watch("record", "history_adds_up_after_halvings"),
@@ -501,7 +501,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "watch: history is halved at every late step",
-        "diagnosis/record/record.py",
+        "diagnosis/record/written.py",
         "t // record.block >= BLOCKS",
         "t >= BLOCKS * record.block",
         watch("watch_cases", "steps_stop_at_the_largest_int32"),

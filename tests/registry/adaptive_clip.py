@@ -61,7 +61,7 @@ CASES = [
     row("adaptive_grad_clip", "never", traits={**AGC, "power": 1}, clipping=math.inf),
 ]
 
-FILE = "limits/adaptive_clip.py"
+FILE, UNITS = "limits/adaptive_clip.py", "limits/unit_norms.py"
 
 
 def held_by(name: str) -> tuple[str, ...]:
@@ -70,25 +70,25 @@ def held_by(name: str) -> tuple[str, ...]:
 
 
 MUTANTS = [
-    Mutant("agc: the whole array", FILE, "2: 1, 3: 1", "2: 2, 3: 1", reference_of("adaptive_grad_clip")),
-    Mutant("agc: three dimensions as four", FILE, "3: 1, 4: 3", "3: 3, 4: 3", held_by("units_are_those_of_optax")),
+    Mutant("agc: the whole array", UNITS, "2: 1, 3: 1", "2: 2, 3: 1", reference_of("adaptive_grad_clip")),
+    Mutant("agc: three dimensions as four", UNITS, "3: 1, 4: 3", "3: 3, 4: 3", held_by("units_are_those_of_optax")),
     Mutant(
         "agc: eps added",
-        FILE,
+        UNITS,
         "clipping * jnp.maximum(weights, eps)",
         "clipping * (weights + eps)",
         case_of("adaptive_grad_clip[large eps]"),
     ),
     Mutant(
         "agc: always the bound",
-        FILE,
+        UNITS,
         "jnp.where(norm <= bound, jnp.ones_like(norm), divide(bound, norm))",
         "divide(bound, norm)",
         reference_of("adaptive_grad_clip"),
     ),
     Mutant(
         "agc: a part of what is not finite",
-        FILE,
+        UNITS,
         "jnp.where(jnp.isfinite(norm), factor, jnp.nan)",
         "factor",
         held_by("no_part_of_a_unit_that_is_not_finite_is_applied"),
@@ -98,7 +98,7 @@ MUTANTS = [
     Mutant("agc: large squares", FILE, "< jnp.inf", "<= jnp.inf", held_by("units_are_clipped_in_the_whole_range")),
     Mutant(
         "units: overflow",
-        FILE,
+        UNITS,
         "x * lax.convert_element_type(shrink, x.dtype)",
         "x",
         held_by("units_have_norms_in_the_whole_range"),

@@ -170,7 +170,7 @@ CASES = [
     ),
 ]
 
-FILE = "methods/ademamix.py"
+FILE, SIMPLIFIED = "methods/ademamix.py", "methods/simplified_ademamix.py"
 MUTANTS = [
     Mutant(
         "ademamix: the slow mean is corrected",
@@ -191,14 +191,14 @@ MUTANTS = [
     ),
     Mutant(
         "simplified ademamix: a mean, not a sum",
-        FILE,
+        SIMPLIFIED,
         'mu = k.b1 * slots["mu"] + g\n',
         'mu = k.b1 * slots["mu"] + (1 - k.b1) * g\n',
         reference_of("scale_by_simplified_ademamix"),
     ),
     Mutant(
         "simplified ademamix: no gradient beside the sum",
-        FILE,
+        SIMPLIFIED,
         "return mu + k.alpha * g,",
         "return mu,",
         reference_of("scale_by_simplified_ademamix"),

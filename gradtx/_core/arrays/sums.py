@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.axes import AxisName, split_over, summed_over
 from gradtx._core.arrays.compat import manual_axes
-from gradtx._core.arrays.norm import AxisName, split_over, summed_over
 from gradtx._core.arrays.numerics import abs_sq, root, scalar_dtype
 from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, takes_turns
 from gradtx._core.contract.errors import LeafError, message

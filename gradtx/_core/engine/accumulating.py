@@ -11,7 +11,7 @@ from jax import lax
 
 from gradtx._core.arguments.reading import call_schedule, check_same
 from gradtx._core.arguments.whole import whole
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.arrays.numerics import increment, zeros
 from gradtx._core.arrays.tree import align, check_like, flatten, float_leaves, has_gradient, param_leaves, promoted
 from gradtx._core.contract.errors import STATE_FIX, describe, message, structure

@@ -9,7 +9,8 @@ from jax import lax
 
 from gradtx._core.arguments.ranges import is_number
 from gradtx._core.arguments.reading import read
-from gradtx._core.arrays.norm import AxisName, check_axes, split_over, square, summed_over
+from gradtx._core.arrays.axes import AxisName, check_axes, split_over, summed_over
+from gradtx._core.arrays.norm import square
 from gradtx._core.arrays.numerics import INT32_MAX, accumulator, scalar_dtype
 from gradtx._core.arrays.tree import flatten, has_gradient, is_trainable
 from gradtx._core.contract.errors import LeafError, paths

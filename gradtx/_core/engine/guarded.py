@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx._core.arrays.norm import AxisName
+from gradtx._core.arrays.axes import AxisName
 from gradtx._core.arrays.numerics import increment, root, scalar_dtype
 from gradtx._core.arrays.tree import is_traced
 from gradtx._core.engine.around import Around

@@ -11,13 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx._core.arrays.tree import (
-    check_dimensions,
-    flatten,
-    param_leaves,
-    resolve_mask,
-    shapes_of,
-)
+from gradtx._core.arrays.masks import resolve_mask
+from gradtx._core.arrays.tree import check_dimensions, flatten, param_leaves, shapes_of
 from gradtx._core.contract.errors import LeafError, paths
 from gradtx._core.contract.state import LeafState
 from gradtx._core.contract.transform import Info, Part

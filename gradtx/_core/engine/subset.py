@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from gradtx._core.arrays.tree import align, flatten, resolve_mask
+from gradtx._core.arrays.masks import resolve_mask
+from gradtx._core.arrays.tree import align, flatten
 from gradtx._core.contract.errors import none_is_leaf
 from gradtx._core.contract.transform import View
 

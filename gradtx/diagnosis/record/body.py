@@ -18,20 +18,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from gradtx._core.arrays.tree import INIT_FIX, has_gradient
+from gradtx._core.arrays.tree import INIT_FIX, has_gradient, is_traced
 from gradtx._core.contract.errors import STATE_FIX, describe, message, none_is_leaf, tree_mismatch
 from gradtx._core.contract.transform import Info, Part
 from gradtx._core.contract.writing import shown
 from gradtx.diagnosis.record import axes, sample
 from gradtx.diagnosis.record.chain import clip_bound, decays, learning_rate, limits
 from gradtx.diagnosis.record.exact import leaf_names
+from gradtx.diagnosis.record.extras import Fixed, check_value, is_array
 from gradtx.diagnosis.record.groups import depth, group_labels
 from gradtx.diagnosis.record.measure import look, measure
-from gradtx.diagnosis.record.record import BLANK, Meta, Record, empty, tick
+from gradtx.diagnosis.record.record import BLANK, Meta, Record, empty
 from gradtx.diagnosis.record.step import Found, Step, like, nonfinite, nothing, own
+from gradtx.diagnosis.record.written import tick
 
 SMALL = 2**16  # up to this many parameters every step is measured
 EVERY, RUN = 96, 3  # above it, a run of 3 steps in 96: lags of 1 and 2 need 3
@@ -218,40 +219,6 @@ class Watch:
 def is_stand_in(params: Any) -> bool:
     """Return True for what `optax.tree_map_params` gives to init in place of the params: an empty class of its own."""
     return type(params).__module__.split(".")[0] == "optax" and not jax.tree.leaves(params)
-
-
-def is_traced(tree: Any) -> bool:
-    """Return True if a tree holds an array that is traced, as under jit, vmap or grad."""
-    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Fixed:
-    """An extra argument that is no array, such as a function: compared by identity, so that it need not be hashable."""
-
-    name: str
-    value: Any
-
-    def __eq__(self, other: object) -> bool:
-        """Say whether it is the very same argument."""
-        return isinstance(other, Fixed) and self.name == other.name and self.value is other.value
-
-    def __hash__(self) -> int:
-        """Hash as `__eq__` compares."""
-        return hash((self.name, id(self.value)))
-
-
-def check_value(value: Any) -> None:
-    """Raise unless the loss is a scalar."""
-    if not is_array(value):
-        raise TypeError(f"watch: value is {describe(value)}, expected the loss, a scalar; pass value=loss alone")
-    if jnp.shape(value) != ():
-        raise ValueError(f"watch: value has shape {jnp.shape(value)}, expected a scalar; pass the mean loss")
-
-
-def is_array(x: Any) -> bool:
-    """Say whether jit takes a leaf as an array."""
-    return isinstance(x, (jax.Array, np.ndarray, np.generic, bool, int, float, complex))
 
 
 def after(measured: jax.Array, tree: Any) -> Any:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.contract.errors import describe, message
-from gradtx.diagnosis.record.record import BLANK, BLOCKS, EARLY, RING, ROW, Record, blank_block, merge
+from gradtx.diagnosis.record.record import BLANK, BLOCKS, EARLY, RING, ROW, Record, blank_block
+from gradtx.diagnosis.record.written import merge
 
 __all__ = ["record_loss"]
 

@@ -14,18 +14,9 @@ from gradtx.diagnosis.record.arithmetic import FAR, cosine, hypotenuse, inner, r
 from gradtx.diagnosis.record.chain import clip_bound, learning_rate, rate_range
 from gradtx.diagnosis.record.exact import exact, vector
 from gradtx.diagnosis.record.rates import effective_rate
-from gradtx.diagnosis.record.record import (
-    BLANK,
-    GROUP_COLUMNS,
-    MOST,
-    RING,
-    ROW,
-    STRAIGHT,
-    Record,
-    column,
-    write,
-)
+from gradtx.diagnosis.record.record import BLANK, GROUP_COLUMNS, MOST, RING, ROW, STRAIGHT, Record, column
 from gradtx.diagnosis.record.step import Found, Step, like, nothing
+from gradtx.diagnosis.record.written import write
 
 
 def measure(step: Step, record: Record, params: Any, extra: Mapping[str, Any]) -> Found:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx._core.arrays.masks import resolve_mask
 from gradtx._core.arrays.numerics import abs_sq, accumulator, divide, real, scalar_dtype
-from gradtx._core.arrays.tree import align, flatten, resolve_mask
+from gradtx._core.arrays.tree import align, flatten
 from gradtx._core.contract.errors import structure
 from gradtx._core.engine.kernel import apply, freeze
 from gradtx._core.engine.lift import Leafwise
