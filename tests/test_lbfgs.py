@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import gradtx
 from tests.objectives import BOWL, ROSENBROCK, bowl, rosenbrock, train
@@ -150,6 +151,46 @@ def test_a_pair_that_is_not_finite_is_left_out() -> None:
     assert state.pairs == 1
     assert np.all(np.isfinite(u))
     assert np.all(np.isfinite(state.diff_updates_memory))
+
+
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_a_large_leaf_is_its_parts(dtype: Any) -> None:
+    """Sums over a leaf of more than 65,536 numbers are matrix products."""
+    rng, tx = np.random.default_rng(0), gradtx.scale_by_lbfgs(3)
+    bend, start = (jnp.asarray(rng.uniform(1.0, 9.0, (300, 220)) + dtype(0)) for _ in range(2))
+    start = start * (1.0 + 0.5j) if dtype is complex else start
+    runs = []
+    for parts in (1, 2):
+        p, bends = jnp.split(start, parts), jnp.split(bend, parts)
+        state, step, seen = tx.init(p), jax.jit(tx.update), []
+        for _ in range(6):
+            u, state = step([a * b for a, b in zip(p, bends, strict=True)], state, p)
+            p = [a - b for a, b in zip(p, u, strict=True)]
+            seen.append(jnp.concatenate(u))
+        runs.append(seen)
+    chex.assert_trees_all_close(*runs, rtol=1e-8, atol=1e-10)
+    assert jnp.linalg.norm(runs[0][-1]) < 0.1 * jnp.linalg.norm(runs[0][1])
+
+
+def compiled(params: Any) -> str:
+    """Return the text of the compiled update."""
+    tx = gradtx.scale_by_lbfgs()
+    return jax.jit(tx.update).lower(params, tx.init(params), params).compile().as_text()
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (512, 256)], ids=["small", "large"])
+def test_no_leaf_is_gathered_from_devices(shape: tuple[int, ...]) -> None:
+    split = NamedSharding(Mesh(np.array(jax.devices()), ("x",)), PartitionSpec("x"))
+    p = jax.device_put(jnp.ones(shape), split)
+    text = compiled(p)
+    assert "all-reduce" in text
+    assert "all-gather" not in text
+
+
+def test_what_is_compiled_grows_as_the_leaves() -> None:
+    """XLA:CPU repeats the sum over all leaves in the loop of each leaf, if it is a sum of scalars that they read."""
+    few, many = (compiled([jnp.ones(50)] * n).count("\n") for n in (16, 64))
+    assert many < 4.1 * few
 
 
 def test_lbfgs_is_seen_through() -> None:

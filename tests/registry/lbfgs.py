@@ -100,9 +100,17 @@ CASES = [
 ]
 
 FILE = "factors/inverse_hessian.py"
+LARGE = ("test_lbfgs.py::test_a_large_leaf_is_its_parts[complex]",)
+GROWS = ("test_lbfgs.py::test_what_is_compiled_grows_as_the_leaves",)
 MUTANTS = [
     Mutant("lbfgs: a pair of any sign", FILE, "(along > 0) & ", "", reference_of("scale_by_lbfgs")),
     Mutant("lbfgs: back by the same way", FILE, "(newest + 1 + i)", "(newest - i)", reference_of("scale_by_lbfgs")),
+    Mutant(
+        "lbfgs: the table's other half", FILE, "products[at] * a", "products[:, at] * a", reference_of("scale_by_lbfgs")
+    ),
+    Mutant("lbfgs: no y's product with r", FILE, "(on_y[at] + ", "(", reference_of("scale_by_lbfgs")),
+    Mutant("lbfgs: a large leaf's imaginary part", FILE, "jnp.conj(x)", "x", LARGE),
+    Mutant("lbfgs: n sums for each of n leaves", FILE, "once(products(s, y))", "products(s, y)", GROWS),
     Mutant("lbfgs: a first step of any length", FILE, "jnp.maximum(norm, one)", "one", reference_of("scale_by_lbfgs")),
     Mutant("lbfgs: the oldest pair stays", FILE, "last.pairs % old.rho.size", "0", reference_of("scale_by_lbfgs")),
     Mutant(

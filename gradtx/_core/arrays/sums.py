@@ -100,6 +100,15 @@ def after(sums: jax.Array, scalars: Any) -> tuple[jax.Array, Any]:
     return sums, jax.tree.map(lambda x: in_turn(x, turn), scalars)
 
 
+def once(scalar: jax.Array) -> jax.Array:
+    """Return a sum over leaves, over 1, for what many leaves read.
+
+    XLA:CPU repeats additions in each loop that reads their result, so that it would compile n of them for each of n
+    leaves. It repeats no division, and does not know the 1.
+    """
+    return scalar / lax.convert_element_type(next_turn(scalar), scalar.dtype)
+
+
 def moved(start: Sequence[jax.Array], params: Sequence[jax.Array]) -> list[jax.Array]:
     """Return start - p for each leaf, in the dtype of the start."""
     return [x - lax.convert_element_type(p, x.dtype) for x, p in zip(start, params, strict=True)]
