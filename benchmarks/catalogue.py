@@ -85,7 +85,7 @@ OTHERWISE = {
 SIZES = {name: MATRICES for name in ("adafactor", "sm3")}
 SIZES |= {name: LAYERS for name in ("galore", "muon", "scion", "shampoo", "soap")}
 SMALL_MATRICES = Size("1M in 500 matrices of 40 x 50", 1_000_000, 500, shape=(40, 50))
-FEW_LEAVES = ("lbfgs",)  # XLA:CPU compiles its loops over 500 leaves for hours, gradtx's and optax's
+FEW_LEAVES = ("lbfgs",)  # XLA:CPU compiles optax's loops over 500 leaves for hours
 COPIES = 5  # where the few bytes of a scan come to lie decides up to a third of its time
 LIMITS = [("clip", 1.0), ("zero_nans",), ("keep_params_nonnegative",), ("clip_by_global_norm", 1.0)]
 PLAN: list[tuple[Case, Size]] = [
