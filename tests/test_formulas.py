@@ -36,6 +36,7 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("cos(pi t)", "cos(&pi; t)"),
         ("m_mul round(n t_mul^i)", "m_mul round(n t_mul<sup>i</sup>)"),
         ("theta in `eta_t`", "&theta; in `eta_t`"),
+        ("v_row, mu_slow, lambda_max", "v_row, mu_slow, &lambda;<sub>max</sub>"),
     ],
 )
 def test_letters_subscripts_and_powers(formulas: ModuleType, plain: str, shown: str) -> None:
@@ -48,6 +49,15 @@ def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
         doc = inspect.getdoc(getattr(gradtx, name)) if inspect.isfunction(getattr(gradtx, name)) else None
         made = re.sub("<[^>]+>", "", formulas.typeset(doc or "", greek=True))
         assert not re.search(r"&#?\w+;|&\w?;", unescape(made)), name
+
+
+def test_a_row_of_the_catalogue_has_formulas_and_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    catalogue = importlib.import_module("catalogue")
+    plain = r"| `dog`, `mine(a)` | g / \|p - p_1\| | 1 | `dog` | Ivgi 2023, arXiv:2302.12022 |"
+    shown = catalogue.row(plain, {"dog": "gradtx.dog"})
+    assert shown.startswith(r"| [`dog`][gradtx.dog], `mine(a)` | g / \|p - p<sub>1</sub>\| | 1 | `dog` | Ivgi")
+    assert shown.endswith("[arXiv:2302.12022](https://arxiv.org/abs/2302.12022) |")
 
 
 def test_the_search_puts_a_name_before_its_longer_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:

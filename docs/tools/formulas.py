@@ -8,8 +8,11 @@ import html
 import re
 
 GREEK = ("alpha", "beta", "gamma", "delta", "eta", "theta", "lambda", "mu", "nu", "rho", "sigma", "tau", "phi", "pi")
-KEPT = re.compile(r"(`[^`]*`|https?://\S+|\b[a-z]+_(?:mul|update)\b)")  # code, addresses and arguments stay as they are
 NAMES = "|".join(GREEK)
+KEPT = re.compile(  # code, addresses and names (`v_row`) stay as they are; these five are letters with a subscript
+    r"(`[^`]*`|https?://\S+|\b(?!(?:lambda_max|lambda_min|eta_max|rho_inf|B_simple)\b)"
+    rf"(?:{NAMES}|[A-Za-z])_[a-z]{{2,}}\b)"
+)
 OVER = r"(?:sum|max|min)(?=_(?:\{|\w\b))"  # over an index, `max_{i<=t}`; `max_norm` is an argument
 SUBSCRIPT = re.compile(
     rf"((?<![\w`])(?:{NAMES}|{OVER}|[A-Za-z]hat|[A-Za-z]'?)|\|)_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])"
