@@ -25,9 +25,9 @@ WIDTH = 1 + max(len(f"{n} {title}") for n, (title, _) in CONTRACTS.items())
 Results = Mapping[tuple[str, int], tuple[int, int]]  # (row, contract): mixes that hold, mixes looked at
 
 
-def rows_of(*, exhaustive: bool) -> list[Row]:
-    """Return the rows that a run holds to the contracts."""
-    taken = chosen("test_contract", [row.name for row in ROWS], ONE_IN)
+def rows_of(results: Results, *, exhaustive: bool) -> list[Row]:
+    """Return the rows that a run holds to the contracts, those among them that its command named."""
+    taken = chosen("test_contract", [row.name for row in ROWS], ONE_IN) | {name for name, _ in results}
     return [row for row in ROWS if exhaustive or row.name in taken]
 
 
@@ -44,7 +44,7 @@ def run(row: Row, contract: int, *, exhaustive: bool = False) -> Cell:
 
 def gaps(results: Results, *, exhaustive: bool = False) -> list[tuple[str, int]]:
     """Return the cells that have no result, or not one for every mix of the run."""
-    rows = rows_of(exhaustive=exhaustive)
+    rows = rows_of(results, exhaustive=exhaustive)
     wanted = {(row.name, c): len(mixes_of(row, exhaustive=exhaustive)) for row in rows for c in CONTRACTS}
     return [cell for cell, mixes in wanted.items() if results.get(cell, (0, 0))[1] != mixes]
 
@@ -52,7 +52,7 @@ def gaps(results: Results, *, exhaustive: bool = False) -> list[tuple[str, int]]
 def table(results: Results, *, exhaustive: bool = False) -> str:
     """Return the table: per cell the number of mixes that hold, "gap" where one was not looked at."""
     missing = set(gaps(results, exhaustive=exhaustive))
-    rows = rows_of(exhaustive=exhaustive)
+    rows = rows_of(results, exhaustive=exhaustive)
     width = max(len(row.name) for row in rows)
     lines = [" " * width + "".join(f"{f'{n} {title}':>{WIDTH}}" for n, (title, _) in CONTRACTS.items())]
     for row in rows:

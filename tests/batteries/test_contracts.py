@@ -60,13 +60,16 @@ def test_every_cell_is_a_test(request: pytest.FixtureRequest) -> None:
 
 
 def test_table_shows_gaps() -> None:
-    rows = table.rows_of(exhaustive=False)
+    rows = table.rows_of({}, exhaustive=False)
     full = {(row.name, c): (len(mixes_of(row, exhaustive=False)),) * 2 for row in rows for c in table.CONTRACTS}
     assert table.gaps(full) == []
     assert len(table.gaps(full, exhaustive=True)) == len(table.CELLS)
     short = {cell: result for cell, result in full.items() if cell != (rows[0].name, 5)}
     assert table.gaps(short) == [(rows[0].name, 5)]
     assert table.gaps({**full, (rows[0].name, 5): (3, 3)}) == [(rows[0].name, 5)]
+    other = next(row for row in ROWS if row not in rows)
+    whole = (len(mixes_of(other, exhaustive=False)),) * 2
+    assert table.gaps({**full, (other.name, 1): whole}) == [(other.name, c) for c in table.CONTRACTS if c != 1]
     assert "gap" in table.table(short)
     assert "gap " not in table.table(full)
 
