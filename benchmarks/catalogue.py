@@ -6,7 +6,7 @@ A method that optax lacks runs alone; its time over the memory floor still says 
 import inspect
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -169,11 +169,9 @@ def elsewhere(case: Case, size: Size, libs: Mapping[str, Any], rounds: int) -> R
     return found
 
 
-def catalogue_rows(only: list[str], *, quick: bool) -> list[Row]:
+def catalogue_rows(only: list[str], *, quick: bool) -> Iterator[Row]:
     """Measure every method of the catalogue, or those named."""
-    rows = []
     for case, size in PLAN:
         if not only or case.name in only:
             print(f"catalogue: {case.name}", file=sys.stderr, flush=True)  # a run of an hour says where it is
-            rows.append(catalogue_row(case, size, *((3, 1.0) if quick else (21, 6.0)), quick=quick))
-    return rows
+            yield catalogue_row(case, size, *((3, 1.0) if quick else (21, 6.0)), quick=quick)

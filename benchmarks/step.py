@@ -4,6 +4,7 @@ import argparse
 import datetime
 import json
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -56,27 +57,31 @@ def plan(*, quick: bool) -> list[tuple[Case, Size, int, int]]:
     return [(case, size, rounds, repeats) for size, cases, repeats in sizes for case in cases]
 
 
-def measure(sections: list[str], only: list[str], *, quick: bool) -> list[Row]:
-    """Measure the sections and return their rows."""
+def measure(sections: list[str], only: list[str], *, quick: bool) -> Iterator[Row]:
+    """Measure the sections and yield their rows."""
     warm_up()
-    rows: list[Row] = []
     keep = [case for case in CASES if not only or case.name in only]
     if "step" in sections:
-        rows += step_rows([what for what in plan(quick=quick) if what[0] in keep], quick=quick)
+        yield from step_rows([what for what in plan(quick=quick) if what[0] in keep], quick=quick)
     if "scan" in sections:
-        rows += [scan_row(case, 1 if quick else 15) for case in keep]
+        yield from (scan_row(case, 1 if quick else 15) for case in keep)
     if "watch" in sections:
         watched = [case for case in keep if case.name in (["adam"] if quick else ["adam", "clip + adamw"])]
-        rows += [watch_row(case, 64 if quick else 192) for case in watched]
+        yield from (watch_row(case, 64 if quick else 192) for case in watched)
     if "flag" in sections:
-        rows += flag_rows(quick=quick)
+        yield from flag_rows(quick=quick)
     if "catalogue" in sections:
-        rows += catalogue_rows(only, quick=quick)
+        yield from catalogue_rows(only, quick=quick)
     if "wrappers" in sections:
-        rows += wrapper_rows(only, quick=quick)
+        yield from wrapper_rows(only, quick=quick)
     if "growth" in sections:
-        rows += growth_rows(quick=quick)
-    return rows
+        yield from growth_rows(quick=quick)
+
+
+def joined(old: list[Row], new: list[Row]) -> list[Row]:
+    """Return the old rows, each replaced by a new one of the same section, case and size, and the new ones."""
+    rows = {(row["section"], row["case"], row["size"], row.get("flag")): row for row in [*old, *new]}
+    return list(rows.values())
 
 
 def main() -> None:
@@ -90,12 +95,15 @@ def main() -> None:
         "--all", action="store_true", help=f"the catalogue of {len(PLAN)} steps, wrappers and growth too"
     )
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
-    parser.add_argument("--json", type=Path, help="write all numbers here")
+    parser.add_argument("--json", type=Path, help="write all numbers here, after each row")
+    parser.add_argument("--update", action="store_true", help="keep the rows of that file which are not measured again")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
     parser.add_argument("--catalogue-chart", type=Path, help="draw the catalogue's bar chart here (needs matplotlib)")
     parser.add_argument("--growth-chart", type=Path, help="draw how cost grows here (needs matplotlib)")
     parser.add_argument("--flagged", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.update and not args.json:
+        parser.error("--update needs --json, the file that holds the rows")
     if args.flagged:
         print(json.dumps(flagged_rows(quick=args.quick)))
         return
@@ -105,10 +113,12 @@ def main() -> None:
         print(f"{library} is not installed, and left out")
     left_out = [*(["watch"] if args.quick else []), *([] if args.all else BEYOND)]
     sections = args.sections or [name for name in SECTIONS if name not in left_out]
-    rows = measure(sections, args.cases, quick=args.quick)
+    rows = json.loads(args.json.read_text())["rows"] if args.update else []
+    for row in measure(sections, args.cases, quick=args.quick):
+        rows = joined(rows, [row])
+        if args.json:
+            args.json.write_text(json.dumps({"where": here, "rows": rows}, indent=1) + "\n")
     print_report(rows)
-    if args.json:
-        args.json.write_text(json.dumps({"where": here, "rows": rows}, indent=1) + "\n")
     if args.chart and any(row["section"] not in BEYOND for row in rows):
         draw(rows, args.chart)
     if args.catalogue_chart:

@@ -3,7 +3,7 @@
 import dataclasses
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -173,14 +173,12 @@ def wrapper_row(wrapper: Wrapper, size: Size, rounds: int) -> Row:
     return row
 
 
-def wrapper_rows(only: list[str], *, quick: bool) -> list[Row]:
+def wrapper_rows(only: list[str], *, quick: bool) -> Iterator[Row]:
     """Measure every wrapper, or those named."""
-    rows = []
     for wrapper in WRAPPERS:
         if not only or wrapper.name in only:
             print(f"wrappers: {wrapper.name}", file=sys.stderr, flush=True)
-            rows.append(wrapper_row(wrapper, BIG, PERIOD if quick else 3 * PERIOD))
-    return rows
+            yield wrapper_row(wrapper, BIG, PERIOD if quick else 3 * PERIOD)
 
 
 def wrapper_table(rows: list[Row]) -> str:

@@ -92,6 +92,28 @@ def test_growth_has_every_point(plan: list[tuple[Any, Any]]) -> None:
     assert (totals[0], totals[-1]) == (1e3, 1e8)
 
 
+def test_a_part_measured_again_keeps_the_rest(
+    plan: list[tuple[Any, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row is written as soon as it is measured: a run that is cut off loses one."""
+    import step
+
+    def row(case: str, faster: float, flag: str = "") -> dict[str, Any]:
+        return {"section": "flag", "case": case, "size": "small", "flag": flag, "faster": faster}
+
+    def cut_off(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+        yield row("adam", 3.0)
+        raise KeyboardInterrupt
+
+    file = tmp_path / "numbers.json"
+    file.write_text(json.dumps({"rows": [row("sgd", 1.0), row("adam", 2.0), row("adam", 2.5, "on")]}))
+    monkeypatch.setattr(step, "measure", cut_off)
+    monkeypatch.setattr(sys, "argv", ["step.py", "--json", str(file), "--update"])
+    with pytest.raises(KeyboardInterrupt):
+        step.main()
+    assert json.loads(file.read_text())["rows"] == [row("sgd", 1.0), row("adam", 3.0), row("adam", 2.5, "on")]
+
+
 def test_every_page_says_what_the_numbers_say(page: ModuleType) -> None:
     """`python benchmarks/page.py` writes them."""
     numbers = json.loads(page.NUMBERS.read_text())

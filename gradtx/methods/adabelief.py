@@ -111,7 +111,7 @@ def adabelief(
     *,
     nesterov: bool = False,
 ) -> Transform:
-    """Descend as Adam does, with steps that shrink where the gradient is not what its mean foretold.
+    """Descend as Adam does, with steps that shrink where the gradient is not what its mean predicted.
 
     u_t = -eta_t ((m_t / (1-b1^t)) / (sqrt(s_t / (1-b2^t)) + eps) + weight_decay p_t), with m the moving mean of g from
     0 and s_t = b2 s_{t-1} + (1-b2) (g_t - m_t)^2 + eps_root, s_0 = 0.

@@ -81,8 +81,8 @@ def step_of(k: SimpleNamespace, memory: Any, new: Any, model: SimpleNamespace) -
     step = jnp.minimum(k.learning_rate / model.weight, divide(over, model.square))
     if "lb" not in memory:
         return step, {}
-    foretold = new["barf"] + model.slope - new["gamma"] - 0.5 * step * model.square
-    return step, {"lb": jnp.maximum(foretold / model.weight, floor)}
+    predicted = new["barf"] + model.slope - new["gamma"] - 0.5 * step * model.square
+    return step, {"lb": jnp.maximum(predicted / model.weight, floor)}
 
 
 @factory

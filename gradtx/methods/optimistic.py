@@ -1,4 +1,4 @@
-"""Optimistic descent: a step along the gradient foretold from its last change, which ends the circling of games."""
+"""Optimistic descent: a step along the gradient predicted from its last change, which ends the circling of games."""
 
 from types import SimpleNamespace
 from typing import Any
