@@ -12,6 +12,7 @@ FAR = 3.0  # times what the last half gained: where so much is within reach of a
 NEARBY = 0.05  # of the size of the parameters: a run that has gone no farther has not left where it began
 LEADS = 0.1  # share of the largest fall: what the loss falls by where the parameters grow in proportion
 PLAIN = 4.0  # standard errors below 0 of a slope that says by itself where steps lead
+FLAT = 1e5  # times the least change of the loss, of which float32 has 8e6: no slope over the size of the parameters
 ABOVE = 8.0  # spreads of the loss above which a rise is none of its noise
 
 
@@ -67,6 +68,15 @@ def falls(f: Features) -> bool:
     """Return True if the loss fell, or may have and its noise hides a way down that another sign shows."""
     hidden = f.certainty > 2 if f.downhill > PLAIN else f.gained > 0 and grows_down(f)
     return fell(f) or (f.one_loss is False and hidden)
+
+
+def never_left(f: Features) -> bool:
+    """Return True if the loss is where it began because it is flat there, and not because the steps are short.
+
+    Where they are, the slope would take the loss far over a way as long as the parameters.
+    """
+    stands = abs(f.loss_start - f.loss_last) < 1e3 * f.quantum and f.g_last >= 0.1 * f.g_most
+    return stands and not f.remaining > FAR and f.rho > 0 and not f.g_last * f.p_last > FLAT * f.quantum
 
 
 def grows_down(f: Features) -> bool:

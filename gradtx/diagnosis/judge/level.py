@@ -9,6 +9,7 @@ from gradtx.diagnosis.judge.finding import (
     Finding,
     divide_to_inf,
     fell,
+    never_left,
     progress_line,
     rate,
     slope_lines,
@@ -121,7 +122,8 @@ def at_chance(f: Features) -> Finding | None:
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
     lifted = math.inf if fading else max(0.003 * level, f.spread / 2, 0.0 if math.isnan(f.fall) else f.fall)
     fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
-    if k < 2 or not fits or crawling(f) is not None:  # steps that agree learn something
+    # steps that agree learn something, and a loss that stands where it began has tried nothing
+    if k < 2 or not fits or crawling(f) is not None or (f.one_loss and never_left(f)):
         return None
     return Finding(
         "at_chance",

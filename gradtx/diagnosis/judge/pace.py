@@ -61,8 +61,17 @@ def is_straight(f: Features) -> bool:
 
 
 def leads_down(f: Features) -> bool:
-    """Return True if each step goes down for the next batch as well, and the losses of the batches do not show it."""
-    return f.one_loss is False and f.downhill > PLAIN and not falls(f)
+    """Return True if each step goes down for the next batch as well, and the losses of the batches do not show it.
+
+    Either that is sure by itself, or it is likely and the steps go one way more than noise would.
+    """
+    likely = f.downhill > SURE and f.straight > max(STRAIGHT / 2, 2 * aimless(f))
+    return f.one_loss is False and (f.downhill > PLAIN or likely) and not is_undone(f) and not falls(f)
+
+
+def is_undone(f: Features) -> bool:
+    """Return True if consecutive gradients agree and their steps lead nowhere: seldom ones, or a decay, undo them."""
+    return f.cos1 > 0.3 and f.cos2 > 0.3 and f.straight < min(STRAIGHT, 0.2 * 64 * f.cos1)
 
 
 def leads_far(f: Features) -> bool:

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from gradtx.diagnosis.judge.finding import FAR, Finding, percent, progress_line, slope_lines, text, times
+from gradtx.diagnosis.judge.finding import FAR, Finding, fell, percent, progress_line, slope_lines, text, times
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
@@ -27,7 +27,7 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
     if word in ("healthy", "crawling") and (other := not_so_well(word, f, probe)):
         return [other, *found]
     if first is not None and word == "crawling":
-        return [pace(first, f, probe), *found[1:]]
+        return fits_path(found, f, probe) or [pace(first, f, probe), *found[1:]]
     gains = along(probe) > GAIN * abs(f.loss_start - f.loss_last)
     longer = probe.best_scale >= LONGER and gains
     if word in ("converged_minimum", "undecided", "saddle_plateau") and f.one_loss is not False:
@@ -56,6 +56,23 @@ def not_so_well(word: str, f: Features, probe: Probe) -> Finding | None:
         return saddle(probe)
     far = f.one_loss is False and along(probe) > FAR * f.gained > 0
     return too_short(probe) if word == "healthy" and far and probe.best_scale >= LONGER else None
+
+
+def fits_path(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
+    """Return the findings with `healthy` first where no longer step gains half of what the last half of the run did.
+
+    That more was in reach was an estimate: where the curvature grows along the path, or turns it, the line ends sooner.
+    A rate near its edge, or a path that gains little of the whole fall, is a crawl all the same.
+    """
+    falls = f.one_loss is True and fell(f) and f.share > GAIN and below_edge(probe, 0.25)
+    if not (falls and probe.sharpness is not None and 0 <= 2 * along(probe) < f.gained):
+        return []
+    line = (
+        f"the best step along the update, x{text(probe.best_scale)}, would gain {text(along(probe))}; "
+        f"the last half of the run gained {text(f.gained)}"
+    )
+    well = Finding("healthy", "the loss is still falling.", (progress_line(f), line), "none needed")
+    return [well, *drop(found, "crawling", "saddle_plateau")]
 
 
 def along(probe: Probe) -> float:

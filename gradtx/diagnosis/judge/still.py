@@ -1,10 +1,12 @@
 """Rules for what does not move: no rate, no update, updates lost to rounding, no gradient, a decay that balances it."""
 
 from gradtx.diagnosis.judge.finding import LEADS, PLAIN, SHARE, SURE, Finding, fell, percent, progress_line, text
+from gradtx.diagnosis.judge.pace import is_undone
 from gradtx.diagnosis.read.features import Features
 
 LOST = 0.9  # share of update entries rounded away above which the parameters hardly move
 MUCH = 0.1  # share of the whole fall: where most is frozen on purpose, the rest still gains this in its last half
+SHRUNK = 1e-7  # of the first steps: what is left of a rate that has decayed to 0
 MANY = 6  # names that a line lists
 
 
@@ -44,7 +46,18 @@ def not_moving(f: Features) -> Finding | None:
             f"gradients arrive and no parameter is changed {since}: frozen, masked, or not given to the optimizer.",
             (f"|u| = 0 {since}, while |g| = {text(f.g_last)}", progress_line(f)),
             f"look at masks, set_to_zero and the labels of partition: all {max(len(f.frozen), 1)} "
-            "groups have no update",
+            "groups have no update" + (", or at a schedule that has ended" if f.still_since > 0 else ""),
+        )
+    if 0 < f.u_last < SHRUNK * f.u_first and not f.g_last < 0.01 * f.g_most and not fell(f):
+        return Finding(
+            "not_moving",
+            "the steps have shrunk to nothing while the gradient has not: the learning rate has decayed to 0.",
+            (
+                f"|u| = {text(f.u_first)} at the start, {text(f.u_last)} at the end",
+                f"|g| = {text(f.g_last)} is no less than 1 % of its largest",
+                progress_line(f),
+            ),
+            "lengthen the schedule, or set the rate anew: no other precision of the parameters makes up for such steps",
         )
     if f.lost > LOST and not f.g_last < 0.01 * f.g_most and not (fell(f) and f.share > SHARE):
         return Finding(
@@ -94,7 +107,7 @@ def decay_bound(f: Features) -> Finding | None:
     cancelled = f.decays is True and f.u_last < 0.1 * f.u_first  # a sum of two that is near 0 is lost to rounding
     alive = f.g_last > 0.05 * f.g_first and f.u_last > 0 and (cancelled or not f.lost > 0.5)
     agree = f.cos1 > 0.3 and f.cos2 > 0.3
-    undone = agree and f.straight < min(8.0, 0.2 * 64 * f.cos1) and not falls
+    undone = is_undone(f) and not falls
     shrunk = alive and f.p_growth < 0.5 and f.lost_again > 0.5 and f.rise > 3  # towards 0, and the loss rose again
     held = f.cos1 > 0.5 and f.cos2 > 0.5 and f.straight < 0.5 * 64 * f.cos1 and f.p_growth < 0.7 and f.pace < 0.25
     # the gradients of all batches would make the parameters larger, and steps no longer lead down

@@ -17,6 +17,7 @@ from gradtx.diagnosis.judge.finding import (
     downhill_line,
     falls,
     fell,
+    never_left,
     outward_line,
     percent,
     progress_line,
@@ -107,9 +108,7 @@ def saddle_plateau(f: Features) -> Finding | None:
     opens = f.rho > 0.9 and (f.rho > 1 or f.decay < 0) and f.g_growth > 0.2
     if f.g_last < 0.01 * f.g_most and f.straight > 32:  # so little grows slowly; rounding would lead nowhere
         opens = opens or (f.rho > 1 and f.decay < 0 and f.g_growth > 0.02)
-    never_left = abs(f.loss_start - f.loss_last) < 1e3 * f.quantum and f.g_last >= 0.1 * f.g_most
-    never_left = never_left and not f.remaining > FAR and f.rho > 0
-    if not (f.one_loss and (opens or never_left)):
+    if not (f.one_loss and (opens or never_left(f))):
         return None
     wait = 1 / max(-f.decay, 1e-30)
     return Finding(

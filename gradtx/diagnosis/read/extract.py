@@ -11,6 +11,7 @@ from gradtx.diagnosis.read.features import NAN, Features
 from gradtx.diagnosis.read.stillness import stillness
 
 PARTS = 16  # of the window, whose means give the error of its mean
+TORN, SELDOM = 10.0, 0.02  # times the slopes that a loss is off them, and the share of the steps where it is
 SUREST = 1e3  # standard errors: without noise, what is left is rounding
 
 
@@ -99,7 +100,8 @@ def slopes(run: Evidence, full_batch: bool | None) -> dict[str, object]:
         rounding = 4 * quantum_of(run.early_losses, run.losses) if len(change) > 16 else 0.0
         cos1, cos2 = (float(np.nanmean(rows[name])) for name in ("cos1", "cos2"))
         steady = cos2 > 0.9 and (cos1 < -0.9 or (cos1 > 0.999 and error < 3.0))
-        one = bool(fits(change, predicted, end, error, cos1) or off <= rounding or steady)
+        alike = fits(change, predicted, end, error, cos1) or off <= rounding or steady
+        one = bool(alike and not is_torn(change, predicted, end, rounding))
     fall = -rows["gu"]
     quarter = max(len(fall) // 4, 1)
     early, late = float(np.mean(fall[:quarter])), float(np.mean(fall[-quarter:]))
@@ -125,6 +127,16 @@ def fits(change: Array, predicted: Array, end: Array, error: float, cos1: float)
     """
     each = float(np.median(np.abs(change - (predicted + end) / 2) / np.maximum(np.abs(predicted), np.abs(end))))
     return error < 0.3 and each < (0.3 if cos1 < -0.3 or len(change) <= 16 else 0.05)
+
+
+def is_torn(change: Array, predicted: Array, end: Array, rounding: float) -> bool:
+    """Return True if some losses are not where the slopes lead, though most are: few batches hold what counts.
+
+    Such are a hinge or a rare class beside a penalty that every batch has. Over one smooth loss the slopes at both ends
+    bound a change, at its kinks and in bursts as well, and rounding makes no such leaps.
+    """
+    off, size = np.abs(change - (predicted + end) / 2), np.maximum(np.abs(predicted), np.abs(end))
+    return bool(np.mean(off > TORN * size + 16 * rounding) > SELDOM)
 
 
 def outlook(found: Mapping[str, object]) -> Mapping[str, object]:
