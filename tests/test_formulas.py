@@ -53,9 +53,9 @@ def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
 
 def test_a_row_of_the_catalogue_has_formulas_and_links(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(TOOLS)
-    catalogue = importlib.import_module("catalogue")
+    cells = importlib.import_module("cells")
     plain = r"| `dog`, `mine(a)` | g / \|p - p_1\| | 1 | `dog` | Ivgi 2023, arXiv:2302.12022 |"
-    shown = catalogue.row(plain, {"dog": "gradtx.dog"})
+    shown = cells.row(plain, {"dog": "gradtx.dog"})
     assert shown.startswith(r"| [`dog`][gradtx.dog], `mine(a)` | g / \|p - p<sub>1</sub>\| | 1 | `dog` | Ivgi")
     assert shown.endswith("[arXiv:2302.12022](https://arxiv.org/abs/2302.12022) |")
 
