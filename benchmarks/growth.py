@@ -1,7 +1,7 @@
 """How cost grows: a step of adamw against the number of leaves, and against the number of parameters."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,10 @@ def growth_row(sweep: str, size: Size, rounds: int) -> Row:
     return row
 
 
-def growth_rows(*, quick: bool) -> list[Row]:
+def growth_rows(*, quick: bool) -> Iterator[Row]:
     """Measure every point."""
-    return [growth_row(sweep, size, 5 if quick else 21) for sweep, size in sizes(quick=quick)]
+    for sweep, size in sizes(quick=quick):
+        yield growth_row(sweep, size, 5 if quick else 21)
 
 
 def growth_table(rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ Row = dict[str, Any]
 median = statistics.median
 
 
-def step_rows(plan: Sequence[tuple[Case, Size, int, int]], *, quick: bool) -> list[Row]:
-    """Measure cases, each at a size, with so many rounds and so many repeats of trace + lower.
+def step_rows(plan: Sequence[tuple[Case, Size, int, int]], *, quick: bool) -> Iterator[Row]:
+    """Measure cases one after another, each at a size, with so many rounds and so many repeats of trace + lower.
 
     Lowering is timed first, since it clears jax's caches, which eager updates then have to fill again.
     """
     lowered = [lower_seconds(LIBS, case, size, repeats) for case, size, _, repeats in plan]
-    return [step_row(*what, seconds, quick=quick) for (*what, _), seconds in zip(plan, lowered, strict=True)]
+    for (*what, _), seconds in zip(plan, lowered, strict=True):
+        yield step_row(*what, seconds, quick=quick)
 
 
 def step_row(case: Case, size: Size, rounds: int, lowered: dict[str, list[float]], *, quick: bool) -> Row:
@@ -125,7 +126,7 @@ def flag_rows(*, quick: bool) -> list[Row]:
 def flagged_rows(*, quick: bool) -> list[Row]:
     """Measure, in the process that has the flag or has it not, the cases of `flag_rows`."""
     cases = FLAGGED[-2:] if quick else FLAGGED
-    return step_rows([(CASE[name], BIG, 5 if quick else 41, 1) for name in cases], quick=quick)
+    return list(step_rows([(CASE[name], BIG, 5 if quick else 41, 1) for name in cases], quick=quick))
 
 
 def warm_up() -> None:

@@ -84,6 +84,20 @@ def joined(old: list[Row], new: list[Row]) -> list[Row]:
     return list(rows.values())
 
 
+def old_rows(path: Path, here: dict[str, str | int]) -> list[Row]:
+    """Return the rows of a file that this machine has written with these versions, on whatever day.
+
+    Raises:
+        SystemExit: it was written elsewhere, or with other versions.
+    """
+    numbers = json.loads(path.read_text())
+    other = sorted(key for key in here if key != "date" and numbers["where"].get(key) != here[key])
+    if other:
+        raise SystemExit(f"--update: {path} was measured with another {', '.join(other)}; measure all of it again")
+    rows: list[Row] = numbers["rows"]
+    return rows
+
+
 def main() -> None:
     """Read the arguments, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,7 +109,7 @@ def main() -> None:
         "--all", action="store_true", help=f"the catalogue of {len(PLAN)} steps, wrappers and growth too"
     )
     parser.add_argument("--cases", nargs="+", default=[], help="names of cases; all by default")
-    parser.add_argument("--json", type=Path, help="write all numbers here, after each row")
+    parser.add_argument("--json", type=Path, help="write all numbers here, as they are measured")
     parser.add_argument("--update", action="store_true", help="keep the rows of that file which are not measured again")
     parser.add_argument("--chart", type=Path, help="draw the bar chart here (needs matplotlib)")
     parser.add_argument("--catalogue-chart", type=Path, help="draw the catalogue's bar chart here (needs matplotlib)")
@@ -113,7 +127,7 @@ def main() -> None:
         print(f"{library} is not installed, and left out")
     left_out = [*(["watch"] if args.quick else []), *([] if args.all else BEYOND)]
     sections = args.sections or [name for name in SECTIONS if name not in left_out]
-    rows = json.loads(args.json.read_text())["rows"] if args.update else []
+    rows = old_rows(args.json, here) if args.update else []
     for row in measure(sections, args.cases, quick=args.quick):
         rows = joined(rows, [row])
         if args.json:

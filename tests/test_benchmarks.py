@@ -106,12 +106,17 @@ def test_a_part_measured_again_keeps_the_rest(
         raise KeyboardInterrupt
 
     file = tmp_path / "numbers.json"
-    file.write_text(json.dumps({"rows": [row("sgd", 1.0), row("adam", 2.0), row("adam", 2.5, "on")]}))
+    old = {"where": {**step.machine(), "date": "2020-01-01"}}
+    file.write_text(json.dumps({**old, "rows": [row("sgd", 1.0), row("adam", 2.0), row("adam", 2.5, "on")]}))
     monkeypatch.setattr(step, "measure", cut_off)
     monkeypatch.setattr(sys, "argv", ["step.py", "--json", str(file), "--update"])
     with pytest.raises(KeyboardInterrupt):
         step.main()
     assert json.loads(file.read_text())["rows"] == [row("sgd", 1.0), row("adam", 3.0), row("adam", 2.5, "on")]
+
+    file.write_text(json.dumps({"where": {**old["where"], "jax": "0.1"}, "rows": []}))
+    with pytest.raises(SystemExit, match="another jax"):
+        step.main()
 
 
 def test_every_page_says_what_the_numbers_say(page: ModuleType) -> None:

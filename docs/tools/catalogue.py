@@ -14,8 +14,7 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
     if page.file.src_uri != "catalogue.md":
         return markdown
     listed = [name for _, _, folders in PAGES.values() for name in names_on(folders)]
-    first = {
-        id(public()[name]): name for name in listed
-    }  # a second name, as `multi_transform`, has no entry of its own
+    # a second name, such as `multi_transform`, has no entry of its own
+    first = {id(public()[name]): name for name in listed}
     names = {name.rsplit(".", 1)[1]: first[id(thing)] for name, thing in public().items() if id(thing) in first}
     return "\n".join(row(line, names) if line.startswith("| `") else line for line in markdown.split("\n"))
