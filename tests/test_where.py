@@ -27,7 +27,7 @@ MADE = {
         library.scale_by_adam(), library.masked(library.add_decayed_weights(0.1), matrices), library.scale(-0.1)
     ),
     "overlap": lambda library: library.chain(
-        library.masked(library.sgd(0.5), HEAD), library.masked(library.adam(0.1), matrices)
+        library.masked(library.scale(-0.5), HEAD), library.masked(library.adam(0.1), matrices)
     ),
     "partition": lambda library: library.partition(
         {"m": library.adamw(0.1), "v": library.chain(library.clip_by_global_norm(0.1), library.sgd(0.1, 0.9))}, kinds
@@ -248,6 +248,29 @@ def test_bad_calls(case: str) -> None:
     call, error, says = BAD[case]
     with pytest.raises(error, match=says):
         call()
+
+
+def test_overlapping_wrappers_give_no_leaf_two_rates() -> None:
+    """The second would turn the descent of the first into ascent; limits, decays and factors may overlap."""
+    vectors = {"mlp": True, "head": False}
+    one, other = gradtx.masked(gradtx.adam(0.1), HEAD), gradtx.masked(gradtx.sgd(0.2), matrices)
+    says = r"params\['head'\]\['w'\] gets the learning rates of masked\(.* and of masked\(.*; give each leaf to one"
+    apart = gradtx.partition({True: gradtx.adam(0.1), False: gradtx.set_to_zero()}, HEAD)
+    for tx in (
+        gradtx.chain(one, other),
+        gradtx.guard(gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.chain(one), other)),
+        gradtx.named_chain(("one", one), ("other", other)),
+    ):
+        with pytest.raises(ValueError, match="chain: " + says):
+            tx.init(PARAMS)
+        with pytest.raises(ValueError, match="chain: " + says):
+            jax.eval_shape(tx.init, PARAMS)
+    for pair in ((one, gradtx.sgd(0.1)), (apart, other)):
+        with pytest.raises(ValueError, match=r"chain: params\['head'\]\['(scale|w)'\] gets the learning rates"):
+            gradtx.chain(*pair).init(PARAMS)
+    up = gradtx.scale_by_learning_rate(0.5, flip_sign=False)
+    gradtx.chain(one, gradtx.masked(gradtx.sgd(0.2), vectors)).init(PARAMS)
+    gradtx.chain(gradtx.masked(gradtx.clip(1.0), matrices), one, gradtx.masked(up, matrices)).init(PARAMS)
 
 
 LACKS, MORE = {"mlp": True}, {"mlp": True, "head": True, "tail": False}

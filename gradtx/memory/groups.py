@@ -11,9 +11,9 @@ from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.tree import flatten, is_trainable
 from gradtx._core.contract.transform import Transform
 from gradtx._core.contract.writing import shown, written
+from gradtx._core.engine.leaves import acted_on
 from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.parts import Link, parts, walk
-from gradtx.memory.placing import is_alike
 
 MOST_NAMES = 4  # patterns of paths in the title of a group
 
@@ -60,7 +60,7 @@ def treatments(links: list[Link], params: Any) -> list[Treatment | None]:
     acts: list[list[int]] = [[] for _ in leaves]
     still = [False] * len(leaves)
     for number, link in enumerate(links):
-        mine, held = seen(link, params)
+        mine, held = acted_on(link, params)
         stops = getattr(getattr(getattr(link.tx, "body", None), "rule", None), "still", False)
         for i, (own, stands) in enumerate(zip(mine, held, strict=True)):
             still[i] = still[i] or stands or (own and stops)
@@ -70,27 +70,6 @@ def treatments(links: list[Link], params: Any) -> list[Treatment | None]:
         Treatment(tuple(own), frozen) if x is not None and is_trainable(x) else None
         for x, own, frozen in zip(leaves, acts, still, strict=True)
     ]
-
-
-def seen(link: Link, params: Any) -> tuple[list[bool], list[bool]]:
-    """Return for each leaf whether a transform acts on it, and whether what stands around the transform freezes it.
-
-    What sees trees of another form, such as one vector of all leaves, acts on all leaves that reach it.
-    """
-    count = len(flatten(params)[0])
-    mine, held, form = [True] * count, [False] * count, params
-    for view in link.views:
-        into = jax.eval_shape(lambda tree, view=view: view.into(tree, tree), form)
-        if flatten(into)[0] and not is_alike(into, params):
-            return mine, held
-        now = [x is not None for x in flatten(into)[0]] or [False] * count
-        held = [stands or (view.still and was and not on) for stands, was, on in zip(held, mine, now, strict=True)]
-        mine, form = now, into
-    body = getattr(link.tx, "body", None)
-    if isinstance(body, Leafwise) and any(mine) and is_alike(form, params):
-        active, _ = body.chosen(form, "params")
-        mine = [own and on for own, on in zip(mine, active, strict=True)]
-    return mine, held
 
 
 def rate_of(tx: Any) -> Setting | None:

@@ -12,7 +12,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, S
 from gradtx._core.arguments.reading import CONCRETE
 from gradtx._core.arrays.masks import at_each_leaf
 from gradtx._core.arrays.tree import flatten
-from gradtx._core.contract.errors import describe, message, none_is_leaf, paths, structure
+from gradtx._core.contract.errors import describe, message, paths
 from gradtx.memory.state_specs import specs_of_state
 
 FIX = "give specs the keys of the params, a PartitionSpec for each"
@@ -192,13 +192,3 @@ def stays_whole(x: Any, sizes: Mapping[str, int]) -> bool:
     free = [size for axis, size in sizes.items() if axis not in used and size > 1]
     local = x.sharding.shard_shape(x.shape)
     return bool(free) and not any(n and n % size == 0 for n in local for size in free)
-
-
-def is_alike(tree: Any, like: Any) -> bool:
-    """Return True if two trees have the same structure, None leaves among them."""
-    return bool(structure(tree_of_marks(tree)) == structure(tree_of_marks(like)))
-
-
-def tree_of_marks(tree: Any) -> Any:
-    """Return a tree with a number in place of each leaf and of each None."""
-    return jax.tree.map(lambda x: 0, tree, is_leaf=none_is_leaf)

@@ -271,6 +271,12 @@ def test_nothing_may_follow(name: str) -> None:
         gradtx.named_chain(("a", last), ("b", gradtx.scale(0.5)))
     gradtx.chain(gradtx.sgd(0.1), last, gradtx.identity())
     gradtx.watch(gradtx.guard(gradtx.chain(gradtx.sgd(0.1), last)))
+    params, inside = {"w": jnp.ones(2, BF16), "b": jnp.ones(2, BF16)}, gradtx.chain(gradtx.sgd(0.1), last)
+    for tx in (gradtx.masked(inside, {"w": True, "b": False}), gradtx.guard(inside)):
+        with pytest.raises(ValueError, match=rf"chain: .*{name}.* stands before scale\(0.5\), which acts on params\["):
+            gradtx.chain(tx, gradtx.scale(0.5)).init(params)
+    masks = ({"w": True, "b": False}, {"w": False, "b": True})
+    gradtx.chain(*(gradtx.masked(inside, mask) for mask in masks)).init(params)
 
 
 def test_a_state_of_other_dtypes_is_refused() -> None:

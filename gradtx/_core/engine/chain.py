@@ -16,6 +16,7 @@ from gradtx._core.arrays.tree import check_slots, flatten, has_gradient, promote
 from gradtx._core.contract.errors import STATE_FIX, describe, message
 from gradtx._core.contract.transform import Info, Part, Transform
 from gradtx._core.contract.writing import shown
+from gradtx._core.engine.leaves import check_owners
 from gradtx._core.engine.lift import Leafwise
 from gradtx._core.engine.members import check_member, own
 from gradtx._core.engine.order import check_order, opened
@@ -90,8 +91,14 @@ class Chain:
         )
 
     def init(self, params: Any) -> Any:
-        """Return the members' states."""
-        return self.pack([tx.init(params) for _, tx in self.members])
+        """Return the members' states.
+
+        Raises:
+            ValueError: two members do to one leaf what only one of them may.
+        """
+        state = self.pack([tx.init(params) for _, tx in self.members])
+        check_owners(self.name, self.links, self.unpacked(state), params)
+        return state
 
     @cached_property
     def links(self) -> list[optax.GradientTransformation]:
@@ -195,7 +202,8 @@ def chain(*transforms: optax.GradientTransformation) -> Transform:
 
     Raises:
         TypeError: an argument is no transform.
-        ValueError: at update, a state that another chain made.
+        ValueError: at init, two wrappers that overlap give one leaf a learning rate each; at update, a state that
+            another chain made.
 
     Examples:
         >>> import gradtx
