@@ -1,4 +1,4 @@
-"""The contract of shardings, found by the types of an abstract mesh: no device is asked."""
+"""The contract of shardings, found by the types of an abstract mesh, or by a compiled step where these do not tell."""
 
 from typing import Any
 
@@ -13,6 +13,8 @@ from gradtx.memory.placing import with_sharding, without_sharding
 from gradtx.memory.trial import Trial
 
 ALIKE = "make it with jnp.zeros_like(p), which lies where p does, or jax.reshard it to jax.typeof(p).sharding"
+
+LIES = "compute it element by element from arrays that lie as the parameter, or jax.reshard it"
 
 
 def shardings(trial: Trial) -> list[Finding] | NotRun:
@@ -32,22 +34,46 @@ def shardings(trial: Trial) -> list[Finding] | NotRun:
             for path, x, own, p in slots(trial.tx.init, made, placed)
             if not covers(x, p)
         ]
+        refused = ""
         try:
             updates, after = jax.eval_shape(trial.update, grads, made, placed)
-        except Exception:  # sums and products that an Explicit mesh wants told say nothing of where slots lie
-            return found
-    fix = "compute it element by element from arrays that lie as the parameter, or jax.reshard it"
+        except Exception as error:  # sums and products that an Explicit mesh wants told
+            refused = type(error).__name__
+    if refused:
+        return found or where_a_step_leaves_them(trial, refused)
     for path, x, own, p in of_params("updates", updates, placed):
         if not covers(x, p):
-            found.append(Finding(path, f"lies as {spec_of(x)}", f"{spec_of(p)} as params{own}", fix))
+            found.append(Finding(path, f"lies as {spec_of(x)}", f"{spec_of(p)} as params{own}", LIES))
     if structure(after) != structure(made):
         return found
     for path, x, old in zip(
         paths_without_none("state", after), jax.tree.leaves(after), jax.tree.leaves(made), strict=True
     ):
         if spec_of(x) != spec_of(old):
-            found.append(Finding(path, f"lies as {spec_of(x)} after update", f"{spec_of(old)} as after init", fix))
+            found.append(Finding(path, f"lies as {spec_of(x)} after update", f"{spec_of(old)} as after init", LIES))
     return found
+
+
+def where_a_step_leaves_them(trial: Trial, error: str) -> list[Finding] | NotRun:
+    """Check the arrays of a compiled step, where the params lie on several devices."""
+    if trial.arrays is None or not any(isinstance(x.sharding, NamedSharding) for x in jax.tree.leaves(trial.params)):
+        return NotRun(f"update is not written for meshes with Explicit axes ({error}); pass params that lie on a mesh")
+    start = trial.fresh()
+    _, after, updates = trial.run(start, trial.tx.init(start), trial.gradients())
+    return [
+        Finding(path, f"lies in shards of {shard(x)}", f"{shard(p)} as params{own}", LIES)
+        for path, x, own, p in [
+            *slots(trial.tx.init, after, trial.params),
+            *of_params("updates", updates, trial.params),
+        ]
+        if any(had > wanted for had, wanted in zip(shard(x), shard(p), strict=True))
+    ]
+
+
+def shard(x: Any) -> tuple[int, ...]:
+    """Return the shape of an array's part on one device."""
+    sharding = getattr(x, "sharding", None)
+    return tuple(x.shape) if sharding is None else tuple(sharding.shard_shape(x.shape))
 
 
 def split(trial: Trial) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from tests.registry import ROWS
 
 P = jax.P
 MESH = jax.make_mesh((2,), ("x",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+SPLIT = jax.NamedSharding(MESH, P(None, "x"))
 
 
 def params() -> Any:
@@ -266,6 +267,31 @@ def test_params_on_a_mesh_stay_there_and_are_not_changed() -> None:
     assert "expected P(None, 'x') as params['w']" in text(report.failures["shardings"][0])
     shapes = {"w": jax.ShapeDtypeStruct((4, 2), jnp.float32)}
     assert gradtx.check(gradtx.shard_state(gradtx.adam(1e-3), "x", mesh=MESH), shapes, {"w": P()}, mesh=MESH)
+
+
+def gathers_its_mean(mesh: Any) -> Any:
+    def update(g: Any, s: Any, p: Any = None) -> Any:
+        del p
+        mean = jax.lax.with_sharding_constraint(averaged(g, s), jax.NamedSharding(mesh, P()))
+        return jax.tree.map(jax.lax.with_sharding_constraint, mean, jax.tree.map(lambda x: SPLIT, mean)), mean
+
+    return zeros, update
+
+
+def test_what_is_not_written_for_explicit_axes_is_measured_in_a_step() -> None:
+    """`with_sharding_constraint` on an Auto mesh, as most programs have it, has no types to read."""
+    given = {"w": jax.device_put(jnp.ones((4, 2), jnp.float32), SPLIT)}
+    (found,) = gradtx.check(gathers_its_mean(MESH), given).failures["shardings"]
+    assert text(found).startswith("state['w'] lies in shards of (4, 2), expected (4, 1) as params['w']; compute it")
+    report = gradtx.check(gathers_its_mean(MESH), jax.eval_shape(lambda: given))
+    assert "update is not written for meshes with Explicit axes" in report.not_run["shardings"]
+
+
+def test_a_transform_is_named_by_the_function_that_made_it() -> None:
+    assert "gradtx check   divides_by_its_norm\n" in str(gradtx.check(divides_by_its_norm(), params()))
+    assert "gradtx check   optax.sgd\n" in str(gradtx.check(optax.sgd(0.1), params()))
+    nameless = gradtx.check((lambda p: (), lambda g, s, p=None: (g, s)), params())
+    assert "gradtx check   a pair (init, update)\n" in str(nameless)
 
 
 def test_shardings_are_not_checked_where_nothing_can_be_split() -> None:

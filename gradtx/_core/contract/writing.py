@@ -63,9 +63,13 @@ def written(value: Any) -> str:
 
 
 def shown(tx: Any) -> str:
-    """Return the text of any transform: ours as its call, optax's by the function that made it."""
+    """Return the text of any transform: ours as its call, optax's or a user's by the function that made it."""
     text = getattr(tx, "text", None)
-    return text if isinstance(text, str) else "optax." + getattr(tx.update, "__qualname__", "transform").split(".")[0]
+    if isinstance(text, str):
+        return text
+    made_by = getattr(tx.update, "__qualname__", "").split(".")[0]
+    home = (getattr(tx.update, "__module__", None) or "").split(".")[0]
+    return f"optax.{made_by}" if home == "optax" else made_by if made_by.isidentifier() else "a pair (init, update)"
 
 
 def wrapped(name: str, settings: Mapping[str, Any]) -> str:
