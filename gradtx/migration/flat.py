@@ -105,7 +105,7 @@ def import_state(
         The state and the report.
 
     Raises:
-        TypeError: tx is no transform.
+        TypeError: tx is no transform; flat is no mapping.
         ValueError: an array has another shape or dtype than `tx` keeps, or something was added or dropped that is not
             allowed; the error names the keys.
 
@@ -119,6 +119,9 @@ def import_state(
         ('clip_by_global_norm/count',)
     """
     check_member("import_state", "tx", tx)
+    if not isinstance(flat, Mapping):
+        fix = "write it with export_state; the state itself goes into import_optax_state if optax made it"
+        raise TypeError(message("import_state", "flat", f"is {describe(flat)}", "a mapping of keys to arrays", fix))
     fresh = tx.init(params)
     return restore("import_state", tx, fresh, flat, strict=strict, may_add=may_add, may_drop=may_drop)
 

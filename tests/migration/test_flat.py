@@ -210,6 +210,8 @@ def test_the_state_of_another_transform_is_refused() -> None:
     for function in (gradtx.export_state, lambda tx, x: gradtx.import_state(tx, x, {})):
         with pytest.raises(TypeError, match=r"^(export|import)_state: tx is int, expected a transform"):
             function(3, {})
+    with pytest.raises(TypeError, match=r"^import_state: flat is tuple of 2, expected a mapping .*; write it with exp"):
+        gradtx.import_state(CLIPPED, jnp.zeros(2), CLIPPED.init(jnp.zeros(2)))
 
 
 def test_arrays_without_numbers_may_be_missing() -> None:

@@ -31,6 +31,12 @@ CHAINS = {
     "two of a kind": lambda lib: lib.chain(lib.trace(0.5), lib.trace(0.9), lib.scale(-0.1)),
     "adamax": lambda lib: lib.adamax(0.1),
     "yogi": lambda lib: lib.yogi(0.1),
+    "muon": lambda lib: lib.contrib.muon(0.1),
+    "novograd": lambda lib: lib.novograd(0.1),
+    "sm3": lambda lib: lib.sm3(0.1),
+    "rprop": lambda lib: lib.rprop(0.1),
+    "ademamix": lambda lib: lib.contrib.ademamix(0.1),
+    "prodigy": lambda lib: lib.contrib.prodigy(),
     "clip and schedule": lambda lib: lib.chain(
         lib.clip_by_global_norm(0.5), lib.adamw(lib.cosine_decay_schedule(**RATE)), lib.ema(0.9)
     ),
@@ -56,6 +62,42 @@ def test_numbers_go_on(name: str) -> None:
     wanted = gradtx.export_state(ours, own)
     assert_close({k: kept[k] for k in report.kept}, {k: wanted[k] for k in report.kept}, rtol=1e-10)
     assert_close(go(ours, params, state_of_ours, 5)[0], go(theirs, params, state, 5)[0])
+
+
+WRAPPED = {
+    "inject_hyperparams": lambda lib: lib.inject_hyperparams(lib.adam)(learning_rate=0.1, b1=0.8),
+    "apply_if_finite": lambda lib: lib.apply_if_finite(lib.sgd(0.1, momentum=0.9), 3),
+    "MultiSteps": lambda lib: lib.MultiSteps(lib.adam(0.1), 5),
+    "schedule_free": lambda lib: lib.contrib.schedule_free(lib.rmsprop(0.1), 0.1, b1=0.9),
+    "schedule_free_adamw": lambda lib: lib.contrib.schedule_free_adamw(0.1, weight_decay=0.01),
+    "schedule_free_sgd": lambda lib: lib.contrib.schedule_free_sgd(0.1, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_what_a_wrapper_keeps_goes_on(name: str) -> None:
+    theirs, ours = WRAPPED[name](optax), WRAPPED[name](gradtx)
+    params, state = go(theirs, start(), theirs.init(start()), 0)
+    if name == "inject_hyperparams":
+        state.hyperparams["learning_rate"] = jnp.asarray(0.02)
+    if name == "apply_if_finite":
+        state = theirs.update(jax.tree.map(lambda p: p * jnp.nan, params), state, params)[1]
+    new, report = gradtx.import_optax_state(ours, params, state)
+    assert report.dropped == ()
+    if name == "apply_if_finite":
+        assert gradtx.skipped(new)[:2] == (1, 1)
+        assert int(new.notfinite_count) == 1
+    in_float32 = ("inject_hyperparams", "MultiSteps")  # our values, and optax's sum
+    rtol = 1e-6 if name in in_float32 else 1e-12
+    assert_close(go(ours, params, new, 5)[0], go(theirs, params, state, 5)[0], rtol)
+
+
+def test_a_sum_that_has_begun_is_named() -> None:
+    theirs = optax.MultiSteps(optax.adam(0.1), 3)
+    state = go(theirs, start(), theirs.init(start()), 0, steps=4)[1]
+    tx = gradtx.MultiSteps(gradtx.adam(0.1), 3)
+    with pytest.raises(ValueError, match=r"holds what no transform keeps: MultiStepsState/mini_step, .*/acc_grads"):
+        gradtx.import_optax_state(tx, start(), state)
 
 
 @pytest.mark.share(3)
