@@ -244,4 +244,11 @@ MUTANTS = [
         "to_host(known[var])",
         on_host("what_an_update_does_not_read_stays_there"),
     ),
+    Mutant(
+        "check: what a step gathers",
+        "memory/shardings.py",
+        "any(had > wanted for had",
+        "any(had < wanted for had",
+        trying("what_is_not_written_for_explicit_axes_is_measured_in_a_step"),
+    ),
 ]

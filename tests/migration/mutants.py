@@ -116,6 +116,20 @@ MUTANTS = [
         "pass",
         optax("numbers_go_on[adam]"),
     ),
+    Mutant(
+        "optax: a sum that has begun",
+        OPTAX,
+        "return {} if begun else",
+        "return",
+        optax("a_sum_that_has_begun_is_named"),
+    ),
+    Mutant(
+        "optax: norm and its square",
+        OPTAX,
+        "jax.tree.map(jnp.sqrt, state.nu)",
+        "state.nu",
+        optax("numbers_go_on[novograd]"),
+    ),
     Mutant("optax: counts that differ", OPTAX, "if len(counts) > 1", "if len(counts) > 2", optax("counts")),
     Mutant(
         "fresh: narrower",

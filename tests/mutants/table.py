@@ -19,6 +19,28 @@ MUTANTS: list[Mutant] = [
     *OF_METHODS,
     *OF_MIGRATION,
     *OF_MEMORY,
+    # what may not act on one leaf twice
+    Mutant(
+        "leaves: two rates",
+        "_core/engine/leaves.py",
+        "(act.picked or rate.picked)",
+        "(act.picked and not rate.picked)",
+        ("test_where.py::test_overlapping_wrappers_give_no_leaf_two_rates",),
+    ),
+    Mutant(
+        "leaves: a factor that rises is a rate",
+        "_core/engine/leaves.py",
+        'link.tx.settings.get("flip_sign", True)',
+        "True",
+        ("test_where.py::test_overlapping_wrappers_give_no_leaf_two_rates",),
+    ),
+    Mutant(
+        "leaves: behind a residue in a wrapper",
+        "_core/engine/leaves.py",
+        "rounded |= {",
+        "{",
+        ("memory/test_narrow_params.py::test_nothing_may_follow",),
+    ),
     # leaves and slots that wait for each other
     Mutant(
         "turns: a number that is not 1",
