@@ -75,6 +75,11 @@ def total(squares: list[jax.Array], dtype: Any) -> jax.Array:
     return sum((lax.convert_element_type(s, dtype) for s in squares), jnp.zeros((), dtype))
 
 
+def is_one_small(leaves: list[jax.Array]) -> bool:
+    """Return True of one small leaf alone, for which a branch would cost more than a pass over it."""
+    return len(leaves) == 1 and leaves[0].size <= SMALL
+
+
 def is_exact(squared: jax.Array) -> jax.Array:
     """Return True if no square that counts in this sum of squares has overflowed or vanished."""
     return (squared > EXACT) & (squared < jnp.inf)
@@ -127,7 +132,7 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
     bound = lax.convert_element_type(jnp.where(bound > 0, bound, jnp.nan), dtype)
     if axis_name is not None:
         return shrunk_norm(leaves, bound, axis_name=axis_name)
-    if not on_one_device():
+    if not on_one_device() or is_one_small(leaves):
         return shrunk_norm(leaves, bound)  # joining and slicing leaves would gather what is sharded
     norm: jax.Array = lax.platform_dependent(leaves, bound, cpu=plain_norm, default=shrunk_norm)
     return norm
@@ -160,10 +165,9 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
 def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves in float32 or wider, finite wherever it fits; its derivative is 0 at 0.
 
-    One pass, and two more where the squares leave the range of their dtype; two of a small leaf on one device, where a
-    branch would cost more.
+    One pass, and two more where the squares leave the range of their dtype; two of one small leaf on one device.
     """
-    if len(leaves) == 1 and leaves[0].size <= SMALL and axis_name is None and on_one_device():
+    if is_one_small(leaves) and axis_name is None and on_one_device():
         return scaled_norm(leaves)
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     squared = total(summed_over([square(x) for x in leaves], leaves, axis_name), dtype)
