@@ -1,4 +1,4 @@
-"""How often `diagnose` names the true cause of a run: `python -m tests.diagnosis.accuracy [tune|held|fresh|fourth]`."""
+"""How often `diagnose` names the true cause: `python -m tests.diagnosis.accuracy [tune|held|fresh|fourth|fifth]`."""
 
 import sys
 from collections import Counter

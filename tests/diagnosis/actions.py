@@ -1,4 +1,4 @@
-"""Does the printed action cure? `python -m tests.diagnosis.actions [tune|held|fresh|fourth] [NAME ...]`.
+"""Does the printed action cure? `python -m tests.diagnosis.actions [tune|held|fresh|fourth|fifth] [NAME ...]`.
 
 Each stuck run of the scenarios is diagnosed with a probe, what its report says is carried out by `remedies.py`, and the
 losses before and after are printed. Mended: the loss left is at most two thirds, or the cause is gone and the loss is
@@ -78,7 +78,7 @@ def line(row: dict[str, Any]) -> str:
 
 def main(argv: list[str]) -> int:
     """Print the table and the share of the actions that mend; fail where it is below 0.9."""
-    sets = ("tune", "held", "fresh", "fourth")
+    sets = ("tune", "held", "fresh", "fourth", "fifth")
     halves = [x for x in argv if x in sets] or ["tune", "held"]
     names = [x for x in argv if x not in sets]
     rows = []

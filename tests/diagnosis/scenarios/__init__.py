@@ -2,6 +2,14 @@
 
 from tests.diagnosis.scenarios import (
     deep,
+    fifth_bounds,
+    fifth_ends,
+    fifth_faults,
+    fifth_healthy,
+    fifth_levels,
+    fifth_rates,
+    fifth_saddles,
+    fifth_standing,
     fourth_bounds,
     fourth_ends,
     fourth_faults,
@@ -70,6 +78,18 @@ FOURTH = (  # written without sight of the rules, after they had been changed fo
     fourth_faults,
     fourth_levels,
 )
-SCENARIOS: list[Scenario] = [scenario for family in (*FAMILIES, *FRESH, *FOURTH) for scenario in family.SCENARIOS]
+FIFTH = (  # written without sight of the rules, after they had been changed for the fourth
+    fifth_healthy,
+    fifth_rates,
+    fifth_ends,
+    fifth_standing,
+    fifth_saddles,
+    fifth_bounds,
+    fifth_faults,
+    fifth_levels,
+)
+SCENARIOS: list[Scenario] = [
+    scenario for family in (*FAMILIES, *FRESH, *FOURTH, *FIFTH) for scenario in family.SCENARIOS
+]
 
 __all__ = ["CAUSES", "SCENARIOS", "Run", "Scenario", "resume", "run_scenario"]

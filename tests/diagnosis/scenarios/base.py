@@ -40,8 +40,8 @@ class Scenario:
     Attributes:
         name: unique, shown in reports.
         cause: the true verdict word.
-        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh" and "fourth" for sets written from
-            the list of causes alone, to be read once each.
+        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh", "fourth" and "fifth" for sets
+            written from the list of causes alone, to be read once each.
         make_tx: makes the transform; its optional argument multiplies the learning rate.
         init: makes the params.
         loss: `(params, batch) -> scalar` in float32.
