@@ -2,16 +2,20 @@
 
 from typing import Any
 
+import jax
+import numpy as np
 import optax
 
 import gradtx
+from tests.diagnosis.scenarios import models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fifth_ends import GAUGES, TABLE
-from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC, PHASES
+from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC
 from tests.diagnosis.scenarios.fifth_networks import RECALL, REGIONS, WAVES
+from tests.diagnosis.scenarios.fifth_proofs import creeping, cut_short
 from tests.diagnosis.scenarios.fifth_tables import HOUSES, VISITS, fifth
-from tests.diagnosis.scenarios.fourth_proofs import shortened
-from tests.diagnosis.scenarios.proofs import clipped, cold_start, spiking
+from tests.diagnosis.scenarios.fresh_problems import Points, Problem
+from tests.diagnosis.scenarios.proofs import both, clipped, cold_start, spiking
 from tests.diagnosis.scenarios.rates import adam, empty_adagrad, long_rms, warmed
 
 
@@ -25,6 +29,8 @@ def norm_of(bound: float) -> Any:
     return lambda: gradtx.clip_by_global_norm(bound)
 
 
+VISITS_FREE = behind(None, 2e-3, momentum=0.5)
+WAVES_FREE = behind(None, 0.1, momentum=0.9)
 CLIPPED: list[tuple[Any, ...]] = [
     ("fifth_houses_clip_of_one", HOUSES, 32, 200, behind(norm_of(1.0), 0.01), clipped(1.0, behind(None, 0.01)), {}),
     (
@@ -33,7 +39,7 @@ CLIPPED: list[tuple[Any, ...]] = [
         16,
         300,
         behind(norm_of(0.1), 2e-3, momentum=0.5),
-        shortened(behind(None, 2e-3, momentum=0.5), drop=-0.05),
+        cut_short(VISITS_FREE, drop=0.05),
         {"told": False},
     ),
     (
@@ -42,25 +48,40 @@ CLIPPED: list[tuple[Any, ...]] = [
         32,
         150,
         behind(lambda: optax.clip(1e-4), 0.1, momentum=0.9),
-        shortened(behind(None, 0.1, momentum=0.9)),
+        cut_short(WAVES_FREE),
         {},
     ),
-    (
-        "fifth_epidemic_clip",
-        EPIDEMIC,
-        0,
-        120,
-        behind(norm_of(1.0), 1e-4),
-        clipped(1.0, behind(None, 1e-4)),
-        {},
-    ),
+    ("fifth_epidemic_clip", EPIDEMIC, 0, 120, behind(norm_of(1.0), 1e-4), clipped(1.0, behind(None, 1e-4)), {}),
 ]
 
+
+def curve() -> Points:
+    """Return 60 places and the height of a smooth curve there, without noise."""
+    t = np.linspace(-1, 1, 60)[:, None]
+    return t.astype(np.float32), (np.sin(5 * t) + 0.5 * np.cos(11 * t)).astype(np.float32)
+
+
+def bend(params: Any, batch: Any) -> jax.Array:
+    """Return half the mean squared error of a network of smooth units."""
+    return models.squared(models.mlp(params, batch[0], jax.nn.silu), batch[1])
+
+
+CURVE = Problem(lambda: models.mlp_init((1, 16, 16, 1), 577, 1.5), bend, curve)
+
 BURSTS: list[tuple[Any, ...]] = [
-    ("fifth_phases_adam_bursts", PHASES, 0, 1000, adam(0.1), spiking(adam(0.005)), {}),
-    ("fifth_gauges_adam_bursts", GAUGES, 32, 1000, adam(0.3), spiking(adam(0.01)), {}),
-    ("fifth_table_adamw_bursts", TABLE, 64, 1200, lambda f=1.0: optax.adam(f * 0.1), spiking(adam(0.003)), {}),
-    ("fifth_recall_adam_bursts", RECALL, 128, 800, adam(0.1), spiking(adam(0.01)), {"told": False}),
+    ("fifth_curve_adam_bursts", CURVE, 0, 2000, adam(0.05), spiking(adam(0.002)), {}),
+    (
+        "fifth_curve_radam_bursts",
+        CURVE,
+        0,
+        1600,
+        lambda f=1.0: gradtx.radam(f * 0.08),
+        spiking(adam(0.002)),
+        {"told": False},
+    ),
+    ("fifth_table_adam_bursts", TABLE, 0, 1500, lambda f=1.0: optax.adam(f * 0.3), spiking(adam(0.003)), {}),
+    ("fifth_gauges_nadam_bursts", GAUGES, 64, 1200, lambda f=1.0: optax.nadam(f * 2.0), spiking(adam(0.01)), {}),
+    ("fifth_table_drawn_bursts", TABLE, 256, 1200, adam(0.2), spiking(adam(0.003)), {}),
 ]
 
 COLD: list[tuple[Any, ...]] = [
@@ -93,7 +114,13 @@ COLD: list[tuple[Any, ...]] = [
     ),
 ]
 SCENARIOS: list[Scenario] = [
-    fifth(name, cause, *rest, **fields, also=("crawling",) if cause == "always_clipped" else ())
-    for cause, rows in (("always_clipped", CLIPPED), ("sigma_burst", BURSTS), ("needs_warmup", COLD))
-    for name, *rest, fields in rows
+    *(
+        fifth(name, "always_clipped", *rest, both(proof, creeping()), also=("crawling",), **fields)
+        for name, *rest, proof, fields in CLIPPED
+    ),
+    *(
+        fifth(name, cause, *rest, **fields)
+        for cause, rows in (("sigma_burst", BURSTS), ("needs_warmup", COLD))
+        for name, *rest, fields in rows
+    ),
 ]

@@ -51,7 +51,7 @@ def two_groups(factor: float = 1.0) -> Any:
 
 def inverse_root(factor: float = 1.0) -> Any:
     """Return descent whose rate falls with the root of the step."""
-    return optax.sgd(lambda count: factor * 0.2 / (1 + count / 50) ** 0.5, momentum=0.5)
+    return optax.sgd(lambda count: factor * 0.1 / (1 + count / 50) ** 0.5, momentum=0.5)
 
 
 GLYPHS_HALF = Problem(plain(lambda: models.half(glyph_init())), reading, GLYPHS.points)
@@ -62,16 +62,16 @@ HEALTHY: list[tuple[Any, ...]] = [
     ("fifth_recall_cosine", RECALL, 64, 160, warm_cosine, 0.08, {"told": False}),
     ("fifth_regions_schedule_free", REGIONS, 32, 120, lambda f=1.0: gradtx.schedule_free_adamw(f * 0.01), 0.08, {}),
     ("fifth_twisted_adabelief", TWISTED, 64, 400, lambda f=1.0: gradtx.adabelief(f * 2e-3), 0.08, {}),
-    ("fifth_glyphs_lion", GLYPHS, 16, 150, lambda f=1.0: optax.lion(f * 2e-3), 0.08, {"told": False}),
+    ("fifth_glyphs_lion", GLYPHS, 16, 150, lambda f=1.0: optax.lion(f * 6e-3), 0.08, {"told": False}),
     ("fifth_ratings_one_by_one", RATINGS, 1, 2000, sgd(0.01), 0.08, {}),
     ("fifth_teams_nesterov", TEAMS, 0, 60, sgd(0.08, momentum=0.9, nesterov=True), 0.08, {}),
     ("fifth_facts_adafactor", FACTS, 64, 150, lambda f=1.0: optax.adafactor(f * 0.01), 0.08, {}),
-    ("fifth_machines_radam", MACHINES, 16, 300, lambda f=1.0: gradtx.radam(f * 0.02), 0.04, {}),
+    ("fifth_machines_radam", MACHINES, 16, 180, lambda f=1.0: gradtx.radam(f * 0.02), 0.04, {}),
     ("fifth_visits_rmsprop", VISITS, 8, 400, lambda f=1.0: gradtx.rmsprop(f * 5e-4), 0.08, {}),
     ("fifth_shares_adam", SHARES, 0, 200, adam(0.01), 0.08, {"told": False}),
     ("fifth_offers_nadam", OFFERS, 32, 300, lambda f=1.0: optax.nadam(f * 4e-3), 0.08, {}),
     ("fifth_demand_adan", DEMAND, 0, 200, lambda f=1.0: gradtx.adan(f * 3e-3), 0.08, {}),
-    ("fifth_epidemic_adam", EPIDEMIC, 0, 60, adam(0.01), 0.04, {}),
+    ("fifth_epidemic_adam", EPIDEMIC, 0, 60, adam(0.005), 0.04, {}),
     ("fifth_voices_descent", VOICES, 0, 60, sgd(0.01), 0.08, {"told": False}),
     ("fifth_spins_adagrad", SPINS, 16, 100, lambda f=1.0: optax.adagrad(f * 0.02), 0.08, {}),
     ("fifth_tags_lamb", TAGS, 16, 300, lambda f=1.0: optax.lamb(f * 0.01), 0.08, {}),

@@ -79,6 +79,23 @@ def creeping(factor: float = 10.0, other: Make | None = None, times: float = 4.0
     return proof
 
 
+def cut_short(free: Make, times: float = 10.0, drop: float = 0.3) -> Proof:
+    """Prove: at the middle and the end, the clip makes a step far shorter; without it, the run falls far lower."""
+
+    def proof(run: Run) -> None:
+        middle = run_scenario(run.scenario, steps=run.scenario.steps // 2, tx=1.0)
+        for here in (middle, run):
+            clipped, whole = (
+                np.linalg.norm(arrays(resume(here, tx, steps=1).params) - arrays(here.params)) for tx in (1.0, free())
+            )
+            assert whole > times * clipped > 0
+        start, end = levels(run)
+        without = start - full_loss(run_scenario(run.scenario, tx=free()))
+        assert without > max(drop * abs(start), 3 * (start - end))
+
+    return proof
+
+
 def at_rest(part: float = 1e-4, left: float = 1e-3) -> Proof:
     """Prove: a minimum, where a Newton step gains nearly nothing, nor does training at any rate."""
 
