@@ -9,7 +9,7 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios import models
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.fifth_ends import GAUGES, TABLE
+from tests.diagnosis.scenarios.fifth_ends import TABLE
 from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC
 from tests.diagnosis.scenarios.fifth_networks import RECALL, REGIONS, WAVES
 from tests.diagnosis.scenarios.fifth_proofs import creeping, cut_short
@@ -80,7 +80,6 @@ BURSTS: list[tuple[Any, ...]] = [
         {"told": False},
     ),
     ("fifth_table_adam_bursts", TABLE, 0, 1500, lambda f=1.0: optax.adam(f * 0.3), spiking(adam(0.003)), {}),
-    ("fifth_gauges_nadam_bursts", GAUGES, 64, 1200, lambda f=1.0: optax.nadam(f * 2.0), spiking(adam(0.01)), {}),
     ("fifth_table_drawn_bursts", TABLE, 256, 1200, adam(0.2), spiking(adam(0.003)), {}),
 ]
 

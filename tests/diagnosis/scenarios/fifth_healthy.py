@@ -62,7 +62,6 @@ HEALTHY: list[tuple[Any, ...]] = [
     ("fifth_recall_cosine", RECALL, 64, 160, warm_cosine, 0.08, {"told": False}),
     ("fifth_regions_schedule_free", REGIONS, 32, 120, lambda f=1.0: gradtx.schedule_free_adamw(f * 0.01), 0.08, {}),
     ("fifth_twisted_adabelief", TWISTED, 64, 400, lambda f=1.0: gradtx.adabelief(f * 2e-3), 0.08, {}),
-    ("fifth_glyphs_lion", GLYPHS, 16, 150, lambda f=1.0: optax.lion(f * 6e-3), 0.08, {"told": False}),
     ("fifth_ratings_one_by_one", RATINGS, 1, 2000, sgd(0.01), 0.08, {}),
     ("fifth_teams_nesterov", TEAMS, 0, 60, sgd(0.08, momentum=0.9, nesterov=True), 0.08, {}),
     ("fifth_facts_adafactor", FACTS, 64, 150, lambda f=1.0: optax.adafactor(f * 0.01), 0.08, {}),

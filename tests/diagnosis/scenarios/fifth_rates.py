@@ -7,7 +7,7 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fifth_laws import BELIEF, EPIDEMIC, PHASES, PLANTS, SPINS, STRING, TAGS, VOICES
-from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, GLYPHS, RECALL, REGIONS
+from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, GLYPHS, RECALL
 from tests.diagnosis.scenarios.fifth_proofs import creeping, held_by_noise
 from tests.diagnosis.scenarios.fifth_tables import DEMAND, HOUSES, MACHINES, RATINGS, SHARES, TEAMS, VISITS, fifth
 from tests.diagnosis.scenarios.fresh_proofs import bounce
@@ -38,11 +38,9 @@ NOISE: list[tuple[Any, ...]] = [
     ("fifth_ratings_floor", RATINGS, 8, 2000, lambda f=1.0: gradtx.adamax(f * 0.1), held_by_noise(), {}),
     ("fifth_machines_floor", MACHINES, 8, 1000, adam(0.05), held_by_noise(), {}),
     ("fifth_visits_floor", VISITS, 4, 1200, lambda f=1.0: optax.adamw(f * 0.03), held_by_noise(), {}),
-    ("fifth_voices_floor", VOICES, 4, 1600, sgd(0.04), held_by_noise(), {"told": False}),
     ("fifth_spins_floor", SPINS, 2, 1000, lambda f=1.0: optax.lion(f * 0.02), held_by_noise(), {}),
     ("fifth_plants_floor", PLANTS, 8, 1000, lambda f=1.0: gradtx.rmsprop(f * 0.05), held_by_noise(), {}),
     ("fifth_belief_floor", BELIEF, 4, 1000, sgd(0.1, momentum=0.9, nesterov=True), held_by_noise(), {"told": False}),
-    ("fifth_regions_floor", REGIONS, 4, 1600, lambda f=1.0: gradtx.adabelief(f * 0.1), held_by_noise(), {}),
     ("fifth_houses_floor", HOUSES, 4, 800, sgd(0.05), held_by_noise(), {}),
 ]
 

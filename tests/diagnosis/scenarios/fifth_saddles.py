@@ -12,9 +12,10 @@ from tests.diagnosis.scenarios import models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.build import instead
 from tests.diagnosis.scenarios.counterfactuals import cut
+from tests.diagnosis.scenarios.fifth_ends import TABLE
 from tests.diagnosis.scenarios.fifth_laws import PHASES, PLANTS, vector
 from tests.diagnosis.scenarios.fifth_networks import RECALL, WAVES, recall_init, recalling
-from tests.diagnosis.scenarios.fifth_tables import DEMAND, FACTS, OFFERS, RATINGS, factors, fifth, normal
+from tests.diagnosis.scenarios.fifth_tables import DEMAND, FACTS, OFFERS, fifth, normal
 from tests.diagnosis.scenarios.fresh_models import nothing
 from tests.diagnosis.scenarios.fresh_problems import Problem
 from tests.diagnosis.scenarios.proofs import dead, saddle
@@ -42,9 +43,9 @@ def all_alike() -> Any:
     return {"weight": zero, "mean": normal(572, 3, size=1e-5), "log_std": zero}
 
 
-def small_gru() -> Any:
-    """Return the recurrent unit with small weights."""
-    return jax.tree.map(lambda p: np.float32(0.02) * p, WAVES.init())
+def small_table() -> Any:
+    """Return the two thin tables, nearly 0."""
+    return {"left": normal(578, 20, 2, size=1e-4), "right": normal(579, 15, 2, size=1e-4)}
 
 
 def small_recall() -> Any:
@@ -61,10 +62,9 @@ SADDLES: list[tuple[Any, ...]] = [
     ("fifth_axes_second", AXES, 0, 60, sgd(0.05), saddle(steps=600), {}),
     ("fifth_plants_alike", PLANTS, 0, 150, lambda f=1.0: optax.sgd(f * 0.1), saddle(steps=600), {"init": all_alike}),
     ("fifth_phases_small_start", PHASES, 0, 60, sgd(0.05), saddle(steps=600), {"init": vector(1e-4), "told": False}),
-    ("fifth_waves_small_start", WAVES, 64, 60, sgd(0.07), saddle(steps=600), {"init": small_gru}),
     ("fifth_recall_small_start", RECALL, 64, 300, sgd(0.1), saddle(), {"init": small_recall, "also": ("at_chance",)}),
     ("fifth_facts_one_place", FACTS, 64, 200, sgd(0.3), saddle(), {"init": small_places, "also": ("at_chance",)}),
-    ("fifth_ratings_small_vectors", RATINGS, 64, 600, sgd(0.3), saddle(steps=800), {"init": factors(1e-4)}),
+    ("fifth_table_small_start", TABLE, 32, 150, sgd(0.3), saddle(steps=600), {"init": small_table, "told": False}),
 ]
 
 

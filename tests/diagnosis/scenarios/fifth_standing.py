@@ -8,8 +8,7 @@ import optax
 
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.counterfactuals import better_with, rounded
-from tests.diagnosis.scenarios.fifth_healthy import GLYPHS_HALF
+from tests.diagnosis.scenarios.counterfactuals import better_with
 from tests.diagnosis.scenarios.fifth_laws import FACES, SPINS, TAGS
 from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, RECALL, REGIONS
 from tests.diagnosis.scenarios.fifth_tables import FACTS, MACHINES, fifth
@@ -58,7 +57,6 @@ STILL: list[tuple[Any, ...]] = [
     ("fifth_machines_whole_division", MACHINES, 16, 400, whole_division, never_due(adam(0.01), 0), {}),
     ("fifth_faces_rarely", FACES, 32, 200, rarely, never_due(adam(3e-3), 0), {"told": False}),
     ("fifth_recall_three_phases", RECALL, 64, 250, three_phases, never_due(adam(3e-3), 105), {}),
-    ("fifth_glyphs_bfloat16_lost", GLYPHS_HALF, 16, 300, lambda f=1.0: optax.adamw(f * 5e-5), rounded(0.02), {}),
 ]
 
 HELD: list[tuple[Any, ...]] = [
