@@ -69,18 +69,18 @@ def bend(params: Any, batch: Any) -> jax.Array:
 CURVE = Problem(lambda: models.mlp_init((1, 16, 16, 1), 577, 1.5), bend, curve)
 
 BURSTS: list[tuple[Any, ...]] = [
-    ("fifth_curve_adam_bursts", CURVE, 0, 2000, adam(0.05), spiking(adam(0.002)), {}),
+    ("fifth_curve_adam_bursts", CURVE, 0, 1500, adam(0.15), spiking(adam(0.002)), {}),
     (
         "fifth_curve_radam_bursts",
         CURVE,
         0,
         1600,
-        lambda f=1.0: gradtx.radam(f * 0.08),
+        lambda f=1.0: gradtx.radam(f * 0.2),
         spiking(adam(0.002)),
         {"told": False},
     ),
     ("fifth_table_adam_bursts", TABLE, 0, 1500, lambda f=1.0: optax.adam(f * 0.3), spiking(adam(0.003)), {}),
-    ("fifth_table_drawn_bursts", TABLE, 256, 1200, adam(0.2), spiking(adam(0.003)), {}),
+    ("fifth_table_drawn_bursts", TABLE, 256, 1040, adam(0.2), spiking(adam(0.003)), {}),
 ]
 
 COLD: list[tuple[Any, ...]] = [

@@ -6,7 +6,7 @@ import optax
 
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
-from tests.diagnosis.scenarios.fifth_laws import BELIEF, EPIDEMIC, PHASES, PLANTS, SPINS, STRING, TAGS, VOICES
+from tests.diagnosis.scenarios.fifth_laws import BELIEF, PHASES, PLANTS, SPINS, STRING, TAGS, VOICES
 from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, GLYPHS, RECALL
 from tests.diagnosis.scenarios.fifth_proofs import creeping, held_by_noise
 from tests.diagnosis.scenarios.fifth_tables import DEMAND, HOUSES, MACHINES, RATINGS, SHARES, TEAMS, VISITS, fifth
@@ -45,9 +45,8 @@ NOISE: list[tuple[Any, ...]] = [
 ]
 
 OSCILLATING: list[tuple[Any, ...]] = [
-    ("fifth_epidemic_bounce", EPIDEMIC, 0, 300, sgd(3e-4), bounce(), {}),
     ("fifth_phases_bounce", PHASES, 0, 300, sgd(0.6), bounce(), {}),
-    ("fifth_voices_bounce", VOICES, 0, 500, sgd(0.6), bounce(), {}),
+    ("fifth_voices_bounce", VOICES, 0, 400, sgd(0.8), bounce(), {}),
     ("fifth_spins_signs", SPINS, 0, 250, lambda f=1.0: gradtx.sign_sgd(f * 0.1), bounce(0.1), {"told": False}),
     ("fifth_tags_bounce", TAGS, 0, 150, sgd(4.0), bounce(), {}),
 ]
