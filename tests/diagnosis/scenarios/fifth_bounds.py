@@ -10,13 +10,13 @@ import gradtx
 from tests.diagnosis.scenarios import models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fifth_ends import TABLE
-from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC
-from tests.diagnosis.scenarios.fifth_networks import RECALL, REGIONS, WAVES
+from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC, TAGS
+from tests.diagnosis.scenarios.fifth_networks import RECALL
 from tests.diagnosis.scenarios.fifth_proofs import creeping, cut_short
-from tests.diagnosis.scenarios.fifth_tables import HOUSES, VISITS, fifth
+from tests.diagnosis.scenarios.fifth_tables import FACTS, HOUSES, VISITS, fifth
 from tests.diagnosis.scenarios.fresh_problems import Points, Problem
 from tests.diagnosis.scenarios.proofs import both, clipped, cold_start, spiking
-from tests.diagnosis.scenarios.rates import adam, empty_adagrad, long_rms, warmed
+from tests.diagnosis.scenarios.rates import adam, long_rms, warmed
 
 
 def behind(clip: Any, rate: float, **settings: Any) -> Any:
@@ -30,7 +30,6 @@ def norm_of(bound: float) -> Any:
 
 
 VISITS_FREE = behind(None, 2e-3, momentum=0.5)
-WAVES_FREE = behind(None, 0.1, momentum=0.9)
 CLIPPED: list[tuple[Any, ...]] = [
     ("fifth_houses_clip_of_one", HOUSES, 32, 200, behind(norm_of(1.0), 0.01), clipped(1.0, behind(None, 0.01)), {}),
     (
@@ -41,15 +40,6 @@ CLIPPED: list[tuple[Any, ...]] = [
         behind(norm_of(0.1), 2e-3, momentum=0.5),
         cut_short(VISITS_FREE, drop=0.05),
         {"told": False},
-    ),
-    (
-        "fifth_waves_clip_each",
-        WAVES,
-        32,
-        150,
-        behind(lambda: optax.clip(1e-4), 0.1, momentum=0.9),
-        cut_short(WAVES_FREE),
-        {},
     ),
     ("fifth_epidemic_clip", EPIDEMIC, 0, 120, behind(norm_of(1.0), 1e-4), clipped(1.0, behind(None, 1e-4)), {}),
 ]
@@ -69,37 +59,28 @@ def bend(params: Any, batch: Any) -> jax.Array:
 CURVE = Problem(lambda: models.mlp_init((1, 16, 16, 1), 577, 1.5), bend, curve)
 
 BURSTS: list[tuple[Any, ...]] = [
-    ("fifth_curve_adam_bursts", CURVE, 0, 1500, adam(0.15), spiking(adam(0.002)), {}),
-    (
-        "fifth_curve_radam_bursts",
-        CURVE,
-        0,
-        1600,
-        lambda f=1.0: gradtx.radam(f * 0.2),
-        spiking(adam(0.002)),
-        {"told": False},
-    ),
+    ("fifth_curve_adam_bursts", CURVE, 0, 2000, adam(0.2), spiking(adam(0.002)), {}),
     ("fifth_table_adam_bursts", TABLE, 0, 1500, lambda f=1.0: optax.adam(f * 0.3), spiking(adam(0.003)), {}),
     ("fifth_table_drawn_bursts", TABLE, 256, 1040, adam(0.2), spiking(adam(0.003)), {}),
 ]
 
 COLD: list[tuple[Any, ...]] = [
     (
-        "fifth_regions_cold_rms",
-        REGIONS,
-        16,
+        "fifth_facts_cold_rms",
+        FACTS,
+        64,
         200,
         warmed(long_rms, 0.1),
         cold_start(warmed(long_rms, 0.1, 150), drop=0.2),
         {},
     ),
     (
-        "fifth_waves_cold_adagrad",
-        WAVES,
-        32,
+        "fifth_tags_cold_rms",
+        TAGS,
+        16,
         200,
-        warmed(empty_adagrad, 1.0),
-        cold_start(warmed(empty_adagrad, 1.0, 150), drop=0.2),
+        warmed(long_rms, 0.3),
+        cold_start(warmed(long_rms, 0.3, 150), drop=0.2),
         {},
     ),
     (

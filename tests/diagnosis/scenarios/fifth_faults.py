@@ -18,7 +18,7 @@ from tests.diagnosis.scenarios.fresh_faults import cleaned
 from tests.diagnosis.scenarios.fresh_problems import Problem
 from tests.diagnosis.scenarios.fresh_proofs import lost
 from tests.diagnosis.scenarios.proofs import clean_but_for_a_step
-from tests.diagnosis.scenarios.rates import adam, sgd
+from tests.diagnosis.scenarios.rates import sgd
 
 
 def never_ran(x: jax.Array, time: jax.Array, failed: jax.Array) -> Any:
@@ -87,15 +87,6 @@ NOT_FINITE: list[tuple[Any, ...]] = [
 ]
 
 THROWN: list[tuple[Any, ...]] = [
-    (
-        "fifth_waves_wrong_restart",
-        WAVES,
-        32,
-        400,
-        spike(optax.adam, 5e-3, 400.0),
-        lost(JUMP, instead(make_tx=adam(5e-3)), rise=1.5),
-        {},
-    ),
     (
         "fifth_demand_wrong_restart",
         DEMAND,

@@ -11,7 +11,7 @@ from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.counterfactuals import better_with
 from tests.diagnosis.scenarios.fifth_laws import FACES, SPINS, TAGS
 from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, RECALL, REGIONS
-from tests.diagnosis.scenarios.fifth_tables import FACTS, MACHINES, fifth
+from tests.diagnosis.scenarios.fifth_tables import MACHINES, fifth
 from tests.diagnosis.scenarios.fresh_proofs import never_due
 from tests.diagnosis.scenarios.rates import adam
 
@@ -85,15 +85,6 @@ HELD: list[tuple[Any, ...]] = [
         300,
         lambda f=1.0: gradtx.lion(f * 3e-3, weight_decay=20.0),
         better_with(lambda: gradtx.lion(3e-3, weight_decay=0.0), drop=0.15),
-        {},
-    ),
-    (
-        "fifth_facts_decay",
-        FACTS,
-        64,
-        300,
-        lambda f=1.0: gradtx.adamw(f * 0.02, weight_decay=10.0),
-        better_with(adam(0.02), drop=0.15),
         {},
     ),
 ]
