@@ -2,21 +2,17 @@
 
 from typing import Any
 
-import jax
-import numpy as np
 import optax
 
 import gradtx
-from tests.diagnosis.scenarios import models
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fifth_ends import TABLE
-from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC, TAGS
-from tests.diagnosis.scenarios.fifth_networks import RECALL
+from tests.diagnosis.scenarios.fifth_laws import EPIDEMIC
+from tests.diagnosis.scenarios.fifth_networks import RECALL, TWISTED
 from tests.diagnosis.scenarios.fifth_proofs import creeping, cut_short
-from tests.diagnosis.scenarios.fifth_tables import FACTS, HOUSES, VISITS, fifth
-from tests.diagnosis.scenarios.fresh_problems import Points, Problem
+from tests.diagnosis.scenarios.fifth_tables import HOUSES, VISITS, fifth
 from tests.diagnosis.scenarios.proofs import both, clipped, cold_start, spiking
-from tests.diagnosis.scenarios.rates import adam, long_rms, warmed
+from tests.diagnosis.scenarios.rates import adam, empty_adagrad, long_rms, warmed
 
 
 def behind(clip: Any, rate: float, **settings: Any) -> Any:
@@ -45,42 +41,28 @@ CLIPPED: list[tuple[Any, ...]] = [
 ]
 
 
-def curve() -> Points:
-    """Return 60 places and the height of a smooth curve there, without noise."""
-    t = np.linspace(-1, 1, 60)[:, None]
-    return t.astype(np.float32), (np.sin(5 * t) + 0.5 * np.cos(11 * t)).astype(np.float32)
-
-
-def bend(params: Any, batch: Any) -> jax.Array:
-    """Return half the mean squared error of a network of smooth units."""
-    return models.squared(models.mlp(params, batch[0], jax.nn.silu), batch[1])
-
-
-CURVE = Problem(lambda: models.mlp_init((1, 16, 16, 1), 577, 1.5), bend, curve)
-
 BURSTS: list[tuple[Any, ...]] = [
-    ("fifth_curve_adam_bursts", CURVE, 0, 2000, adam(0.2), spiking(adam(0.002)), {}),
     ("fifth_table_adam_bursts", TABLE, 0, 1500, lambda f=1.0: optax.adam(f * 0.3), spiking(adam(0.003)), {}),
     ("fifth_table_drawn_bursts", TABLE, 256, 1040, adam(0.2), spiking(adam(0.003)), {}),
 ]
 
 COLD: list[tuple[Any, ...]] = [
     (
-        "fifth_facts_cold_rms",
-        FACTS,
-        64,
+        "fifth_twisted_cold_adagrad",
+        TWISTED,
+        32,
         200,
-        warmed(long_rms, 0.1),
-        cold_start(warmed(long_rms, 0.1, 150), drop=0.2),
+        warmed(empty_adagrad, 0.5),
+        cold_start(warmed(empty_adagrad, 0.5, 150), drop=0.3),
         {},
     ),
     (
-        "fifth_tags_cold_rms",
-        TAGS,
-        16,
+        "fifth_twisted_cold_rms",
+        TWISTED,
+        32,
         200,
-        warmed(long_rms, 0.3),
-        cold_start(warmed(long_rms, 0.3, 150), drop=0.2),
+        warmed(long_rms, 0.02),
+        cold_start(warmed(long_rms, 0.02, 150), drop=0.3),
         {},
     ),
     (
