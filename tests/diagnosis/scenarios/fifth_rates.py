@@ -7,7 +7,7 @@ import optax
 import gradtx
 from tests.diagnosis.scenarios.base import Scenario
 from tests.diagnosis.scenarios.fifth_laws import BELIEF, PHASES, PLANTS, SPINS, STRING, TAGS, VOICES
-from tests.diagnosis.scenarios.fifth_networks import CAPTIONS, GLYPHS, RECALL
+from tests.diagnosis.scenarios.fifth_networks import GLYPHS, RECALL
 from tests.diagnosis.scenarios.fifth_proofs import creeping, held_by_noise
 from tests.diagnosis.scenarios.fifth_tables import DEMAND, HOUSES, MACHINES, RATINGS, SHARES, TEAMS, VISITS, fifth
 from tests.diagnosis.scenarios.fresh_proofs import bounce
@@ -23,13 +23,11 @@ def far_down(factor: float = 1.0) -> Any:
 CRAWLING: list[tuple[Any, ...]] = [
     ("fifth_houses_small_adam", HOUSES, 32, 300, adam(1e-3), creeping(1000.0), {}),
     ("fifth_recall_small_descent", RECALL, 64, 300, sgd(3e-3), creeping(100.0), {"told": False}),
-    ("fifth_captions_small_lamb", CAPTIONS, 32, 200, lambda f=1.0: gradtx.lamb(f * 1e-5), creeping(100.0), {}),
     ("fifth_demand_small_nesterov", DEMAND, 0, 150, sgd(1e-4, momentum=0.9, nesterov=True), creeping(100.0), {}),
     ("fifth_shares_small_descent", SHARES, 0, 400, sgd(0.1), creeping(1000.0), {"told": False}),
     ("fifth_glyphs_far_down", GLYPHS, 16, 80, far_down, creeping(100.0), {}),
     ("fifth_belief_adadelta", BELIEF, 32, 300, lambda f=1.0: optax.adadelta(f * 0.1), creeping(30.0), {}),
     ("fifth_string_small_momentum", STRING, 16, 250, sgd(1e-5, momentum=0.9), creeping(300.0), {"told": False}),
-    ("fifth_tags_small_novograd", TAGS, 16, 150, lambda f=1.0: optax.novograd(f * 1e-5), creeping(100.0), {}),
     ("fifth_ratings_small_signs", RATINGS, 64, 300, lambda f=1.0: gradtx.sign_sgd(f * 1e-6), creeping(1000.0), {}),
 ]
 
