@@ -213,7 +213,8 @@ def orthogonalize_via_newton_schulz(
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> x = jnp.array([[3.0, 0.0], [0.0, -0.5]])
-        >>> gradtx.orthogonalize_via_newton_schulz(x, (1.5, -0.5, 0.0), 20, "aol").round(4).tolist()
+        >>> y = gradtx.orthogonalize_via_newton_schulz(x, (1.5, -0.5, 0.0), 20, "aol")
+        >>> y.round(4).tolist()
         [[1.0, 0.0], [0.0, -1.0]]
     """
     name = "orthogonalize_via_newton_schulz"

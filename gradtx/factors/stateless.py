@@ -78,7 +78,8 @@ def stateless(f: Callable[[Any, Any], Any]) -> Transform:
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
-        >>> tx = gradtx.stateless(lambda grads, params: jax.tree.map(lambda g, p: g * p, grads, params))
+        >>> times = lambda grads, params: jax.tree.map(lambda g, p: g * p, grads, params)
+        >>> tx = gradtx.stateless(times)
         >>> params = {"w": jnp.array(3.0)}
         >>> tx.update({"w": jnp.array(2.0)}, tx.init(params), params)[0]["w"].item()
         6.0

@@ -42,7 +42,8 @@ def add_decayed_weights(weight_decay: Finite = 0.0, mask: Any = None) -> Transfo
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.add_decayed_weights(0.1, mask={"w": True, "b": False})
         >>> params = {"w": jnp.array(2.0), "b": jnp.array(2.0)}
-        >>> updates, _ = tx.update({"w": jnp.array(1.0), "b": jnp.array(1.0)}, tx.init(params), params)
+        >>> grads = {"w": jnp.array(1.0), "b": jnp.array(1.0)}
+        >>> updates, _ = tx.update(grads, tx.init(params), params)
         >>> round(updates["w"].item(), 4), updates["b"].item()
         (1.2, 1.0)
     """

@@ -53,8 +53,8 @@ def clipped_sum(leaves: list[jax.Array], bound: Any, axis_name: AxisName) -> tup
 def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any, *, axis_name: AxisName = None) -> tuple[Any, jax.Array]:
     """Scale the gradient of each example down where its global norm exceeds a bound, and sum them.
 
-    with g_i the gradient of example i and |g_i| its norm over all leaves: sum over i of g_i min(1, l2_norm_clip /
-    |g_i|). Norms and sums are taken in float32 or wider, and rounded once. An example with a NaN or an infinity makes
+    s = sum over i of g_i min(1, l2_norm_clip / |g_i|), with g_i the gradient of example i and |g_i| its norm over all
+    leaves. Norms and sums are taken in float32 or wider, and rounded once. An example with a NaN or an infinity makes
     every sum NaN: it is never applied in part.
 
     Units: those of g.
@@ -82,7 +82,7 @@ def per_example_global_norm_clip(grads: Any, l2_norm_clip: Any, *, axis_name: Ax
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> grads = jnp.array([[0.0, 0.0, 0.0], [0.0, 3.0, 4.0], [4.0, 0.0, 3.0], [0.3, 0.4, 0.0]])
+        >>> grads = jnp.array([[0.0, 0, 0], [0, 3, 4], [4, 0, 3], [0.3, 0.4, 0]])
         >>> total, clipped = gradtx.per_example_global_norm_clip(grads, 1.0)
         >>> [round(x, 4) for x in total.tolist()], int(clipped)
         ([1.1, 1.0, 1.4], 2)
@@ -103,8 +103,8 @@ def per_example_layer_norm_clip(
 ) -> tuple[Any, Any]:
     """Scale each leaf of the gradient of each example down where its norm exceeds a bound, and sum them.
 
-    with g_i the gradient of example i at a leaf: sum over i of g_i min(1, c / |g_i|), where c is global_l2_norm_clip
-    sqrt(1 / number of leaves), or without `uniform` global_l2_norm_clip sqrt(size of the leaf / size of the tree): the
+    s = sum over i of g_i min(1, c / |g_i|), with g_i the gradient of example i at a leaf; c = global_l2_norm_clip
+    sqrt(1 / number of leaves), or without `uniform` global_l2_norm_clip sqrt(size of the leaf / size of the tree). The
     norm over all leaves is then at most global_l2_norm_clip. Norms and sums are taken as in
     `per_example_global_norm_clip`.
 

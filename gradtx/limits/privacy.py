@@ -169,7 +169,7 @@ def differentially_private_aggregate(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.differentially_private_aggregate(l2_norm_clip=5.0, noise_multiplier=0.0, key=0)
+        >>> tx = gradtx.differentially_private_aggregate(5.0, noise_multiplier=0.0, key=0)
         >>> examples = jnp.array([[6.0, 8.0], [0.0, 1.0]])
         >>> tx.update(examples, tx.init(jnp.zeros(2)))[0].tolist()
         [1.5, 2.5]

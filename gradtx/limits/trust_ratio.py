@@ -67,7 +67,8 @@ def scale_by_trust_ratio(
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.scale_by_trust_ratio()
         >>> params = jnp.array([6.0, 8.0])
-        >>> [round(u, 4) for u in tx.update(jnp.array([3e19, 4e19]), tx.init(params), params)[0].tolist()]
+        >>> updates, _ = tx.update(jnp.array([3e19, 4e19]), tx.init(params), params)
+        >>> [round(u, 4) for u in updates.tolist()]
         [6.0, 8.0]
     """
 

@@ -89,7 +89,8 @@ def unitwise_norm(x: jax.Array, axis: Axis = None) -> jax.Array:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> [f"{norm:.4g}" for norm in gradtx.unitwise_norm(jnp.array([[3e19, 0.0], [4e19, 2.0]]))[0]]
+        >>> norms = gradtx.unitwise_norm(jnp.array([[3e19, 0.0], [4e19, 2.0]]))
+        >>> [f"{norm:.4g}" for norm in norms[0]]
         ['5e+19', '2']
     """
     check_axis("unitwise_norm", axis)

@@ -93,7 +93,8 @@ def keep_residue(bits: int = 16) -> Transform:
         ...         u, state = tx.update(jnp.ones_like(p), state, p)
         ...         p = gradtx.apply_updates(p, u)
         ...     return p.item()
-        >>> trained(gradtx.adam(1e-3), p), trained(gradtx.chain(gradtx.adam(1e-3), gradtx.keep_residue()), p)
+        >>> kept = gradtx.chain(gradtx.adam(1e-3), gradtx.keep_residue())
+        >>> trained(gradtx.adam(1e-3), p), trained(kept, p)
         (1.0, 0.5)
     """
     if bits not in SLOT or isinstance(bits, bool):

@@ -164,7 +164,10 @@ def describe(
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
-        >>> params = jax.eval_shape(lambda: {"w": jnp.zeros((4096, 1024), "bfloat16"), "b": jnp.zeros(7, "bfloat16")})
+        >>> params = {
+        ...     "w": jax.ShapeDtypeStruct((4096, 1024), "bfloat16"),
+        ...     "b": jax.ShapeDtypeStruct((7,), "bfloat16"),
+        ... }
         >>> specs = {"w": jax.sharding.PartitionSpec("data"), "b": None}
         >>> mesh = jax.sharding.AbstractMesh((8,), ("data",))
         >>> plan = gradtx.describe(gradtx.adamw(1e-3), params, specs, mesh=mesh)

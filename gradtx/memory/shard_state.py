@@ -196,7 +196,10 @@ def shard_state(
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp
         >>> mesh = jax.sharding.AbstractMesh((8,), ("data",))
-        >>> params = {"w": jax.ShapeDtypeStruct((8, 2), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float32)}
+        >>> params = {
+        ...     "w": jax.ShapeDtypeStruct((8, 2), jnp.float32),
+        ...     "b": jax.ShapeDtypeStruct((), jnp.float32),
+        ... }
         >>> specs = gradtx.state_specs(gradtx.shard_state(gradtx.adam(0.1)), params, mesh=mesh)
         >>> [tuple(spec) for spec in jax.tree.leaves(gradtx.tree.get(specs, "mu"))]
         [(), ('data', None)]

@@ -42,7 +42,10 @@ def state_specs(tx: optax.GradientTransformation, params: Any, specs: Any = None
     Examples:
         >>> import gradtx, jax
         >>> mesh = jax.sharding.AbstractMesh((8,), ("data",))
-        >>> params = {"w": jax.ShapeDtypeStruct((4096, 512), "float32"), "b": jax.ShapeDtypeStruct((7,), "float32")}
+        >>> params = {
+        ...     "w": jax.ShapeDtypeStruct((4096, 512), "float32"),
+        ...     "b": jax.ShapeDtypeStruct((7,), "float32"),
+        ... }
         >>> specs = gradtx.state_specs(gradtx.shard_state(gradtx.adam(1e-3)), params, mesh=mesh)
         >>> mu = gradtx.tree.get(specs, "mu")
         >>> tuple(mu["w"]), tuple(mu["b"])

@@ -88,7 +88,8 @@ def adafactor(
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.adafactor(0.1)
         >>> params = jnp.array([2.0, -2.0])
-        >>> [round(x, 4) for x in tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)[0].tolist()]
+        >>> updates, _ = tx.update(jnp.array([5.0, 0.01]), tx.init(params), params)
+        >>> [round(x, 4) for x in updates.tolist()]
         [-0.2, -0.2]
     """
     numbers = (factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)

@@ -170,7 +170,8 @@ def nadam(
 ) -> Transform:
     """Descend as Adam does, looking one step ahead.
 
-    as `adam`, with the direction b1 m_t / (1-b1^(t+1)) + (1-b1) g_t / (1-b1^t).
+    n_t = b1 m_t / (1-b1^(t+1)) + (1-b1) g_t / (1-b1^t); u_t = -eta_t n_t / (sqrt(v_t / (1-b2^t) + eps_root) + eps),
+    with m and v the moving means of g and g^2 from 0: `adam` with `nesterov`.
 
     Units: eta has the units of p; eps those of g.
     Equivalent to: optax's `nadam`.
@@ -215,7 +216,8 @@ def nadamw(
 ) -> Transform:
     """Descend as AdamW does, looking one step ahead.
 
-    as `adamw`, with the direction b1 m_t / (1-b1^(t+1)) + (1-b1) g_t / (1-b1^t).
+    u_t = -eta_t (n_t / (sqrt(v_t / (1-b2^t) + eps_root) + eps) + weight_decay p_t), with n and v as in `nadam`: `adamw`
+    with `nesterov`.
 
     Units: eta has the units of p; weight_decay is per unit of p.
     Equivalent to: optax's `nadamw`.

@@ -165,7 +165,8 @@ def madgrad(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, params = gradtx.madgrad(1.0, momentum=0.5, weight_decay=4.0, eps=0.0), jnp.array(2.0)
+        >>> tx = gradtx.madgrad(1.0, momentum=0.5, weight_decay=4.0, eps=0.0)
+        >>> params = jnp.array(2.0)
         >>> u, state = tx.update(jnp.array(0.0), tx.init(params), params)
         >>> round(u.item(), 4)
         -1.0

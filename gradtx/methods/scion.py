@@ -88,7 +88,8 @@ def scale_by_scion(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.scale_by_scion(radius=2.0, other_radius=0.5, ns_coeffs=(1.5, -0.5, 0.0), ns_steps=20)
+        >>> cubic = (1.5, -0.5, 0.0)
+        >>> tx = gradtx.scale_by_scion(radius=2.0, other_radius=0.5, ns_coeffs=cubic, ns_steps=20)
         >>> grads = {"w": jnp.array([[3.0, 0.0, 0.0, 0.0]]), "b": jnp.array([3.0, -0.5])}
         >>> u, state = tx.update(grads, tx.init(grads))
         >>> u["w"].round(4).tolist(), u["b"].tolist()

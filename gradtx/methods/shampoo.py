@@ -238,7 +238,8 @@ def shampoo(
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> state = gradtx.shampoo(0.1).init({"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)})
-        >>> {name: (slot["kernel"].shape, slot["bias"].shape) for name, slot in state[0].slots.items()}["left"]
+        >>> left = state[0].slots["left"]
+        >>> left["kernel"].shape, left["bias"].shape
         ((4, 4), (2,))
     """
     numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name, "layers": layers}

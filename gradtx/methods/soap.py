@@ -221,7 +221,8 @@ def soap(
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> state = gradtx.soap(3e-3).init({"kernel": jnp.zeros((4, 2)), "bias": jnp.zeros(2)})
-        >>> {name: slot["kernel"].shape for name, slot in state[0].slots.items() if "basis" in name}
+        >>> slots = state[0].slots
+        >>> {name: slots[name]["kernel"].shape for name in slots if "basis" in name}
         {'left_basis': (4, 4), 'right_basis': (2, 2)}
     """
     numbers = {"weight_dimension_numbers": weight_dimension_numbers, "axis_name": axis_name, "layers": layers}

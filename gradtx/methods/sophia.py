@@ -70,7 +70,8 @@ def scale_by_sophia(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, p = gradtx.scale_by_sophia(b1=0.5, b2=0.5, gamma=0.1, update_interval=1), jnp.array([1.0, 10.0])
+        >>> tx = gradtx.scale_by_sophia(b1=0.5, b2=0.5, gamma=0.1, update_interval=1)
+        >>> p = jnp.array([1.0, 10.0])
         >>> state = tx.init(p)
         >>> for _ in range(2):
         ...     u, state = tx.update(p, state, p, obj_fn=lambda p: 30 * p[0] ** 2 + p[1] ** 2)

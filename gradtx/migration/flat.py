@@ -114,7 +114,8 @@ def import_state(
         >>> params, old = {"w": jnp.zeros(2)}, gradtx.sgd(0.1, momentum=0.9)
         >>> flat = gradtx.export_state(old, old.init(params))
         >>> new = gradtx.chain(gradtx.clip_by_global_norm(1.0), old)
-        >>> state, report = gradtx.import_state(new, params, flat, may_add=["clip_by_global_norm"])
+        >>> added = ["clip_by_global_norm"]
+        >>> state, report = gradtx.import_state(new, params, flat, may_add=added)
         >>> report.added
         ('clip_by_global_norm/count',)
     """

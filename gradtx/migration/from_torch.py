@@ -67,10 +67,12 @@ def import_torch_state(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp, numpy as np
-        >>> moments = {"step": np.float32(3), "exp_avg": np.ones((2, 4), "f"), "exp_avg_sq": np.ones((2, 4), "f")}
+        >>> ones = np.ones((2, 4), "f")
+        >>> moments = {"step": np.float32(3), "exp_avg": ones, "exp_avg_sq": ones}
         >>> saved = {"state": {0: moments}, "param_groups": [{"lr": 0.1, "params": [0]}]}
         >>> tx, params = gradtx.adam(0.1), {"w": jnp.zeros((4, 2))}
-        >>> state, report = gradtx.import_torch_state(tx, params, saved, lambda i: ("w", np.transpose))
+        >>> place = lambda i: ("w", np.transpose)
+        >>> state, report = gradtx.import_torch_state(tx, params, saved, place)
         >>> print(gradtx.export_state(tx, state)["adam/scale_by_adam/count"], len(report.kept))
         3 4
     """

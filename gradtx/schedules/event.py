@@ -163,7 +163,8 @@ def resnet110() -> HoldUntil:
         >>> import gradtx
         >>> gradtx.schedules.resnet110()
         resnet110()
-        >>> [round(gradtx.schedules.resnet110().if_at(400)(count).item(), 4) for count in (399, 400)]
+        >>> rate = gradtx.schedules.resnet110().if_at(400)
+        >>> [round(rate(count).item(), 4) for count in (399, 400)]
         [0.01, 0.1]
     """
     return HoldUntil(0.01, 0.1, 0.8, "error")

@@ -53,7 +53,8 @@ def piecewise_interpolate_schedule(
 
     Examples:
         >>> import gradtx
-        >>> gradtx.schedules.piecewise_interpolate_schedule("linear", 1.0, {4: 0.5, 8: 0.5})(6).item()
+        >>> rate = gradtx.schedules.piecewise_interpolate_schedule("linear", 1.0, {4: 0.5, 8: 0.5})
+        >>> rate(6).item()
         0.375
     """
     if interpolate_type not in CURVES:

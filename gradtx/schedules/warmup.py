@@ -194,7 +194,9 @@ def warmup_stable_decay(
 
     Examples:
         >>> import gradtx
-        >>> rate = gradtx.schedules.warmup_stable_decay(1.0, 1, stable_steps=10, decay_steps=4, shape="sqrt")
+        >>> rate = gradtx.schedules.warmup_stable_decay(
+        ...     1.0, 1, stable_steps=10, decay_steps=4, shape="sqrt"
+        ... )
         >>> [rate(count).item() for count in (0, 1, 11, 12, 15)]
         [0.5, 1.0, 1.0, 0.5, 0.0]
     """

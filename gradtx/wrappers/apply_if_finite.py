@@ -101,7 +101,8 @@ def apply_if_finite(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, params = gradtx.apply_if_finite(gradtx.adam(0.1), max_consecutive_errors=2), jnp.ones(2)
+        >>> tx = gradtx.apply_if_finite(gradtx.adam(0.1), max_consecutive_errors=2)
+        >>> params = jnp.ones(2)
         >>> state = tx.init(params)
         >>> for _ in range(5):
         ...     u, state = tx.update(jnp.array([jnp.inf, 1.0]), state, params)

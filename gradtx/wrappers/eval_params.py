@@ -134,7 +134,8 @@ def eval_params(state: Any, params: Any) -> Any:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.params_ema(gradtx.sgd(1.0), 0.5))
+        >>> averaged = gradtx.params_ema(gradtx.sgd(1.0), 0.5)
+        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), averaged)
         >>> p = jnp.array(8.0)
         >>> state = tx.init(p)
         >>> for g in (1.0, -1.0):

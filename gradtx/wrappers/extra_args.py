@@ -74,7 +74,8 @@ def with_extra_args_support(tx: optax.GradientTransformation) -> Transform:
 
     Examples:
         >>> import gradtx, optax, jax.numpy as jnp
-        >>> plain = optax.GradientTransformation(lambda params: (), lambda g, state, params=None: (-g, state))
+        >>> negate = lambda grads, state, params=None: (-grads, state)
+        >>> plain = optax.GradientTransformation(lambda params: (), negate)
         >>> tx = gradtx.with_extra_args_support(plain)
         >>> tx.update(jnp.array(2.0), tx.init(jnp.array(0.0)), None, value=1.0)[0].item()
         -2.0

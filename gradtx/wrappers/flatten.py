@@ -124,7 +124,8 @@ def flatten(inner: optax.GradientTransformation) -> Transform:
         >>> import gradtx, jax.numpy as jnp
         >>> tx = gradtx.flatten(gradtx.clip_by_block_rms(1.0))  # of all: sqrt((9 + 16) / 2)
         >>> params = {"w": jnp.array([0.0]), "b": jnp.array(0.0)}
-        >>> u, _ = tx.update({"w": jnp.array([3.0]), "b": jnp.array(4.0)}, tx.init(params), params)
+        >>> grads = {"w": jnp.array([3.0]), "b": jnp.array(4.0)}
+        >>> u, _ = tx.update(grads, tx.init(params), params)
         >>> round(u["w"].item(), 4), round(u["b"].item(), 4)
         (0.8485, 1.1314)
     """

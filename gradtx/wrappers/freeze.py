@@ -42,7 +42,8 @@ def freeze(mask: Any) -> Transform:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, params = gradtx.freeze({"w": True, "b": False}), {"w": jnp.array(1.0), "b": jnp.array(1.0)}
+        >>> tx = gradtx.freeze({"w": True, "b": False})
+        >>> params = {"w": jnp.array(1.0), "b": jnp.array(1.0)}
         >>> u, _ = tx.update({"w": jnp.array(2.0), "b": jnp.array(3.0)}, tx.init(params), params)
         >>> u["w"].item(), u["b"].item()
         (0.0, 3.0)
@@ -84,9 +85,11 @@ def selective_transform(optimizer: optax.GradientTransformation, *, freeze_mask:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.selective_transform(gradtx.adamw(0.1), freeze_mask={"w": True, "b": False})
+        >>> mask = {"w": True, "b": False}
+        >>> tx = gradtx.selective_transform(gradtx.adamw(0.1), freeze_mask=mask)
         >>> params = {"w": jnp.array(1.0), "b": jnp.array(0.0)}
-        >>> u, state = tx.update({"w": jnp.array(2.0), "b": jnp.array(3.0)}, tx.init(params), params)
+        >>> grads = {"w": jnp.array(2.0), "b": jnp.array(3.0)}
+        >>> u, state = tx.update(grads, tx.init(params), params)
         >>> u["w"].item(), round(u["b"].item(), 4), state.inner_state[0].mu["w"]
         (0.0, -0.1, None)
     """

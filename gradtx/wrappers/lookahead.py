@@ -183,12 +183,13 @@ def lookahead(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx, p = gradtx.lookahead(gradtx.sgd(0.25), sync_period=2, slow_step_size=0.5), jnp.array(8.0)
+        >>> tx = gradtx.lookahead(gradtx.sgd(0.25), sync_period=2, slow_step_size=0.5)
+        >>> p = jnp.array(8.0)
         >>> state = tx.init(p)
         >>> for _ in range(3):
         ...     updates, state = tx.update(2 * p, state, p)
         ...     p = p + updates
-        >>> p.item(), gradtx.eval_params(state, p).item()  # 8 -> 4 -> 2, half the way back: 5 -> 2.5
+        >>> p.item(), gradtx.eval_params(state, p).item()  # 8 -> 4 -> 2, halfway back: 5 -> 2.5
         (2.5, 5.0)
     """
     fast = member("lookahead", "fast_optimizer", fast_optimizer)

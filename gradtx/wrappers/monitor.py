@@ -112,7 +112,8 @@ def monitor(measures: dict[str, optax.GradientTransformation | Callable[[Any], A
     Examples:
         >>> import gradtx, jax.numpy as jnp
         >>> norm = gradtx.global_norm
-        >>> tx = gradtx.monitor({"norm": norm, "mean": gradtx.measure_with_ema(norm, 0.5, debias=False)})
+        >>> mean = gradtx.measure_with_ema(norm, 0.5, debias=False)
+        >>> tx = gradtx.monitor({"norm": norm, "mean": mean})
         >>> params = jnp.zeros(2)
         >>> _, state = tx.update(jnp.array([3.0, 4.0]), tx.init(params), params)
         >>> {name: x.item() for name, x in state.measurements.items()}

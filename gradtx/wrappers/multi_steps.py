@@ -131,7 +131,8 @@ def skip_not_finite(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> skip, info = gradtx.skip_not_finite({"w": jnp.array([1.0, jnp.nan, jnp.inf])}, 0, None)
+        >>> grads = {"w": jnp.array([1.0, jnp.nan, jnp.inf])}
+        >>> skip, info = gradtx.skip_not_finite(grads, 0, None)
         >>> bool(skip), info["num_not_finite"].item()
         (True, 2)
     """
@@ -166,7 +167,8 @@ def skip_large_updates(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> skip, info = gradtx.skip_large_updates({"w": jnp.array([3.0, 4.0])}, 0, None, max_squared_norm=24.0)
+        >>> grads = {"w": jnp.array([3.0, 4.0])}
+        >>> skip, info = gradtx.skip_large_updates(grads, 0, None, max_squared_norm=24.0)
         >>> bool(skip), info["norm_squared"].item()
         (True, 25.0)
     """

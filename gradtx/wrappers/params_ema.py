@@ -119,7 +119,7 @@ def params_ema(tx: optax.GradientTransformation, decay: Decay, *, debias: bool =
         >>> for _ in range(2):
         ...     updates, state = tx.update(2 * p, state, p)
         ...     p = p + updates
-        >>> p.item(), round(gradtx.eval_params(state, p).item(), 4)  # 8 -> 4 -> 2, the mean (4 + 2 2) / 3
+        >>> p.item(), round(gradtx.eval_params(state, p).item(), 4)  # 8 -> 4 -> 2: (4 + 2 2) / 3
         (2.0, 2.6667)
     """
     inner = member("params_ema", "tx", tx)

@@ -192,7 +192,8 @@ def partition(
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.partition({"fast": gradtx.sgd(0.5), "slow": gradtx.sgd(0.1)}, {"w": "slow", "b": "fast"})
+        >>> labels = {"w": "slow", "b": "fast"}
+        >>> tx = gradtx.partition({"fast": gradtx.sgd(0.5), "slow": gradtx.sgd(0.1)}, labels)
         >>> params = {"w": jnp.array(1.0), "b": jnp.array(1.0)}
         >>> u, _ = tx.update({"w": jnp.array(2.0), "b": jnp.array(2.0)}, tx.init(params), params)
         >>> round(u["w"].item(), 4), u["b"].item()

@@ -204,7 +204,8 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.schedule_free_sgd(1.0, b1=0.5))
+        >>> free = gradtx.schedule_free_sgd(1.0, b1=0.5)
+        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), free)
         >>> y = jnp.array(8.0)
         >>> gradtx.schedule_free_eval_params(tx.init(y), y).item()
         8.0

@@ -161,7 +161,8 @@ def snapshot(measure_name: str, measure: Callable[[Any], Any]) -> Transform:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.chain(gradtx.scale(0.5), gradtx.snapshot("norm", gradtx.global_norm), gradtx.clip(1.0))
+        >>> norm = gradtx.snapshot("norm", gradtx.global_norm)
+        >>> tx = gradtx.chain(gradtx.scale(0.5), norm, gradtx.clip(1.0))
         >>> params = jnp.zeros(2)
         >>> _, state = tx.update(jnp.array([6.0, 8.0]), tx.init(params), params)
         >>> state[1].measurement["norm"].item()

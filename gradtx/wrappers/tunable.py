@@ -99,7 +99,8 @@ def set_hyperparams(state: Any, within: str = "", /, **values: Any) -> Any:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.tunable(gradtx.adam, learning_rate=0.1, b1=0.5))
+        >>> adam = gradtx.tunable(gradtx.adam, learning_rate=0.1, b1=0.5)
+        >>> tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), adam)
         >>> state = gradtx.set_hyperparams(tx.init(jnp.zeros(2)), b1=0.75)
         >>> float(gradtx.hyperparams(tx, state)["scale_by_adam.b1"])
         0.75

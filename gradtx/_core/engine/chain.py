@@ -233,7 +233,8 @@ def named_chain(*transforms: tuple[str, optax.GradientTransformation]) -> Transf
 
     Examples:
         >>> import gradtx
-        >>> tx = gradtx.named_chain(("clip", gradtx.clip_by_global_norm(1.0)), ("rate", gradtx.scale(-0.1)))
+        >>> clip, rate = gradtx.clip_by_global_norm(1.0), gradtx.scale(-0.1)
+        >>> tx = gradtx.named_chain(("clip", clip), ("rate", rate))
         >>> list(tx.init(0.0))
         ['clip', 'rate']
     """

@@ -24,7 +24,7 @@ def identity() -> Transform:
     Cost: nothing.
 
     References:
-        Robbins & Monro 1951, https://doi.org/10.1214/aoms/1177729586
+        none.
 
     Examples:
         >>> import gradtx

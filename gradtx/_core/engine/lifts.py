@@ -110,7 +110,8 @@ def quotient(rule: Rule, *, mask: Any = None) -> Transform:
 
     Examples:
         >>> import gradtx, jax.numpy as jnp
-        >>> tx = gradtx.quotient(gradtx.Rule("half_sign", lambda g, slots, p, k: ((g / 2, abs(g)), {})))
+        >>> half_sign = lambda g, slots, p, k: ((g / 2, abs(g)), {})
+        >>> tx = gradtx.quotient(gradtx.Rule("half_sign", half_sign))
         >>> tx.update(jnp.array([-3.0, 0.0]), tx.init(jnp.zeros(2)))[0].tolist()
         [-0.5, 0.0]
     """

@@ -72,7 +72,9 @@ def tree_map_params(
         >>> tx, params = gradtx.adam(0.1), {"w": jnp.ones((4, 2)), "b": jnp.ones(2)}
         >>> specs = {"w": jax.sharding.PartitionSpec("x"), "b": jax.sharding.PartitionSpec()}
         >>> state = jax.eval_shape(tx.init, params)
-        >>> placed = gradtx.tree_map_params(tx, lambda _, spec: spec, state, specs, transform_non_params=lambda _: None)
+        >>> placed = gradtx.tree_map_params(
+        ...     tx, lambda _, spec: spec, state, specs, transform_non_params=lambda _: None
+        ... )
         >>> tuple(gradtx.tree.get(placed, "mu")["w"]), gradtx.tree.get(placed, "count")
         (('x',), None)
     """

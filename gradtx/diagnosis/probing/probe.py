@@ -80,9 +80,9 @@ def probe(
         Cohen et al. 2022 (adaptive methods), https://arxiv.org/abs/2207.14484
 
     Examples:
-        >>> import jax.numpy as jnp
-        >>> from gradtx.diagnosis.probing.probe import probe
-        >>> found = probe(lambda p, b: 5 * p[0] ** 2 - p[1] ** 2, jnp.array([1.0, 0.0]), None, learning_rate=0.19)
+        >>> import gradtx, jax.numpy as jnp
+        >>> saddle = lambda p, batch: 5 * p[0] ** 2 - p[1] ** 2
+        >>> found = gradtx.probe(saddle, jnp.array([1.0, 0.0]), None, learning_rate=0.19)
         >>> round(found.lambda_max, 3), round(found.lambda_min, 3), found.curvature_sign
         (10.0, -2.0, 'negative')
         >>> round(found.sharpness, 3), found.edge, round(found.line_minimum, 4)
