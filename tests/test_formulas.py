@@ -28,7 +28,8 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("sqrt(v_t / (1-b2^t))", "&radic;(v<sub>t</sub> / (1-b2<sup>t</sup>))"),
         ("c_t^2, x^{1/2}, t^-0.8", "c<sub>t</sub><sup>2</sup>, x<sup>1/2</sup>, t<sup>-0.8</sup>"),
         ("U'_t, mhat_t, |s_t|_1", "U'<sub>t</sub>, m&#770;<sub>t</sub>, |s<sub>t</sub>|<sub>1</sub>"),
-        ("max_{i<=t} eta_i >= 0", "max<sub>i&le;t</sub> &eta;<sub>i</sub> &ge; 0"),
+        ("max_{i<=t} eta_i >= 0", "max<sub>i&le;t</sub> &eta;<sub>i</sub> &ge;&nbsp;0"),
+        ("b1^(t+1), v_t^(1/3)", "b1<sup>t+1</sup>, v<sub>t</sub><sup>1/3</sup>"),
         ("min_r n_r, max_norm", r"min<sub>r</sub> n<sub>r</sub>, max\_norm"),
         ("-learning_rate_t g_t", r"-learning\_rate<sub>t</sub> g<sub>t</sub>"),
         ("D^1/2 H D^-1/2", "D<sup>1/2</sup> H D<sup>-1/2</sup>"),
@@ -41,6 +42,11 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 )
 def test_letters_subscripts_and_powers(formulas: ModuleType, plain: str, shown: str) -> None:
     assert formulas.typeset(plain, greek=True) == shown
+
+
+def test_each_equation_begins_a_line(formulas: ModuleType) -> None:
+    shown = formulas.equations("with d_t the loss: m_t = g_t; u_t = m_t, m = 0; so on")
+    assert re.sub("<(?!br)[^>]+>", "", shown).split("<br>") == ["with dt the loss:", "mt = gt", "ut = mt, m = 0; so on"]
 
 
 def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
@@ -66,3 +72,16 @@ def test_the_search_puts_a_name_before_its_longer_neighbours(monkeypatch: pytest
     found = ranks.boosts({"adam", "adamax", "adamaxw", "muon", "MuonDimensionNumbers", "watch", "WatchState"})
     assert set(found) == {"adamax", "adamaxw", "MuonDimensionNumbers", "WatchState"}
     assert found["adamaxw"] < found["adamax"] < 1
+
+
+def test_code_links_to_the_reference_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    cells = importlib.import_module("cells")
+    names = {"adam": "gradtx.adam", "multi_transform": "gradtx.partition"}
+    plain = "optax's `adam` and [`adam`][gradtx.adam], not `adamant` nor ```adam```"
+    assert cells.linked(plain, names) == plain
+    assert cells.linked("as `adam(0.1)`", names) == "as [`adam(0.1)`][gradtx.adam]"
+    shown = cells.difference("| `adam` | optax's, whose v_t is >= 0; see `multi_transform`. |", names)
+    end = "see [`multi_transform`][gradtx.partition]. |"
+    assert shown == f"| [`adam`][gradtx.adam] | optax's, whose v<sub>t</sub> is &ge;&nbsp;0; {end}"
+    assert cells.difference("| `adam` | a | b |", names) == "| `adam` | a | b |"

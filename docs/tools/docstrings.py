@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 import griffe
+from cells import linked
 from formulas import equations, typeset
+from reference import targets
 
 READ = ("Args:", "Attributes:", "Returns:", "Raises:", "Examples:", "Yields:")  # sections that mkdocstrings lays out
 OURS = re.compile(r"^(Units|Equivalent to|Differs from|Cost|State|References): ?(.*)$")
@@ -42,7 +44,7 @@ def rendered(doc: str) -> str:
             continue  # nothing to lay out
         elif section:
             head, *rest = block.split("\n") if block.startswith(section) else ("", *block.split("\n"))
-            lines = [spaced(line) for line in rest]
+            lines = [spaced(line, greek=section != "Raises:") for line in rest]  # it names arguments
             if section == "Returns:":  # what stands before a colon would be read as a type
                 lines = [COLON.sub(r"\1&#58; ", line) for line in lines]
             blocks.append("\n".join([head, *lines]).strip("\n"))
@@ -51,10 +53,10 @@ def rendered(doc: str) -> str:
     return "\n\n".join(blocks)
 
 
-def spaced(line: str) -> str:
+def spaced(line: str, greek: bool) -> str:
     """Return a line of a section with its indentation and its `name:` kept, and its text typeset."""
     indent, name, text = re.match(r"(\s*)((?:\*{0,2}\w+: )?)(.*)", line).groups()  # type: ignore[union-attr]
-    return indent + name + (text if is_code(text) else typeset(text))
+    return indent + name + (text if is_code(text) else typeset(text, greek=greek))
 
 
 def paragraphs(block: str, first: bool) -> list[str]:
@@ -81,7 +83,8 @@ def paragraph(lines: list[str], first: bool) -> str:
     if titled:
         ends = SLOTS if titled[1] == "State" else re.compile(r"\n(?= {4}\S)")
         items = [text] if titled[2] else ends.split(text)
-        made = [typeset(" ".join(item.split())) for item in items]
+        greek = titled[1] not in ("State", "References")  # where `mu` and `nu` are the names of slots
+        made = [typeset(" ".join(item.split()), greek=greek) for item in items]
         if len(made) == 1:
             return f"**{titled[1]}:** {made[0]}"
         return "\n".join([f"**{titled[1]}:**\n", *(f"- {item.rstrip(';')}" for item in made)])
@@ -110,4 +113,10 @@ class AsInHelp(griffe.Extension):
             if str(parameter.annotation).startswith("Annotated["):  # the range stands in the text
                 parameter.annotation = str(parameter.annotation).removeprefix("Annotated[").partition(",")[0]
         doc = inspect.getdoc(found) if found is not None else None
-        obj.docstring.value = rendered(doc or inspect.cleandoc(obj.docstring.value))
+        own = {obj.name, *obj.members, *(parameter.name for parameter in obj.parameters if obj.is_function)}
+        names = {name: target for name, target in targets().items() if name not in own}
+        blocks = rendered(doc or inspect.cleandoc(obj.docstring.value)).split("\n\n")
+        # what is returned may have keys that are public names too, as `clip` in `metrics`
+        kept = [block.startswith(("Returns:", "Examples:", "    ")) for block in blocks]
+        made = [block if keep else linked(block, names) for block, keep in zip(blocks, kept, strict=True)]
+        obj.docstring.value = "\n\n".join(made)

@@ -20,12 +20,14 @@ SUBSCRIPT = re.compile(
 WORD = re.compile(r"(?<![\w`])([a-z_]{2,})_t(?![\w`])")  # an argument at step t, such as learning_rate_t
 POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\d+/\d+|-?\w+(?:\.\d+)?)")
 SIGNS = {"sqrt(": "&radic;(", "&lt;=": "&le;", "&gt;=": "&ge;"}
+BOUND = re.compile(r"(?<= )(&[lg]t;=?) (?=-?\d)")  # `>= 0`, whose number would else stand alone on the next line
+EQUATION = re.compile(r";\s+(?=[^;]*=)|(?<=:)\s+(?=[\w']+ = )")  # where the next begins, as after "with d_t the loss:"
 ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
 
 
 def bare(part: str) -> str:
-    """Return a subscript or power without the braces that only group it."""
-    return part[1:-1] if part.startswith("{") else part
+    """Return a subscript or power without the brackets that only group it."""
+    return part[1:-1] if part.startswith(("{", "(")) else part
 
 
 def letter(name: str) -> str:
@@ -55,6 +57,7 @@ def _typeset(text: str, greek: bool) -> str:
     text = SUBSCRIPT.sub(lambda m: f"{letter(m[1])}<sub>{bare(m[2])}</sub>", text)
     text = WORD.sub(r"\1<sub>t</sub>", text)
     text = POWER.sub(lambda m: f"<sup>{bare(m[1])}</sup>", text)
+    text = BOUND.sub(r"\1&nbsp;", text)
     if greek:
         text = re.sub(rf"(?<![\w<&])({NAMES})(?!\w)", lambda m: letter(m[1]), text)
         for plain, sign in SIGNS.items():
@@ -64,5 +67,5 @@ def _typeset(text: str, greek: bool) -> str:
 
 def equations(paragraph: str) -> str:
     """Return a paragraph that holds a recurrence, each equation on a line of its own."""
-    lines = re.split(r";\s+(?=[^;]*=)", " ".join(paragraph.split()))
+    lines = EQUATION.split(" ".join(paragraph.split()))
     return "<br>".join(typeset(line, greek=True) for line in lines)

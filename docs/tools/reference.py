@@ -22,6 +22,20 @@ PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose pub
     "migration": ("Migration", "A state taken along from another library or an older chain.", ["migration"]),
     "core": ("Compose and write", "What joins transforms, and what a method of your own is made of.", ["_core"]),
 }
+HYPER = (
+    "A type such as `Decay` or `NonNegative` stands for a Python number, a scalar array or a schedule, in the range "
+    "that the argument's text gives."
+)
+EVENT = "A `LearningRate` may be an event schedule too, see [`hold_until`][gradtx.schedules.hold_until]."
+TYPES = {  # page: what the names of types mean that stand at its arguments
+    "optimizers": f"{HYPER} {EVENT}",
+    "factors": f"{HYPER} {EVENT}",
+    "limits": HYPER,
+    "wrappers": f"{HYPER} {EVENT}",
+    "searches": HYPER,
+    "schedules": "A type such as `Value` or `Length` stands for a number or a scalar array, in the range that the "
+    "argument's text gives.",
+}
 
 
 def public() -> dict[str, Any]:
@@ -47,10 +61,18 @@ def names_on(folders: list[str]) -> list[str]:
     return sorted(first.values(), key=lambda name: name.rsplit(".", 1)[1].lower())
 
 
+def targets() -> dict[str, str]:
+    """Return what a public name links to, by its short form; a second name, as `multi_transform`, to the first."""
+    found = public()
+    first = {id(found[name]): name for _, _, folders in PAGES.values() for name in names_on(folders)}
+    return {name.rsplit(".", 1)[1]: first[id(thing)] for name, thing in found.items() if id(thing) in first}
+
+
 def text(page: str) -> str:
     """Return the Markdown of one page of the reference."""
     title, what, folders = PAGES[page]
-    return "\n".join([f"# {title}", "", what, "", *map(entry, names_on(folders))])
+    types = [TYPES[page], ""] if page in TYPES else []
+    return "\n".join([f"# {title}", "", what, "", *types, *map(entry, names_on(folders))])
 
 
 def entry(name: str) -> str:
