@@ -167,7 +167,8 @@ def lbfgs(
         learning_rate: multiplies the direction before the line search, >= 0; None is 1.
         memory_size: the number of pairs, a whole number >= 1.
         scale_init_precond: whether the inverse Hessian is made from <s, y> / <y, y> I, else from I.
-        linesearch: the transform that finds the step size; None takes learning_rate alone.
+        linesearch: the transform that finds the step size, by default
+            `scale_by_zoom_linesearch(20, initial_guess_strategy="one")`; None takes learning_rate alone.
 
     State:
         a tuple: of `scale_by_lbfgs`, of the rate, and of the line search.

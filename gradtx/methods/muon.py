@@ -60,7 +60,8 @@ def scale_by_muon(
     "schatten" leave entries of 1e-8 and less too small; here a stack is as its matrices, whatever their unit.
 
     Args:
-        ns_coeffs: a, b and c, or a tuple of them for each step, which then counts the steps, or "standard" or "dion".
+        ns_coeffs: a, b and c, or a tuple of them for each step, which then counts the steps, or "standard" or "dion";
+            by default (3.4445, -4.775, 2.0315).
         ns_steps: the number of Newton-Schulz steps.
         beta: decay of the mean of g, in [0, 1).
         eps: added to the norm, >= 0.
@@ -154,7 +155,8 @@ def muon(
 
     Args:
         {learning_rate}
-        ns_coeffs: a, b and c of the Newton-Schulz step, or a tuple of them for each step, or "standard" or "dion".
+        ns_coeffs: a, b and c of the Newton-Schulz step, or a tuple of them for each step, or "standard" or "dion"; by
+            default (3.4445, -4.775, 2.0315).
         ns_steps: the number of Newton-Schulz steps.
         beta: decay of the mean of g at matrices, in [0, 1).
         eps: added to the norm of a matrix and to Adam's root, >= 0.

@@ -61,7 +61,8 @@ def scale_by_scion(
         radius: of the balls of matrices, >= 0.
         other_radius: of the balls of all other arrays, >= 0; for the weights of an output layer with fan in d the paper
             takes a radius over d.
-        ns_coeffs: a, b and c, or a tuple of them for each step, or "standard" or "dion".
+        ns_coeffs: a, b and c, or a tuple of them for each step, or "standard" or "dion"; by default
+            (3.4445, -4.775, 2.0315).
         ns_steps: the number of Newton-Schulz steps.
         eps: added to the norm of a matrix, >= 0.
         {mu_dtype}
@@ -167,7 +168,8 @@ def scion(
         {b1}
         radius: of the balls of matrices, >= 0.
         other_radius: of the balls of all other arrays, >= 0.
-        ns_coeffs: a, b and c, or a tuple of them for each step, or "standard" or "dion".
+        ns_coeffs: a, b and c, or a tuple of them for each step, or "standard" or "dion"; by default
+            (3.4445, -4.775, 2.0315).
         ns_steps: the number of Newton-Schulz steps.
         eps: added to the norm of a matrix, >= 0.
         {mu_dtype}

@@ -49,8 +49,8 @@ def scale_by_sophia(
         gamma: multiplies the curvature, >= 0; best so that a tenth to a half of the numbers are not clipped.
         clip_threshold: the largest size of a number of u, > 0; None does not clip.
         update_interval: updates from one estimate to the next, a whole number >= 1.
-        hessian_diagonal_fn: the transform that makes the estimate, gradtx's or optax's; it is given the gradients, the
-            params and all extra arguments.
+        hessian_diagonal_fn: the transform that makes the estimate, gradtx's or optax's, by default
+            `hutchinson_estimator_diag_hessian()`; it is given the gradients, the params and all extra arguments.
         {mu_dtype}
         verbose: whether to print the share of numbers that are not clipped.
         print_win_rate_every_n_steps: updates from one print to the next; 0 is each.
@@ -130,7 +130,7 @@ def sophia(
         gamma: multiplies the curvature, >= 0.
         clip_threshold: the largest size of a number before eta, > 0; None does not clip.
         update_interval: updates from one estimate to the next, a whole number >= 1.
-        hessian_diagonal_fn: the transform that makes the estimate.
+        hessian_diagonal_fn: the transform that makes the estimate, by default `hutchinson_estimator_diag_hessian()`.
         {mu_dtype}
         verbose: whether to print the share of numbers that are not clipped.
         print_win_rate_every_n_steps: updates from one print to the next; 0 is each.
