@@ -29,6 +29,7 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("c_t^2, x^{1/2}, t^-0.8", "c<sub>t</sub><sup>2</sup>, x<sup>1/2</sup>, t<sup>-0.8</sup>"),
         ("U'_t, mhat_t, |s_t|_1", "U'<sub>t</sub>, m&#770;<sub>t</sub>, |s<sub>t</sub>|<sub>1</sub>"),
         ("max_{i<=t} eta_i >= 0", "max<sub>i&le;t</sub> &eta;<sub>i</sub> &ge;&nbsp;0"),
+        ("in [0, 1), (0, inf]", r"in \[0,&nbsp;1), (0,&nbsp;inf\]"),
         ("b1^(t+1), v_t^(1/3)", "b1<sup>t+1</sup>, v<sub>t</sub><sup>1/3</sup>"),
         ("min_r n_r, max_norm", r"min<sub>r</sub> n<sub>r</sub>, max\_norm"),
         ("-learning_rate_t g_t", r"-learning\_rate<sub>t</sub> g<sub>t</sub>"),

@@ -21,6 +21,7 @@ WORD = re.compile(r"(?<![\w`])([a-z_]{2,})_t(?![\w`])")  # an argument at step t
 POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\d+/\d+|-?\w+(?:\.\d+)?)")
 SIGNS = {"sqrt(": "&radic;(", "&lt;=": "&le;", "&gt;=": "&ge;"}
 BOUND = re.compile(r"(?<= )(&[lg]t;=?) (?=-?\d)")  # `>= 0`, whose number would else stand alone on the next line
+INTERVAL = re.compile(r"(?<=[\[(]\d), (?=(?:\d+|inf)\\?[\])])")  # `[0, 1)`, which stays on one line
 EQUATION = re.compile(r";\s+(?=[^;]*=)|(?<=:)\s+(?=[\w']+ = )")  # where the next begins, as after "with d_t the loss:"
 ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
 
@@ -57,7 +58,7 @@ def _typeset(text: str, greek: bool) -> str:
     text = SUBSCRIPT.sub(lambda m: f"{letter(m[1])}<sub>{bare(m[2])}</sub>", text)
     text = WORD.sub(r"\1<sub>t</sub>", text)
     text = POWER.sub(lambda m: f"<sup>{bare(m[1])}</sup>", text)
-    text = BOUND.sub(r"\1&nbsp;", text)
+    text = INTERVAL.sub(",&nbsp;", BOUND.sub(r"\1&nbsp;", text))
     if greek:
         text = re.sub(rf"(?<![\w<&])({NAMES})(?!\w)", lambda m: letter(m[1]), text)
         for plain, sign in SIGNS.items():

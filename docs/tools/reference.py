@@ -23,7 +23,7 @@ PAGES = {  # page: its title, what it holds, the folders under gradtx/ whose pub
     "core": ("Compose and write", "What joins transforms, and what a method of your own is made of.", ["_core"]),
 }
 HYPER = (
-    "A type such as `Decay` or `NonNegative` stands for a Python number, a scalar array or a schedule, in the range "
+    "A type such as `NonNegative` or `Positive` stands for a Python number, a scalar array or a schedule, in the range "
     "that the argument's text gives."
 )
 EVENT = "A `LearningRate` may be an event schedule too, see [`hold_until`][gradtx.schedules.hold_until]."
