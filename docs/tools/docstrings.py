@@ -69,6 +69,7 @@ def paragraphs(block: str, first: bool) -> list[str]:
 
 def parted(text: str) -> tuple[str, str]:
     """Return what a paragraph has up to its last formula, and the sentences after it; all is prose if it begins so."""
+    text = " ".join(text.split())  # a sentence may begin with the last word of a line
     if PROSE.match(text):
         return "", text
     sentences = re.split(r"(?<=\.)\s+(?=[A-Z][a-z]* (?!=))", text)
