@@ -1,6 +1,7 @@
 """Hand-made features: for each rule one that fires it, and the one number whose change stops it."""
 
 import dataclasses
+import math
 from typing import Any
 
 from gradtx.diagnosis.read.features import Features
@@ -46,7 +47,7 @@ QUIET = Features(  # no rule fires: whether the steps see one loss is not known,
     outward=0.0,
     outward_sure=0.0,
     straight=1.0,
-    path=1.0,
+    path=0.1,
     gain=0.5,
     error=1.0,
     fall=1e-4,
@@ -69,6 +70,8 @@ QUIET = Features(  # no rule fires: whether the steps see one loss is not known,
 
 BOUNCE = {"cos1": -0.99, "cos2": 0.99, "rho": -0.99, "gain": 0.01, "reach": 50.0, "certainty": 10.0}
 AWAY = {"loss_last": 50.0, "rise": 900.0, "lost_again": 1.0, "rising": 30.0, "certainty": -9.0, "gained": -9.0}
+UNTOLD = dict.fromkeys(("loss_first", "loss_start", "loss_last", "gained", "certainty", "share", "pace"), math.nan)
+GREW = {"g_growth": 9.0, "g_last": 1e4, "g_most": 1e4}
 JUMP = {"jump": 80.0, "jumped_at": 500, "lost_again": 0.8, "gained": -0.3, "certainty": -20.0}
 
 FIRES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # verdict: what fires it, what of it then stops it
@@ -91,12 +94,31 @@ FIRES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # verdict: what fir
     "crawling": ({"one_loss": True, "reach": 50.0, "certainty": 20.0, "straight": 64.0}, {"reach": 0.1}),
     "converged_minimum": ({"one_loss": True, "share": 1e-6, "reach": 0.1}, {"one_loss": None}),
     "noise_floor": ({"one_loss": False, "straight": 0.8}, {"straight": 40.0}),
+    "leaves_chance": (
+        {"loss_start": 1.387, "loss_last": 1.3863, "one_loss": False, "downhill": 9.0, "g_growth": 2.0, "g_last": 2.0},
+        {"downhill": 1.0},
+    ),
+    "grows_alone": ({**UNTOLD, **GREW, "rho": -0.8}, {"rho": 0.5}),
+    "thrown_alone": ({**UNTOLD, "early_steps": 30.0, "g_thrown": 1e3}, {"early_steps": 1.0}),
+    "opens_alone": ({**UNTOLD, **GREW, "downhill": 9.0}, {"downhill": 1.0}),
+    "vanished_alone": ({**UNTOLD, "g_last": 1e-9}, {"g_last": 0.5}),
+    "leads_alone": ({**UNTOLD, "downhill": 9.0, "path": 1.0}, {"downhill": 1.0}),
+    "aimless_alone": ({**UNTOLD, "cos1": 0.01, "cos2": 0.01}, {"straight": 9.0}),
+}
+WORD = {  # of rules that are not called by their verdict
+    "leaves_chance": "saddle_plateau",
+    "grows_alone": "diverging",
+    "thrown_alone": "needs_warmup",
+    "opens_alone": "saddle_plateau",
+    "vanished_alone": "converged_minimum",
+    "leads_alone": "healthy",
+    "aimless_alone": "noise_floor",
 }
 
 
 def word(rule: str) -> str:
     """Return the verdict of a rule."""
-    return {"zero_loss": "non_finite"}.get(rule, rule)
+    return WORD.get(rule, rule)
 
 
 def firing(verdict: str) -> Features:

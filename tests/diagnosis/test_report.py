@@ -55,7 +55,7 @@ def test_report_prints(verdict):
     assert "EVIDENCE" in text
     action = next(line for line in text.splitlines() if line.startswith("ACTION"))
     assert len(action) > len("ACTION  none")
-    if verdict not in ("healthy", "converged_minimum", "undecided"):
+    if told not in ("healthy", "converged_minimum", "undecided"):
         assert re.search(r"\d", action), action
     assert "GROUPS" in text
     assert not re.search(r"\bnan\b|\bNone\b", text), text

@@ -12,6 +12,7 @@ import pytest
 import gradtx
 from gradtx.diagnosis.judge.sharpen import sharpen
 from gradtx.diagnosis.judge.verdicts import RULES
+from tests.diagnosis.cases import QUIET
 from tests.diagnosis.runs import train
 from tests.diagnosis.scenarios.base import plain
 
@@ -169,3 +170,15 @@ def test_power_iteration_finds_the_direction_too():
     few, many = (gradtx.probe(loss, at, None, steps=40, memory=memory) for memory in (1, 1e6))
     assert (few.method, many.method) == ("power", "lanczos")
     assert few.lambda_min_fall == pytest.approx(many.lambda_min_fall, rel=1e-2)
+
+
+def test_a_noise_floor_is_a_crawl_only_where_steps_drift():
+    """A large batch finds a longer step that gains at every floor; the steps themselves must lead there as well."""
+    floor = {"one_loss": False, "straight": 3.2, "cos1": 0.0, "cos2": 0.0, "loss_start": 0.98, "loss_last": 0.98}
+    f = dataclasses.replace(QUIET, **floor, gained=0.0, certainty=0.0, share=0.0, downhill=1.0)
+    longer = {"best_scale": 10.0, "best_fall": 0.03, "loss": 0.96, "sharpness": 0.01, "edge": 1.3}
+    probe = dataclasses.replace(diagnosed(0.3).probe, **longer)
+    assert sharpen(rules(f), f, probe)[0].verdict == "crawling"
+    for change in ({"ucos": 0.63}, {"downhill": -2.4}):
+        undone = dataclasses.replace(f, **change)
+        assert sharpen(rules(undone), undone, probe)[0].verdict == "noise_floor", change

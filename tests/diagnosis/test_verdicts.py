@@ -17,7 +17,7 @@ from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.read.evidence import read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
-from tests.diagnosis.cases import FIRES, QUIET, firing, stopped, word
+from tests.diagnosis.cases import FIRES, QUIET, UNTOLD, firing, stopped, word
 from tests.diagnosis.runs import train
 
 WORDS = [rule.__name__ for rule in RULES]
@@ -64,6 +64,30 @@ def test_one_unknown_number_breaks_no_rule(field):
             assert finding.action
 
 
+def test_a_run_without_losses_that_leads_nowhere_is_never_called_good():
+    far = dataclasses.replace(firing("leads_alone"), p_growth=3.0)
+    assert fired(far)[0].verdict == "healthy"
+    thrown, undone = {"outward_sure": -9.0}, {"cos1": 0.9, "cos2": 0.9, "straight": 1.0}
+    for change in (thrown, undone, {"lost": 0.9}, {"g_last": 0.001}, {"path": 0.05}):
+        assert "healthy" not in [x.verdict for x in fired(dataclasses.replace(far, **change))], change
+    up = dataclasses.replace(far, downhill=-9.0, cos1=0.9, g_growth=2.0)
+    assert fired(up)[0].verdict == "diverging"
+    assert "wrong sign" in fired(up)[0].action
+
+
+def test_a_slope_that_does_not_end_is_no_minimum():
+    rests = firing("vanished_alone")
+    assert fired(rests)[0].verdict == "converged_minimum"
+    goes_on = dataclasses.replace(rests, straight=64.0, rho=1.0)
+    assert "converged_minimum" not in [x.verdict for x in fired(goes_on)]
+
+
+def test_a_bounce_is_seen_by_steps_whose_gradient_turns_round_in_part():
+    signs = dataclasses.replace(QUIET, **UNTOLD, bounce=1.0, gain=math.nan, cos1=-0.6, cos2=0.99, rho=-0.99, ucos=-0.99)
+    assert fired(signs)[0].verdict == "oscillating"
+    assert fired(dataclasses.replace(signs, ucos=-0.6)) == []
+
+
 def test_healthy_is_not_said_of_what_diverges_or_bounces():
     grows = dataclasses.replace(firing("diverging"), share=0.9)
     bounces = dataclasses.replace(firing("oscillating"), share=0.3)
@@ -79,8 +103,9 @@ def test_a_bounce_names_the_rate_that_lands_on_the_line_minimum():
 def test_noise_seen_through_momentum_is_no_crawl():
     noise = dataclasses.replace(firing("noise_floor"), straight=15.0, ucos=0.9, cos1=0.0, cos2=0.0)
     assert [finding.verdict for finding in fired(noise)] == ["noise_floor"]
-    way = dataclasses.replace(noise, ucos=0.0)
+    way = dataclasses.replace(noise, ucos=0.0, downhill=3.5)
     assert fired(way)[0].verdict == "crawling"
+    assert fired(dataclasses.replace(way, downhill=1.0))[0].verdict == "noise_floor"  # the next batch sees no way
 
 
 HIDDEN = {
@@ -98,6 +123,10 @@ def test_a_crawl_that_noise_hides_is_seen_by_the_next_batch():
     assert [x.verdict for x in fired(crawl)] == ["crawling"]
     assert "9 standard errors below 0" in fired(crawl)[0].evidence[0]
     assert fired(dataclasses.replace(crawl, downhill=-9.0))[0].verdict == "noise_floor"
+    far = dataclasses.replace(crawl, path=0.4)  # no step that comes so far is short
+    assert fired(far)[0].verdict == "healthy"
+    assert "0.4 times as far" in fired(far)[0].evidence[1]
+    assert fired(dataclasses.replace(far, jump=5.0))[0].verdict == "crawling"
 
 
 def test_a_fall_that_two_signs_agree_on_is_one():
@@ -180,7 +209,7 @@ def test_parameters_that_shrink_to_a_tenth_against_their_gradient_are_bound_thou
 )
 def test_a_fall_that_noise_hides_is_seen_by_parameters_that_the_gradient_makes_larger(change, verdict):
     tuned = {"gained": 0.04, "share": 0.2, "certainty": 1.5, "downhill": 0.8, "outward": 0.9, "outward_sure": 47.0}
-    f = dataclasses.replace(QUIET, one_loss=False, decays=False, path=0.4, **tuned)
+    f = dataclasses.replace(QUIET, one_loss=False, decays=False, path=0.15, **tuned)
     found = fired(dataclasses.replace(f, **change))[0]
     assert found.verdict == verdict
     if not change:
@@ -253,7 +282,7 @@ def test_a_fall_to_chance_is_none_that_learns(change, verdict):
 def test_batches_whose_gradients_have_all_vanished_are_at_a_minimum():
     f = dataclasses.replace(QUIET, one_loss=False, straight=16.0, cos1=0.5, cos2=0.5, share=1e-6, g_last=1e-5)
     assert [x.verdict for x in fired(f)] == ["converged_minimum"]
-    assert fired(dataclasses.replace(f, g_last=0.1))[0].verdict == "crawling"
+    assert fired(dataclasses.replace(f, g_last=0.1, downhill=3.5))[0].verdict == "crawling"
 
 
 def test_gradients_that_exploded_after_a_quiet_stretch_have_not_vanished():

@@ -104,6 +104,19 @@ def outward_line(f: Features) -> str:
     )
 
 
+def path_line(f: Features) -> str:
+    """Return the line about how far the steps may have gone."""
+    return f"the steps may have gone {text(f.path)} times as far as the parameters are large"
+
+
+def patience(f: Features) -> str:
+    """Return what to do on a flat stretch, and how long it lasts by itself."""
+    wait = 1 / max(-f.decay, 1e-30)
+    if wait < 100 * f.steps:
+        return f"add momentum or noise, or wait about {text(wait)} steps; a larger learning rate shortens that"
+    return "add momentum or noise: on its own it would take more than 100 times the run"
+
+
 def slope_lines(f: Features) -> tuple[str, ...]:
     """Return the lines about rho and what it means; none if it is unknown."""
     if not math.isfinite(f.rho):

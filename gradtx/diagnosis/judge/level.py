@@ -8,8 +8,10 @@ from gradtx.diagnosis.judge.finding import (
     SURE,
     Finding,
     divide_to_inf,
+    downhill_line,
     fell,
     never_left,
+    patience,
     progress_line,
     rate,
     slope_lines,
@@ -80,7 +82,9 @@ def exploding(f: Features) -> Finding:
 def collapsed(f: Features) -> Finding | None:
     """Return a finding if the loss jumped to a level that it never left again."""
     mends = fell(f) and not f.rise > ABOVE  # what stands above its start falls in vain: the start is nearer
-    if not (f.jump > ABOVE and f.lost_again > 0.2) or mends or bounces(f):
+    plain = f.jump > ABOVE and f.lost_again > 0.2
+    large = f.jump > ABOVE / 2 and f.lost_again > 0.4 and f.p_growth > 2 and not fell(f)
+    if not (plain or large) or mends or bounces(f):
         return None
     start = f.jumped_at <= max(f.steps // 20, 4)
     return Finding(
@@ -102,6 +106,33 @@ def collapsed(f: Features) -> Finding | None:
     )
 
 
+def classes(level: float) -> int:
+    """Return the number of classes of which a guess costs about this loss."""
+    k = round(math.exp(level))
+    return k if k <= 50 else min(SIZES, key=lambda size: abs(math.log(size) - level))
+
+
+def leaves_chance(f: Features) -> Finding | None:
+    """Return a finding if minibatches all cost what a guess does, as at the start, while |g| grows: a flat start."""
+    level = f.loss_last
+    if not (f.one_loss is False and 0.6 < level < 14 and abs(f.loss_start - level) < 0.003 * level):
+        return None
+    k = classes(level)
+    close = k >= 2 and abs(level - math.log(k)) < min(0.003 * level, 0.1 * (math.log(k + 1) - math.log(k)))
+    if not (close and f.downhill > PLAIN and f.g_growth > 0.5 and f.g_last > 1.5 * f.g_first):
+        return None
+    return Finding(
+        "saddle_plateau",
+        "a flat start with a way down: the loss is still what a guess costs, and the gradient grows.",
+        (
+            f"loss {level:.5g} at the end, {f.loss_start:.5g} at the start, ln({k:,}) = {math.log(k):.5g}",
+            f"|g| {text(f.g_first)} at the start, {text(f.g_last)} at the end",
+            downhill_line(f),
+        ),
+        patience(f),
+    )
+
+
 def at_chance(f: Features) -> Finding | None:
     """Return a finding if the loss stays at ln k, what a guess among k classes costs, or has come down to it and slows.
 
@@ -115,12 +146,10 @@ def at_chance(f: Features) -> Finding | None:
     stays = f.loss_start - level < 0.3 * level and not fell(f)
     if not (0.6 < level < 14 and error < 0.05 * level and (stays or fading)):
         return None
-    k = round(math.exp(level))
-    if k > 50:
-        k = min(SIZES, key=lambda size: abs(math.log(size) - level))
+    k = classes(level)
     gap = math.log(k + 1) - math.log(k) if k <= 50 else 0.01
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
-    lifted = math.inf if fading else max(0.003 * level, f.spread / 2, 0.0 if math.isnan(f.fall) else f.fall)
+    lifted = math.inf if fading else max(0.003 * level, f.spread, 0.0 if math.isnan(f.fall) else f.fall)
     fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
     # steps that agree learn something, and a loss that stands where it began has tried nothing
     if k < 2 or not fits or crawling(f) is not None or (f.one_loss and never_left(f)):

@@ -76,7 +76,9 @@ def is_undone(f: Features) -> bool:
 
 def leads_far(f: Features) -> bool:
     """Return True if such steps have come far and go no straight way: they are short of nothing."""
-    return leads_down(f) and f.p_growth > GREW and not is_straight(f)
+    far = f.p_growth > GREW and not is_straight(f)
+    moves = f.path > 0.2 and math.isfinite(f.p_growth) and f.straight < 32 and not f.jump > 4 and f.gained > 0
+    return leads_down(f) and (far or moves)
 
 
 def all_vanished(f: Features) -> bool:
@@ -96,7 +98,8 @@ def crawling(f: Features) -> Finding | None:
             else "the fall predicted for a step does not decay, and the line has no minimum in sight"
         )
     elif is_straight(f):
-        fires = True
+        leads = f.downhill > SURE or f.straight > 32
+        fires = leads if f.one_loss is False else f.downhill > SURE and f.rho > -0.5
         evidence = (
             f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})"
             if f.straight > 1.2 * aimless(f)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from gradtx.diagnosis.judge.finding import FAR, Finding, fell, percent, progress_line, slope_lines, text, times
+from gradtx.diagnosis.judge.pace import aimless
 from gradtx.diagnosis.probing.probed import Probe
 from gradtx.diagnosis.read.features import Features
 
@@ -39,8 +40,8 @@ def sharpen(found: list[Finding], f: Features, probe: Probe) -> list[Finding]:
         return [dataclasses.replace(first, evidence=(*first.evidence, line), doubt=""), *found[1:]]
     if word == "noise_floor":
         much = along(probe) > MUCH * abs(f.loss_start - f.loss_last)
-        drifts = f.straight > 2 and longer and much and not probe.is_noise and below_edge(probe, 0.1)
-        if drifts:
+        drifts = f.straight > max(2, aimless(f)) and not f.downhill < 0
+        if drifts and longer and much and not probe.is_noise and below_edge(probe, 0.1):
             return [too_short(probe), *found]
         return [dataclasses.replace(first, doubt=""), *found[1:]] if probe.is_noise else found
     return found

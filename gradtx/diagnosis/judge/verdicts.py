@@ -19,6 +19,8 @@ from gradtx.diagnosis.judge.finding import (
     fell,
     never_left,
     outward_line,
+    path_line,
+    patience,
     percent,
     progress_line,
     rate,
@@ -30,11 +32,20 @@ from gradtx.diagnosis.judge.level import (
     at_chance,
     collapsed,
     diverging,
+    leaves_chance,
     unbounded,
 )
-from gradtx.diagnosis.judge.pace import aimless, all_vanished, crawling, leads_far, too_slow
+from gradtx.diagnosis.judge.pace import GREW, aimless, all_vanished, crawling, leads_far, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
+from gradtx.diagnosis.judge.untold import (
+    aimless_alone,
+    grows_alone,
+    leads_alone,
+    opens_alone,
+    thrown_alone,
+    vanished_alone,
+)
 from gradtx.diagnosis.read.features import Features
 
 
@@ -42,7 +53,8 @@ def oscillating(f: Features) -> Finding | None:
     """Return a finding if the iterate bounces between the walls of a valley, and that holds more than the run gains."""
     blind = math.isnan(f.gain)  # no loss was passed, or too few: the gradients must say it alone
     flips = f.cos1 < -0.3 and (f.gain < 0.2 or blind)
-    plain = f.cos1 < -0.9 and f.cos2 > 0.9 and -1.01 < f.rho < -0.9
+    turned = min(f.cos1, f.ucos)  # a step of each entry's sign turns round where its gradient does so in part
+    plain = turned < -0.9 and f.cos2 > 0.9 and -1.01 < f.rho < -0.9
     holds = f.bounce > 30 and (not fell(f) or f.share < SHARE or f.reach > FAR)
     if not flips or not (holds or (blind and plain)):
         return None
@@ -97,7 +109,11 @@ def leading(f: Features) -> Finding:
     return Finding(
         "healthy",
         "the steps lead down and have come far, though the loss of the batches does not show it.",
-        (downhill_line(f), f"|p| is {text(f.p_growth)} times what it was at the start", progress_line(f)),
+        (
+            downhill_line(f),
+            f"|p| is {text(f.p_growth)} times what it was at the start" if f.p_growth > GREW else path_line(f),
+            progress_line(f),
+        ),
         "none needed; look at a measure of its own, such as the reward of a policy",
         "where the value of the loss is meant to fall, a loss or data that changed look the same",
     )
@@ -110,7 +126,6 @@ def saddle_plateau(f: Features) -> Finding | None:
         opens = opens or (f.rho > 1 and f.decay < 0 and f.g_growth > 0.02)
     if not (f.one_loss and (opens or never_left(f))):
         return None
-    wait = 1 / max(-f.decay, 1e-30)
     return Finding(
         "saddle_plateau",
         "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
@@ -120,9 +135,7 @@ def saddle_plateau(f: Features) -> Finding | None:
             *slope_lines(f),
             f"|g|^2 is {text(math.exp(f.g_growth))} times what it was at the start of the window",
         ),
-        f"add momentum or noise, or wait about {text(wait)} steps; a larger learning rate shortens that"
-        if wait < 100 * f.steps
-        else "add momentum or noise: on its own it would take more than 100 times the run",
+        patience(f),
     )
 
 
@@ -181,18 +194,25 @@ def noise_floor(f: Features) -> Finding | None:
 RULES: tuple[Callable[[Features], Finding | None], ...] = (
     not_moving,
     diverging,
+    grows_alone,
     always_clipped,
     sigma_burst,
     needs_warmup,
+    thrown_alone,
     decay_bound,
     collapsed,
     vanishing_dead,
     oscillating,
+    leaves_chance,
     unbounded,
     at_chance,
     healthy,
+    opens_alone,
+    vanished_alone,
+    leads_alone,
     saddle_plateau,
     crawling,
     converged_minimum,
     noise_floor,
+    aimless_alone,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from gradtx.diagnosis.read.evidence import Array, Evidence, block_means
@@ -32,11 +33,22 @@ def spread_of(xs: Array) -> float:
     return min(deviation(xs - slope * at), deviation(np.diff(xs)) / np.sqrt(2) if len(xs) > 8 else np.inf)
 
 
+NARROW = (jnp.bfloat16, np.float16, np.float32)  # dtypes of a recorded loss; one that was printed fits none of them
+UNITS = 8  # in the last place, within which rounding of the sums before it moves a loss
+
+
 def quantum_of(*series: Array) -> float:
-    """Return the least difference of two losses that is not 0, a bound on how finely they are known; 0 if none is."""
+    """Return how finely losses are known: their least difference, or a few units in the last place if that is less.
+
+    The unit is that of the narrowest dtype that holds all of them, if one does; 0 if no two differ.
+    """
     found = np.concatenate(series)
-    apart = np.diff(np.unique(found[np.isfinite(found)]))
-    return float(np.min(apart)) if len(apart) else 0.0
+    found = found[np.isfinite(found)]
+    apart = np.diff(np.unique(found))
+    if not len(apart):
+        return 0.0
+    held = (float(jnp.finfo(dtype).eps) for dtype in NARROW if np.array_equal(found, found.astype(dtype).astype(float)))
+    return float(min(np.min(apart), UNITS * next(held, np.inf) * np.max(np.abs(found))))
 
 
 def losses(run: Evidence, one_loss: bool | None) -> Mapping[str, object]:
