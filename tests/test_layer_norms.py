@@ -60,6 +60,16 @@ def test_the_norm_of_a_small_leaf_enters_no_branch(monkeypatch: pytest.MonkeyPat
     assert (branches(10), branches(norm.SMALL), branches(norm.SMALL + 1)) == (0, 0, 1)
 
 
+def test_a_small_leaf_is_bounded_without_a_branch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(norm, "on_one_device", lambda: True)
+    g = {"w": jnp.full((40, 50), 3e25)}  # whose squares leave float32's range
+    tx = gradtx.clip_by_block_rms(1.0)
+    text = str(jax.make_jaxpr(tx.update)(g, tx.init(g)))
+    assert "cond" not in text
+    chex.assert_trees_all_close(tx.update(g, tx.init(g))[0], {"w": jnp.ones((40, 50))}, rtol=1e-6)
+    assert "cond" in str(jax.make_jaxpr(tx.update)({"w": jnp.ones((300, 300))}, tx.init(g)))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_trusted_update_has_the_size_of_its_parameter(size: float) -> None:
     p, g = jnp.asarray(W, jnp.float32), jnp.asarray(W[::-1] * size, jnp.float32)

@@ -216,8 +216,7 @@ def nadamw(
 ) -> Transform:
     """Descend as AdamW does, looking one step ahead.
 
-    u_t = -eta_t (n_t / (sqrt(v_t / (1-b2^t) + eps_root) + eps) + weight_decay p_t), with n and v as in `nadam`: `adamw`
-    with `nesterov`.
+    u_t = -eta_t (n_t / (sqrt(v_t / (1-b2^t) + eps_root) + eps) + weight_decay p_t), with n and v as in `nadam`.
 
     Units: eta has the units of p; weight_decay is per unit of p.
     Equivalent to: optax's `nadamw`.

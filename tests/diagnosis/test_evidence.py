@@ -11,6 +11,7 @@ import optax
 import pytest
 
 import gradtx
+from gradtx.diagnosis.read.courses import quantum_of
 from gradtx.diagnosis.read.evidence import find, read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.names import group_names
@@ -269,6 +270,22 @@ def test_a_jump_is_one_though_the_loss_falls_after_it(course, jumps):
     assert bool(f.jump > 8) is jumps
     if jumps:
         assert f.jumped_at == pytest.approx(80, abs=12)
+
+
+@pytest.mark.parametrize(
+    ("series", "known"),
+    [
+        (np.float32([1.75, 1.7, 1.6]), 8 * 2.0**-23 * 1.75),  # steps of a fall are no rounding
+        (np.float32([1.75, 1.75 + 2.0**-23]), 2.0**-23),
+        (np.asarray([1.7, 1.6], jnp.bfloat16), 0.1),
+        (np.asarray([1.75, 0.25], jnp.bfloat16), 8 * 2.0**-7 * 1.75),
+        ([1.74, 1.73, 1.5], 0.01),  # as a log prints them
+        ([2.0, 2.0], 0.0),
+    ],
+)
+def test_how_finely_losses_are_known(series, known):
+    found = quantum_of(np.asarray(series).astype(float), np.array([np.nan]))
+    assert found == pytest.approx(known, rel=0.05)
 
 
 def test_a_loss_that_is_not_finite_spoils_no_feature():

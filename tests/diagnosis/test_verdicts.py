@@ -17,7 +17,7 @@ from gradtx.diagnosis.judge.verdicts import RULES
 from gradtx.diagnosis.read.evidence import read
 from gradtx.diagnosis.read.extract import features
 from gradtx.diagnosis.read.features import Features
-from tests.diagnosis.cases import FIRES, QUIET, UNTOLD, firing, stopped, word
+from tests.diagnosis.cases import FIRES, JUMP, QUIET, UNTOLD, firing, stopped, word
 from tests.diagnosis.runs import train
 
 WORDS = [rule.__name__ for rule in RULES]
@@ -73,6 +73,34 @@ def test_a_run_without_losses_that_leads_nowhere_is_never_called_good():
     up = dataclasses.replace(far, downhill=-9.0, cos1=0.9, g_growth=2.0)
     assert fired(up)[0].verdict == "diverging"
     assert "wrong sign" in fired(up)[0].action
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in WORDS if verdict.endswith("_alone")])
+def test_rules_without_losses_leave_alone_a_run_that_has_told_one(verdict):
+    f = dataclasses.replace(firing(verdict), loss_first=1.0)  # given now and then, too seldom for a course
+    assert not any("value=" in found.doubt or found.verdict == word(verdict) for found in fired(f))
+
+
+def test_a_start_at_0_has_no_growth_to_print():
+    f = dataclasses.replace(firing("thrown_alone"), p_growth=math.nan)
+    assert fired(f)[0].verdict == "needs_warmup"
+    assert not any("unknown" in line for line in fired(f)[0].evidence)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [({}, "collapsed"), ({"p_growth": 1.0}, None), ({"lost_again": 0.3}, None), ({"jump": 3.0}, None)],
+)
+def test_a_smaller_jump_is_one_where_it_made_the_parameters_large(change, verdict):
+    jumped = {**JUMP, "jump": 5.0, "lost_again": 0.5, "p_growth": 8.0}
+    found = [x.verdict for x in fired(dataclasses.replace(QUIET, **{**jumped, **change}))]
+    assert ("collapsed" in found) is (verdict == "collapsed")
+
+
+@pytest.mark.parametrize(("level", "verdict"), [(1.401, "at_chance"), (1.42, "noise_floor")])
+def test_noise_of_the_steps_lifts_a_guess_by_no_more_than_a_spread(level, verdict):
+    f = dataclasses.replace(firing("at_chance"), loss_last=level, spread=0.02)
+    assert fired(f)[0].verdict == verdict
 
 
 def test_a_slope_that_does_not_end_is_no_minimum():

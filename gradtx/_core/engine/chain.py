@@ -91,11 +91,7 @@ class Chain:
         )
 
     def init(self, params: Any) -> Any:
-        """Return the members' states.
-
-        Raises:
-            ValueError: two members do to one leaf what only one of them may.
-        """
+        """Return the members' states, if no two of them do to one leaf what only one may."""
         state = self.pack([tx.init(params) for _, tx in self.members])
         check_owners(self.name, self.links, self.unpacked(state), params)
         return state

@@ -139,7 +139,7 @@ def at_chance(f: Features) -> Finding | None:
     What is learnt near ln k is learnt by parameters that grow; where the gradient makes them smaller, the loss falls
     because outputs that were wrong become none.
 
-    The one rule that needs the loss's zero: ln k has no meaning without it.
+    It needs the loss's zero, as `leaves_chance` does: ln k has no meaning without it.
     """
     level, error = f.loss_last, max(abs(f.gained), f.spread / 8, 0.0)
     fading = fell(f) and f.pace < 0.5 and f.one_loss is False and f.outward_sure < -SURE and f.downhill < PLAIN

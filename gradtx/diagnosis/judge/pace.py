@@ -98,7 +98,7 @@ def crawling(f: Features) -> Finding | None:
             else "the fall predicted for a step does not decay, and the line has no minimum in sight"
         )
     elif is_straight(f):
-        leads = f.downhill > SURE or f.straight > 32
+        leads = f.downhill > SURE or f.straight > 32  # or the next batch does not confirm the way: momentum made it
         fires = leads if f.one_loss is False else f.downhill > SURE and f.rho > -0.5
         evidence = (
             f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})"

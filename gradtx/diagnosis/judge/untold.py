@@ -27,8 +27,8 @@ TELL = "pass the loss to update as value=, or call gradtx.record_loss(state, los
 
 
 def is_untold(f: Features) -> bool:
-    """Return True if no course of the loss is known, and that of the gradients is."""
-    return math.isnan(f.gained) and f.g_first > 0
+    """Return True if no loss is known, and gradients are."""
+    return math.isnan(f.loss_first) and f.g_first > 0
 
 
 def grows_alone(f: Features) -> Finding | None:
@@ -69,7 +69,7 @@ def thrown_alone(f: Features) -> Finding | None:
         (
             f"|u| of the first 5 steps is {text(f.early_steps)} times the usual",
             f"|g| rose to {times(f.g_thrown)} times that of the first step within 64 steps",
-            f"|p| is {text(f.p_growth)} times what it was at the start",
+            *((f"|p| is {text(f.p_growth)} times what it was at the start",) if math.isfinite(f.p_growth) else ()),
         ),
         f"warm up over about 1/(1-b2) steps from learning rate / {text(f.early_steps)}, or turn bias correction on",
         f"a run that learnt much in its first steps looks the same; {TELL}",
@@ -77,7 +77,7 @@ def thrown_alone(f: Features) -> Finding | None:
 
 
 def opens_alone(f: Features) -> Finding | None:
-    """Return `saddle_plateau` if |g| grows many times over while consecutive gradients agree: a flat start."""
+    """Return `saddle_plateau` if steps lead down and |g| grows as they do: a flat start."""
     largest = f.g_last > 0.5 * f.g_most or f.cos1 > 0.99  # a batch may have had a larger one
     if not (is_untold(f) and f.g_growth > 1 and largest and f.downhill > PLAIN and f.rho > 0):
         return None

@@ -1,8 +1,9 @@
-"""The rules: one function for each verdict, tried in order; each prints the numbers that it used.
+"""The rules: a function for each way to a verdict, tried in order; each prints the numbers that it used.
 
 A rule returns None, or a `Finding` whose evidence can be checked by hand. The first rule that fires gives the verdict,
 the others that fire are reported beside it. If two causes look the same from inside the run, the finding names both and
-the test that distinguishes them. No rule but `at_chance` asks where the loss has its zero.
+the test that distinguishes them. No rule but the two of ln k, `at_chance` and `leaves_chance`, asks where the loss has
+its zero.
 """
 
 import math

@@ -22,7 +22,8 @@ class Features:
         loss_last: median block mean of the last tenth of the run.
         loss_least: least mean loss of any block.
         spread: robust standard deviation of one loss about its course.
-        quantum: least difference of two recorded losses that is not 0.
+        quantum: how finely losses are known: the least difference of two that is not 0, or 8 units in the last place
+            of the narrowest dtype that holds them all, if that is less.
         gained: loss_middle - loss_last.
         certainty: slope of the last 60 % of the run over its standard error, positive where the loss falls; 0 where the
             slope and `gained` disagree.
