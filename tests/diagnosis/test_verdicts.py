@@ -81,6 +81,20 @@ def test_rules_without_losses_leave_alone_a_run_that_has_told_one(verdict):
     assert not any("value=" in found.doubt or found.verdict == word(verdict) for found in fired(f))
 
 
+@pytest.mark.parametrize(
+    ("change", "verdicts"),
+    [({}, ["crawling"]), ({"downhill": 2.0}, []), ({"rho": -0.9}, [])],
+)
+def test_without_losses_straight_steps_crawl_only_where_they_lead_down(change, verdicts):
+    way = {**UNTOLD, "straight": 60.0, "path": 0.01, "downhill": 9.0, "rho": 0.9}
+    assert [x.verdict for x in fired(dataclasses.replace(QUIET, **{**way, **change}))] == verdicts
+
+
+def test_few_gradients_that_have_nothing_in_common_are_no_floor():
+    assert fired(dataclasses.replace(firing("aimless_alone"), rows=64))[0].verdict == "noise_floor"
+    assert fired(dataclasses.replace(firing("aimless_alone"), rows=63)) == []
+
+
 def test_a_start_at_0_has_no_growth_to_print():
     f = dataclasses.replace(firing("thrown_alone"), p_growth=math.nan)
     assert fired(f)[0].verdict == "needs_warmup"
