@@ -127,7 +127,7 @@ def in_dtypes(rows: list[Row]) -> list[Any]:
             half for i, half in enumerate(halves) if row.stores or i == zlib.crc32(row.name.encode()) % len(halves)
         ]
         for dtype in taken:
-            share = () if dtype == "float64" else (pytest.mark.share(4),)
+            share = () if dtype == "float64" else (pytest.mark.share(8),)
             marks = share if dtype in ("float64", *chosen) else (pytest.mark.exhaustive,)
             cells.append(pytest.param(row, dtype, id=f"{row.name}-{dtype}", marks=marks))
     return cells

@@ -124,32 +124,32 @@ def fused(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
     return in_a_process("--xla_backend_extra_options=xla_cpu_use_multi_output_fusion", request)
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_writes_no_temporary_array(name: str, compiled: dict[str, dict[str, float]]):
     assert compiled[name]["temporary"] <= max(STEPS[name].speed.temporary, SCALARS)
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", [name for name, row in STEPS.items() if row.speed.temporary == 0])
 def test_a_plain_slot_needs_no_temporary_byte(name: str, compiled: dict[str, dict[str, float]]):
     assert compiled[name]["temporary"] == 0
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", STEPS)
 def test_bytes_moved_stay_near_the_floor(name: str, compiled: dict[str, dict[str, float]]):
     assert compiled[name]["moved"] <= 1.01 * STEPS[name].speed.moved
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", [name for name, row in STEPS.items() if row.optax])
 def test_a_step_writes_no_more_arrays_than_optaxs(name: str, compiled: dict[str, dict[str, float]]):
     """A loop of XLA's writes one array: a step with as many loops over the same bytes is as fast."""
     assert 0 < compiled[name]["written"] <= compiled[name]["optax"]
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", [name for name, row in STEPS.items() if row.speed.fused])
 def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled: Any):
     """XLA writes p and all slots in one loop."""
@@ -158,7 +158,7 @@ def test_with_xlas_flag_each_byte_is_moved_once(name: str, fused: Any, compiled:
     assert fused[name]["w"] == pytest.approx(compiled[name]["w"], rel=1e-6)
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", [name for name, row in STEPS.items() if "mask" not in row.settings])
 def test_outside_jit_an_update_is_one_program(name: str):
     tx = STEPS[name].make()
@@ -192,7 +192,7 @@ def test_a_rule_is_traced_once_per_distinct_leaf_shape():
     assert sorted(traced) == sorted(set(SHAPES.values()))
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_has_one_jaxpr_per_function_and_leaf_shape(name: str):
     inner: dict[str, set[int]] = {}
@@ -205,7 +205,7 @@ def test_a_step_has_one_jaxpr_per_function_and_leaf_shape(name: str):
     assert all(len(inner[function]) <= masks * len(set(SHAPES.values())) for function in per_leaf)
 
 
-@pytest.mark.share(8, "speed")
+@pytest.mark.share(12, "speed")
 @pytest.mark.parametrize("name", STEPS)
 def test_equations_grow_by_one_call_and_one_sum_per_leaf(name: str):
     """All transforms of a chain are one call, and the update is added in one equation."""

@@ -139,12 +139,14 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
 
 
 def power_of_two(largest: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return a power of two near each number, and its inverse, both of them normal numbers and constants."""
-    _, exponent = jnp.frexp(lax.stop_gradient(largest))
-    most = jnp.finfo(largest.dtype).maxexp - 2
-    exponent = jnp.clip(exponent, -most, most)
-    one = jnp.ones_like(largest)
-    return jnp.ldexp(one, exponent), jnp.ldexp(one, -exponent)
+    """Return a power of two near each number >= 0, and its inverse, both of them normal numbers and constants."""
+    dtype = largest.dtype
+    most = 2.0 ** (jnp.finfo(dtype).maxexp - 2)
+    near = lax.clamp(jnp.asarray(1 / most, dtype), lax.stop_gradient(largest), jnp.asarray(most, dtype))
+    integer = {4: jnp.int32, 8: jnp.int64}[dtype.itemsize]
+    exponent = lax.bitcast_convert_type(jnp.asarray(jnp.inf, dtype), integer)  # the bits of infinity are an exponent's
+    unit = lax.bitcast_convert_type(lax.bitcast_convert_type(near, integer) & exponent, dtype)
+    return unit, 1.0 / unit
 
 
 def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
