@@ -60,6 +60,19 @@ def test_the_norm_of_a_small_leaf_enters_no_branch(monkeypatch: pytest.MonkeyPat
     assert (branches(10), branches(norm.SMALL), branches(norm.SMALL + 1)) == (0, 0, 1)
 
 
+def test_small_leaves_are_summed_as_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one device: a sum for each costs more than a copy of all, and few numbers in all need no branch."""
+    monkeypatch.setattr(norm, "on_one_device", lambda: True)
+    few, many = [jnp.full(3, 1e25), jnp.full((2, 2), -1e25)], [jnp.ones(1000, jnp.float32)] * 100
+    for leaves, sums, branches in ((few, 1, 0), (many, 1 + 1, 1)):  # of what a branch holds too
+        text = str(jax.make_jaxpr(lambda *leaves: norm_of(list(leaves)))(*leaves))
+        assert text.count("concatenate[") == 1
+        assert text.count("reduce_sum[") == sums
+        assert text.count("cond[") == branches
+    np.testing.assert_allclose(norm_of(few), 7**0.5 * 1e25, rtol=1e-6)
+    np.testing.assert_allclose(norm_of(many), 1e5**0.5, rtol=1e-6)
+
+
 def test_a_small_leaf_is_bounded_without_a_branch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(norm, "on_one_device", lambda: True)
     g = {"w": jnp.full((40, 50), 3e25)}  # whose squares leave float32's range

@@ -167,10 +167,12 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
 def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves in float32 or wider, finite wherever it fits; its derivative is 0 at 0.
 
-    One pass, and two more where the squares leave the range of their dtype; two of one small leaf on one device.
+    One pass, and two more where the squares leave the range of their dtype; two of few numbers on one device.
     """
-    if is_one_small(leaves) and axis_name is None and on_one_device():
-        return scaled_norm(leaves)
+    if axis_name is None and on_one_device():
+        leaves = merge_small(leaves) if len(leaves) > 1 else leaves
+        if is_one_small(leaves):
+            return scaled_norm(leaves)
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     squared = total(summed_over([square(x) for x in leaves], leaves, axis_name), dtype)
     plain, scaled = lambda leaves: root(squared), lambda leaves: scaled_norm(leaves, axis_name)
