@@ -127,7 +127,9 @@ def test_lecture_draws_every_picture(lecture: tuple[str, dict[str, Path]]) -> No
         check_picture(path)
 
 
-def test_digits_learn_in_one_epoch_and_end_with_their_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_digits_learn_in_one_epoch_and_end_with_their_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert load("digits").main(["--epochs", "1", "--out", str(tmp_path)]) == 0
     out, bar = capsys.readouterr()
     printed = {line.split()[0]: line for line in out.splitlines() if line.strip()}

@@ -139,14 +139,18 @@ def norm_over(leaves: list[jax.Array], bound: jax.Array, axis_name: AxisName = N
 
 
 def power_of_two(largest: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return a power of two near each number >= 0, and its inverse, both of them normal numbers and constants."""
+    """Return a power of two near each number >= 0, and its inverse, both of them normal numbers and constants.
+
+    From the bits of its exponent, since XLA:CPU takes a loop of its own for a division.
+    """
     dtype = largest.dtype
-    most = 2.0 ** (jnp.finfo(dtype).maxexp - 2)
-    near = lax.clamp(jnp.asarray(1 / most, dtype), lax.stop_gradient(largest), jnp.asarray(most, dtype))
     integer = {4: jnp.int32, 8: jnp.int64}[dtype.itemsize]
-    exponent = lax.bitcast_convert_type(jnp.asarray(jnp.inf, dtype), integer)  # the bits of infinity are an exponent's
-    unit = lax.bitcast_convert_type(lax.bitcast_convert_type(near, integer) & exponent, dtype)
-    return unit, 1.0 / unit
+    most = 2.0 ** (jnp.finfo(dtype).maxexp - 2)
+    one, infinity = (lax.bitcast_convert_type(jnp.asarray(x, dtype), integer) for x in (1.0, jnp.inf))
+    near = lax.clamp(jnp.asarray(1 / most, dtype), lax.stop_gradient(largest), jnp.asarray(most, dtype))
+    exponent = lax.bitcast_convert_type(near, integer) & infinity
+    unit, inverse = (lax.bitcast_convert_type(bits, dtype) for bits in (exponent, one + one - exponent))
+    return unit, inverse
 
 
 def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
