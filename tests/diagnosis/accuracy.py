@@ -1,4 +1,4 @@
-"""How often `diagnose` names the true cause: `python -m tests.diagnosis.accuracy [tune|held|fresh|fourth|fifth]`."""
+"""How often `diagnose` names the true cause: `python -m tests.diagnosis.accuracy [tune|held|fresh|...]`."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Does the printed action cure? `python -m tests.diagnosis.actions [tune|held|fresh|fourth|fifth] [NAME ...]`.
+"""Does the printed action cure? `python -m tests.diagnosis.actions [tune|held|fresh|...] [NAME ...]`.
 
 Each stuck run of the scenarios is diagnosed with a probe, what its report says is carried out by `remedies.py`, and the
 losses before and after are printed. Mended: the loss left is at most two thirds, or the cause is gone and the loss is
@@ -17,7 +17,7 @@ from gradtx.diagnosis.diagnose import judge
 from gradtx.diagnosis.read.evidence import read
 from tests.diagnosis.accuracy import watched
 from tests.diagnosis.remedies import carry_out, diagnosed
-from tests.diagnosis.scenarios import SCENARIOS, Run, Scenario, resume
+from tests.diagnosis.scenarios import HALVES, SCENARIOS, Run, Scenario, resume
 from tests.diagnosis.scenarios.base import plain
 from tests.diagnosis.scenarios.measures import full_loss, last
 
@@ -78,9 +78,8 @@ def line(row: dict[str, Any]) -> str:
 
 def main(argv: list[str]) -> int:
     """Print the table and the share of the actions that mend; fail where it is below 0.9."""
-    sets = ("tune", "held", "fresh", "fourth", "fifth")
-    halves = [x for x in argv if x in sets] or ["tune", "held"]
-    names = [x for x in argv if x not in sets]
+    halves = [x for x in argv if x in HALVES] or ["tune", "held"]
+    names = [x for x in argv if x not in HALVES]
     rows = []
     for scenario in SCENARIOS:
         if scenario.half in halves and scenario.cause not in WELL and (not names or scenario.name in names):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.diagnosis.scenarios import CAUSES, SCENARIOS, Scenario, run_scenario
+from tests.diagnosis.scenarios import CAUSES, HALVES, SCENARIOS, Scenario, run_scenario
 
 by_name = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 
@@ -43,13 +43,12 @@ def test_a_run_repeats_to_the_last_bit():
 
 def test_the_suite_covers_every_cause_in_each_set():
     assert len({s.name for s in SCENARIOS}) == len(SCENARIOS) >= 100
-    sets = ("tune", "held", "fresh", "fourth", "fifth")
-    halves = {half: collections.Counter(s.cause for s in SCENARIOS if s.half == half) for half in sets}
+    halves = {half: collections.Counter(s.cause for s in SCENARIOS if s.half == half) for half in HALVES}
     for half, causes in halves.items():
         assert set(causes) == set(CAUSES), half
         assert causes.total() >= 50
     assert min((halves["tune"] + halves["held"]).values()) >= 3
-    for half in ("fresh", "fourth", "fifth"):
+    for half in HALVES[2:]:
         assert halves[half]["healthy"] >= 0.25 * halves[half].total()
 
 

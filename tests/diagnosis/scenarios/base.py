@@ -32,6 +32,8 @@ CAUSES = (
     "unbounded",
 )
 
+HALVES = ("tune", "held", "fresh", "fourth", "fifth", "sixth", "seventh")  # the sets of runs
+
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
@@ -40,8 +42,8 @@ class Scenario:
     Attributes:
         name: unique, shown in reports.
         cause: the true verdict word.
-        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh", "fourth" and "fifth" for sets
-            written from the list of causes alone, to be read once each.
+        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh" and "fourth" to "seventh" for
+            sets written from the list of causes alone, to be read once each.
         make_tx: makes the transform; its optional argument multiplies the learning rate.
         init: makes the params.
         loss: `(params, batch) -> scalar` in float32.
