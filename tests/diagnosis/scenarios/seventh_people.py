@@ -148,8 +148,8 @@ def set_init() -> Any:
 
 def span(params: Any, x: jax.Array) -> jax.Array:
     """Return the span of each basket as a network of sets has it."""
-    h = jax.nn.relu(x[:, :, None] * params["each"]["w"][None] + params["each"]["b"])
-    h = jnp.mean(jax.nn.relu(h @ params["both"]["w"] + params["both"]["b"]), axis=1)
+    h = jax.nn.relu(x[:, :, None] * params["each"]["w"][None] + params["each"]["b"][None, None])
+    h = jnp.mean(jax.nn.relu(h @ params["both"]["w"] + params["both"]["b"][None, None]), axis=1)
     return models.affine(params["out"], jax.nn.relu(models.affine(params["whole"], h)))[:, 0]
 
 

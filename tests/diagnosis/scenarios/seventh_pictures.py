@@ -48,7 +48,7 @@ def masking(params: Any, batch: Any) -> jax.Array:
     x, mask = batch
     h = jax.nn.relu(stencil(params["conv1"], x[..., None]))
     h = jax.nn.relu(stencil(params["conv2"], h))
-    score = (h @ params["out"]["w"] + params["out"]["b"])[..., 0]
+    score = (h @ params["out"]["w"] + params["out"]["b"][None, None, None])[..., 0]
     return jnp.mean(jax.nn.softplus(score) - mask * score)
 
 

@@ -148,7 +148,7 @@ def opinion(params: Any, batch: Any) -> jax.Array:
     zero = jnp.zeros((words.shape[0], 8), jnp.float32)
     (h, _), _ = jax.lax.scan(step, (zero, zero), jnp.swapaxes(params["word"][words], 0, 1))
     score = models.affine(params["out"], h)[:, 0]
-    return jnp.mean(jax.nn.softplus(score) - good * score)
+    return jnp.mean(jax.nn.softplus(score) - good.astype(jnp.float32) * score)
 
 
 REVIEWS = Problem(lstm_init, opinion, reviews)
