@@ -1,9 +1,11 @@
-"""Write a new method as a rule for one array, and a new pairing of a direction with a scale; run both.
+"""Write a method as a rule for one array, and pair a direction with a scale; run both.
 
     python examples/custom_optimizer.py
 
-Lion (Chen et al. 2023, https://arxiv.org/abs/2302.06675): u = sign(b1 m + (1-b1) g), then m <- b2 m + (1-b2) g.
-The rule reads only the NEW m, so that the old one is updated in place: b2 (b1 m + (1-b1) g) = b1 m_new + (b2-b1) g.
+Lion (Chen et al. 2023, https://arxiv.org/abs/2302.06675):
+u = sign(b1 m + (1-b1) g), then m <- b2 m + (1-b2) g.
+The rule reads only the NEW m, so that the old one is updated in place:
+b2 (b1 m + (1-b1) g) = b1 m_new + (b2-b1) g.
 """
 
 import jax
@@ -19,9 +21,13 @@ def lion(learning_rate: float, b1: float = 0.9, b2: float = 0.99) -> gradtx.Tran
         m = k.b2 * slots["m"] + (1 - k.b2) * g
         return jnp.sign(k.b1 * m + (k.b2 - k.b1) * g), {"m": m}
 
+    def init(p):
+        return {"m": jnp.zeros_like(p)}
+
     hyper = {"b1": b1, "b2": b2}
-    rule = gradtx.Rule("lion", update, init=lambda p: {"m": jnp.zeros_like(p)}, slots=("m",), hyper=hyper)
-    return gradtx.chain(gradtx.leafwise(rule), gradtx.scale_by_learning_rate(learning_rate))
+    rule = gradtx.Rule("lion", update, init=init, slots=("m",), hyper=hyper)
+    scale = gradtx.scale_by_learning_rate(learning_rate)
+    return gradtx.chain(gradtx.leafwise(rule), scale)
 
 
 def heavy_adagrad(learning_rate: float) -> gradtx.Transform:
@@ -31,7 +37,7 @@ def heavy_adagrad(learning_rate: float) -> gradtx.Transform:
 
 
 def run(tx: gradtx.Transform, steps: int = 500) -> float:
-    """Return the loss after `steps` updates on a bowl whose two directions differ 100-fold in curvature."""
+    """Return the loss after `steps` updates on a bowl of two curvatures, 100-fold apart."""
 
     def loss(p):
         return 0.5 * jnp.sum(p["steep"] ** 2) + 0.005 * jnp.sum(p["flat"] ** 2)
@@ -47,5 +53,6 @@ def run(tx: gradtx.Transform, steps: int = 500) -> float:
 
 
 if __name__ == "__main__":
-    for tx in (lion(gradtx.schedules.cosine(0.03, 500)), heavy_adagrad(0.1), gradtx.sgd(0.1)):
+    rate = gradtx.schedules.cosine(0.03, 500)
+    for tx in (lion(rate), heavy_adagrad(0.1), gradtx.sgd(0.1)):
         print(f"loss 1.515 -> {run(tx):.2e}   {tx}")

@@ -1,4 +1,4 @@
-"""Train an equinox model: a mask for the weight decay, a report, a checkpoint, and a resume that repeats the run.
+"""Train an equinox model with a mask, a report, a checkpoint, and a resume bit for bit.
 
 pip install ".[examples,frameworks]" && python examples/with_equinox.py
 """
@@ -38,11 +38,12 @@ class Net(eqx.Module):
 
     def __call__(self, x, key=None, inference=False):
         """Return the logits of one image."""
-        return self.out(self.dropout(jax.nn.relu(self.hidden(x)), key=key, inference=inference))
+        x = jax.nn.relu(self.hidden(x))
+        return self.out(self.dropout(x, key=key, inference=inference))
 
 
 class Run(eqx.Module):
-    """All of a run: the transform is a field like any other, and goes through eqx.filter_jit."""
+    """A run: the transform is a field like any other, and goes through eqx.filter_jit."""
 
     net: Net
     tx: gradtx.Transform
@@ -53,9 +54,12 @@ def fresh() -> Run:
     """Return the run before the first step."""
     net = Net(jax.random.key(0))
     rate = gradtx.schedules.warmup_cosine(3e-3, warmup_steps=20, decay_steps=300)
-    mask = lambda params: jax.tree.map(lambda p: p.ndim > 1, params)  # noqa: E731  # decay the matrices
+
+    def mask(params):  # decay the matrices
+        return jax.tree.map(lambda p: p.ndim > 1, params)
+
     tx = gradtx.watch(gradtx.adamw(rate, weight_decay=0.01, mask=mask))
-    # is_inexact_array would leave key and integer out; with is_array they come along, and are left alone
+    # is_inexact_array leaves key and integer out; is_array takes them along, unchanged
     return Run(net, tx, tx.init(eqx.filter(net, eqx.is_array)))
 
 
@@ -67,10 +71,12 @@ def step(run: Run) -> Run:
 
     def loss(net):
         logits = jax.vmap(net)(X[rows], jax.random.split(key, 64))
-        return optax.losses.softmax_cross_entropy_with_integer_labels(logits, Y[rows]).mean()
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, Y[rows])
+        return losses.mean()
 
     value, grads = eqx.filter_value_and_grad(loss)(run.net)
-    updates, state = run.tx.update(grads, run.state, eqx.filter(run.net, eqx.is_array), value=value)
+    params = eqx.filter(run.net, eqx.is_array)
+    updates, state = run.tx.update(grads, run.state, params, value=value)
     net = eqx.apply_updates(run.net, updates)  # an update is None where the gradient is
     net = eqx.tree_at(lambda n: n.seen, net, net.seen + 64)
     return Run(net, run.tx, state)
@@ -82,7 +88,7 @@ def is_key(x: Any) -> bool:
 
 
 def write(path: Path, run: Run) -> None:
-    """Write the arrays of a run; equinox's own format refuses random keys, so they go as numbers."""
+    """Write the arrays of a run, random keys as numbers, since equinox refuses keys."""
 
     def leaf(file, x):
         if eqx.is_array(x):

@@ -1,4 +1,4 @@
-"""Train a flax linen model: a mask for the weight decay, a report, a checkpoint, and a resume that repeats the run.
+"""Train a flax linen model with a mask, a report, a checkpoint, and a resume bit for bit.
 
 pip install ".[examples,frameworks]" && python examples/with_flax_linen.py
 """
@@ -32,8 +32,8 @@ class Net(nn.Module):
 
 def fresh() -> TrainState:
     """Return the state before the first step."""
-    params = freeze(Net().init(jax.random.key(0), X[:1])["params"])  # a FrozenDict, as old checkpoints hold
-    mask = {  # a plain dict, with a prefix of the tree where all of a layer is treated alike
+    params = freeze(Net().init(jax.random.key(0), X[:1])["params"])  # a FrozenDict
+    mask = {  # a plain dict, in which one bool may stand for a layer
         "Dense_0": {"kernel": True, "bias": False},
         "Dense_1": {"kernel": True, "bias": False},
         "LayerNorm_0": False,
@@ -46,15 +46,17 @@ def fresh() -> TrainState:
 @jax.jit
 def step(state: TrainState) -> TrainState:
     """Take one step on 64 digits."""
-    rows = jax.random.randint(jax.random.fold_in(jax.random.key(1), state.step), (64,), 0, len(X))
+    key = jax.random.fold_in(jax.random.key(1), state.step)
+    rows = jax.random.randint(key, (64,), 0, len(X))
 
     def loss(params):
         logits = state.apply_fn({"params": params}, X[rows])
-        return optax.losses.softmax_cross_entropy_with_integer_labels(logits, Y[rows]).mean()
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, Y[rows])
+        return losses.mean()
 
     value, grads = jax.value_and_grad(loss)(state.params)
-    state = state.apply_gradients(grads=grads)  # flax passes no `value=` on, so the loss is recorded after it
-    return gradtx.record_loss(state, value)
+    state = state.apply_gradients(grads=grads)  # flax passes no `value=` on
+    return gradtx.record_loss(state, value)  # so the loss is recorded after it
 
 
 def main() -> None:
@@ -70,13 +72,15 @@ def main() -> None:
     resumed = serialization.from_bytes(fresh(), path.read_bytes())
     for _ in range(100):
         resumed = step(resumed)
-    print("resumed run is the same:", all(jax.tree.leaves(jax.tree.map(jnp.array_equal, resumed.params, state.params))))
+    same = jax.tree.map(jnp.array_equal, resumed.params, state.params)
+    print("resumed run is the same:", all(jax.tree.leaves(same)))
 
     logits = state.apply_fn({"params": state.params}, X)
     print(f"digits right: {jnp.mean(logits.argmax(1) == Y):.0%}")
-    report = gradtx.diagnose(resumed)  # anything that holds a watched state; its record came through the checkpoint
+    report = gradtx.diagnose(resumed)  # its record came through the checkpoint
     print(f"{report.run.steps} steps, {report.verdict}: {report.headline}")
-    rate = gradtx.hyperparams(resumed.tx, resumed.opt_state)["scale_by_learning_rate.learning_rate"]
+    rates = gradtx.hyperparams(resumed.tx, resumed.opt_state)
+    rate = rates["scale_by_learning_rate.learning_rate"]
     print(f"learning rate of the next step: {rate:.6f}")
 
 

@@ -1,4 +1,4 @@
-"""Train a flax nnx model: a mask for the weight decay, a report, a checkpoint, and a resume that repeats the run.
+"""Train a flax nnx model with a mask, a report, a checkpoint, and a resume bit for bit.
 
 pip install ".[examples,frameworks]" && python examples/with_flax_nnx.py
 """
@@ -37,7 +37,8 @@ class Net(nnx.Module):
 def fresh() -> tuple[Net, nnx.Optimizer]:
     """Return the model and the optimizer before the first step."""
     model = Net(nnx.Rngs(0))
-    mask = jax.tree.map(lambda p: p.ndim > 1, nnx.state(model, nnx.Param))  # an nnx.State of bools: decay the kernels
+    # an nnx.State of bools: decay the kernels
+    mask = jax.tree.map(lambda p: p.ndim > 1, nnx.state(model, nnx.Param))
     rate = gradtx.schedules.warmup_cosine(3e-3, warmup_steps=20, decay_steps=300)
     tx = gradtx.watch(gradtx.adamw(rate, weight_decay=0.01, mask=mask))
     return model, nnx.Optimizer(model, tx, wrt=nnx.Param)
@@ -46,10 +47,13 @@ def fresh() -> tuple[Net, nnx.Optimizer]:
 @nnx.jit
 def step(model: Net, optimizer: nnx.Optimizer) -> None:
     """Take one step on 64 digits."""
-    rows = jax.random.randint(jax.random.fold_in(jax.random.key(1), optimizer.step[...]), (64,), 0, len(X))
+    key = jax.random.fold_in(jax.random.key(1), optimizer.step[...])
+    rows = jax.random.randint(key, (64,), 0, len(X))
 
     def loss(model):
-        return optax.losses.softmax_cross_entropy_with_integer_labels(model(X[rows]), Y[rows]).mean()
+        logits = model(X[rows])
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, Y[rows])
+        return losses.mean()
 
     value, grads = nnx.value_and_grad(loss)(model)
     optimizer.update(model, grads, value=value)  # nnx passes the loss on to the record
@@ -78,12 +82,13 @@ def main() -> None:
     print(f"digits right: {jnp.mean(model(X).argmax(1) == Y):.0%}")
     report = gradtx.diagnose(again[1].opt_state)  # its record came through the checkpoint
     print(f"{report.run.steps} steps, {report.verdict}: {report.headline}")
-    rate = gradtx.hyperparams(optimizer.tx, optimizer.opt_state)["scale_by_learning_rate.learning_rate"]
+    rates = gradtx.hyperparams(optimizer.tx, optimizer.opt_state)
+    rate = rates["scale_by_learning_rate.learning_rate"]
     print(f"learning rate of the next step: {rate:.6f}")
 
 
 def arrays(model: Net, optimizer: nnx.Optimizer) -> dict[str, dict]:
-    """Return all arrays of a run as plain dicts, random keys as numbers: a format that no version of nnx changes."""
+    """Return a run's arrays as plain dicts: a format that no version of nnx changes."""
     return {"model": plain(nnx.state(model)), "optimizer": plain(nnx.state(optimizer))}
 
 
@@ -93,17 +98,24 @@ def is_key(x: jax.Array) -> bool:
 
 
 def plain(state: nnx.State) -> dict:
-    """Return a state as plain dicts of arrays of numbers."""
-    return jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, nnx.to_pure_dict(state))
+    """Return a state as plain dicts of arrays, random keys as numbers."""
+
+    def numbers(x):
+        return jax.random.key_data(x) if is_key(x) else x
+
+    return jax.tree.map(numbers, nnx.to_pure_dict(state))
 
 
 def put(run: tuple[Net, nnx.Optimizer], stored: dict[str, dict]) -> None:
     """Put stored arrays back into a run."""
+
+    def leaf(old, new):
+        return jax.random.wrap_key_data(new) if is_key(old) else new
+
     for x, values in zip(run, (stored["model"], stored["optimizer"]), strict=True):
         state = nnx.state(x)
-        like = nnx.to_pure_dict(state)
-        values = jax.tree.map(lambda old, new: jax.random.wrap_key_data(new) if is_key(old) else new, like, values)
-        nnx.replace_by_pure_dict(state, values)
+        new = jax.tree.map(leaf, nnx.to_pure_dict(state), values)
+        nnx.replace_by_pure_dict(state, new)
         nnx.update(x, state)
 
 

@@ -1,4 +1,4 @@
-"""Train a haiku model: a mask for the weight decay, a report, a checkpoint, and a resume that repeats the run.
+"""Train a haiku model with a mask, a report, a checkpoint, and a resume bit for bit.
 
 pip install ".[examples,frameworks]" && python examples/with_haiku.py
 """
@@ -21,10 +21,11 @@ X, Y = jnp.asarray(PIXELS / 16, jnp.float32), jnp.asarray(LABELS, jnp.int32)
 
 net = hk.without_apply_rng(hk.transform(lambda x: hk.nets.MLP([32, 10])(x)))
 
-# haiku's parameters are {module: {name: array}}; the rules are regular expressions on module/name, and each must hit
-adamw = gradtx.adamw(gradtx.schedules.warmup_cosine(3e-3, warmup_steps=20, decay_steps=300), weight_decay=0.01)
-adam = gradtx.adam(gradtx.schedules.warmup_cosine(3e-3, warmup_steps=20, decay_steps=300))
-tx = gradtx.watch(gradtx.by_path([(r"/w$", adamw), (r"/b$", adam)]))
+rate = gradtx.schedules.warmup_cosine(3e-3, warmup_steps=20, decay_steps=300)
+adamw = gradtx.adamw(rate, weight_decay=0.01)
+# haiku's parameters are {module: {name: array}}; the rules are regular expressions on
+# module/name, and each must hit
+tx = gradtx.watch(gradtx.by_path([(r"/w$", adamw), (r"/b$", gradtx.adam(rate))]))
 
 
 def loss(params: hk.Params, rows: jax.Array) -> jax.Array:
@@ -49,8 +50,9 @@ def main() -> None:
     for t in range(100):
         params, state = step(params, state, t)
     folder = Path(tempfile.mkdtemp())
-    np.savez(folder / "params.npz", **{f"{m}:{name}": x for m, name, x in hk.data_structures.traverse(params)})
-    np.savez(folder / "state.npz", **gradtx.export_state(tx, state))  # readable keys, one for each array
+    named = {f"{m}:{name}": x for m, name, x in hk.data_structures.traverse(params)}
+    np.savez(folder / "params.npz", **named)
+    np.savez(folder / "state.npz", **gradtx.export_state(tx, state))  # readable keys
     for t in range(100, 200):
         params, state = step(params, state, t)
 
@@ -64,7 +66,8 @@ def main() -> None:
     print(f"read {len(report.kept)} arrays of the state, lacked {len(report.added)}")
     for t in range(100, 200):
         resumed, again = step(resumed, again, t)
-    print("resumed run is the same:", all(jax.tree.leaves(jax.tree.map(jnp.array_equal, resumed, params))))
+    same = jax.tree.map(jnp.array_equal, resumed, params)
+    print("resumed run is the same:", all(jax.tree.leaves(same)))
 
     print(f"digits right: {jnp.mean(net.apply(params, X).argmax(1) == Y):.0%}")
     report = gradtx.diagnose(again)  # its record came through the checkpoint
