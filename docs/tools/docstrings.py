@@ -105,6 +105,8 @@ class AsInHelp(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         """Replace the docstring of a function or class by the one that `help()` shows, rendered."""
+        if obj.name == "__init__":  # the class says what its arguments are
+            obj.docstring = None
         if obj.docstring is None or not (obj.is_function or obj.is_class):
             return
         found: Any = importlib.import_module(obj.module.path)

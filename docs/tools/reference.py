@@ -84,12 +84,19 @@ def entry(name: str) -> str:
     if other:
         head = f"## {called} {{#{name} .doc .doc-heading}}"
         return f"{head}\n\n[`{other[1]}`][gradtx.schedules.{other[1]}] by optax's name.\n"
+    if name in sys.modules:  # `schedules.join` lies in a module of its name, which would be shown in its place
+        return f"[](){{#{name}}}\n\n::: {name}.{called}\n"
     return f"::: {name}\n"
 
 
 def on_config(config: Any) -> None:
     """Let the extension of griffe find its neighbours; mkdocs itself takes this folder off the path after loading."""
     sys.path.insert(0, str(Path(__file__).parent))
+
+
+def on_page_content(html: str, **kwargs: Any) -> str:
+    """Take away the space between the default of an argument and the bracket after it."""
+    return html.replace("</code>\n)", "</code>)")
 
 
 def on_files(files: Files, config: Any) -> Files:
