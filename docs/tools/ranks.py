@@ -1,13 +1,15 @@
-"""A hook of mkdocs: the search puts a name before the longer ones that begin with it, `adam` before `adamax`.
+"""A hook of mkdocs: the search puts a name before the longer ones that begin with it, and guides before the rest.
 
 A search for `muon` finds every title that begins with it, and scores rare words higher: without this hook
-`MuonDimensionNumbers` is the first, and `WatchState` comes before `watch`.
+`MuonDimensionNumbers` is the first, and `WatchState` comes before `watch`. A word in the title of a guide, such as
+warmup, finds the guide first; a name finds its entry, whose title is that word alone.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+GUIDE = 2.0  # for each section outside the reference
 LOWER = 0.1  # for each public name that a name continues; a rare word scores up to 4 times as much as a frequent one
 
 
@@ -25,6 +27,8 @@ def on_post_build(config: Any) -> None:
     entries = [(entry["location"].rpartition("#gradtx.")[2].rpartition(".")[2], entry) for entry in index["docs"]]
     entries = [(name, entry) for name, entry in entries if "#gradtx." in entry["location"]]
     found = boosts({name for name, _ in entries})
+    for entry in index["docs"]:
+        entry["boost"] = 1 if entry["location"].startswith("reference/") else GUIDE
     for name, entry in entries:
         entry["boost"] = found.get(name, 1)
     path.write_text(json.dumps(index, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
