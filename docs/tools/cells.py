@@ -5,7 +5,8 @@ import re
 from formulas import typeset
 
 METHOD, UPDATE, SLOTS, SOURCE = 0, 1, 2, 4  # columns
-CODE = re.compile(r"(?<!'s )(?<![\[`])`(?!`)((\w+)[^`\n]*)`(?![\]`])")  # neither a link's nor a block's
+# code that is neither a link's nor a block's
+CODE = re.compile(r"(?<!'s )(?<![\[`])`(?!`)((?:gradtx\.)?(?:schedules\.)?(\w+)[^`\n]*)`(?![\]`])")
 BAR = re.compile(r"(?<!\\)\|")  # between cells; `\|` is a norm
 
 

@@ -15,14 +15,15 @@ KEPT = re.compile(  # code, addresses and names (`v_row`) stay as they are; thes
 )
 OVER = r"(?:sum|max|min)(?=_(?:\{|\w\b))"  # over an index, `max_{i<=t}`; `max_norm` is an argument
 SUBSCRIPT = re.compile(
-    rf"((?<![\w`])(?:{NAMES}|{OVER}|[A-Za-z]hat|[A-Za-z]'?)|\|)_(\{{[^{{}}]+\}}|[A-Za-z0-9]+)(?![\w`])"
+    rf"((?<![\w`])(?:{NAMES}|{OVER}|[A-Za-z]hat|[A-Za-z]'?)|\||\)(?=_\+))_(\{{[^{{}}]+\}}|\+|[A-Za-z0-9]+)(?![\w`])"
 )
 WORD = re.compile(r"(?<![\w`])([a-z_]{2,})_t(?![\w`])")  # an argument at step t, such as learning_rate_t
 POWER = re.compile(r"\^(\{[^{}]+\}|\([^()]+\)|-?\d+/\d+|-?\w+(?:\.\d+)?)")
 SIGNS = {"sqrt(": "&radic;(", "&lt;=": "&le;", "&gt;=": "&ge;"}
 BOUND = re.compile(r"(?<= )(&[lg]t;=?) (?=-?\d)")  # `>= 0`, whose number would else stand alone on the next line
 INTERVAL = re.compile(r"(?<=[\[(]\d), (?=(?:\d+|inf)\\?[\])])")  # `[0, 1)`, which stays on one line
-EQUATION = re.compile(r";\s+(?=[^;]*=)|(?<=:)\s+(?=[\w']+ = )")  # where the next begins, as after "with d_t the loss:"
+# where the next begins, as after "with d_t the loss:"
+EQUATION = re.compile(r";\s+(?=[^;]*=)|(?<=:)\s+(?=[\w']+(?:_\{[^{}]+\})? = )")
 ASIDE = str.maketrans({"*": r"\*", "_": r"\_", "[": r"\[", "]": r"\]"})  # what Markdown would read as its own
 
 
