@@ -134,9 +134,9 @@ def scale_by_stddev(
     with `bias_correction` both are first divided by 1 - decay^t; sigma_t = sqrt(nu_t - mu_t^2 + eps), or
     sqrt(nu_t - mu_t^2) + eps with `eps_in_sqrt=False`; u_t = g_t / sigma_t.
 
-    The variance v_t = nu_t - mu_t^2 itself is stored, since the difference loses all digits where the mean is much
+    The variance s_t = nu_t - mu_t^2 itself is stored, since the difference loses all digits where the mean is much
     larger than the deviation:
-    v_t = (1 - a_t) (v_{t-1} + a_t (g_t - mu_{t-1})^2), mu_t = mu_{t-1} + a_t (g_t - mu_{t-1})
+    s_t = (1 - a_t) (s_{t-1} + a_t (g_t - mu_{t-1})^2), mu_t = mu_{t-1} + a_t (g_t - mu_{t-1})
     where a_t = 1 - decay, or with `bias_correction` (1 - decay) / (1 - decay^t), which gives the debiased moments. The
     numbers are the same and never negative. With `bias_correction` the first variance is 0, whatever g is, so the
     first step is g / sqrt(eps): start it with an `initial_scale`, or a warm-up.

@@ -110,7 +110,7 @@ def unitwise_clip(g_norm: Any, max_norm: Any, grad: Any, div_eps: Any = 1e-6) ->
     Equivalent to: optax's `unitwise_clip`.
 
     Args:
-        g_norm: the norm of the unit of each number, as of `unitwise_norm`.
+        g_norm: the norm of the unit that each number is in, as `unitwise_norm` gives it.
         max_norm: the largest norm that passes, of the same shape.
         grad: the gradient, of the same shape.
         div_eps: the least norm to divide by, >= 0.

@@ -92,8 +92,8 @@ def stochastic_rounding(seed: int = 0) -> Transform:
     Cost: no array; one pass, in the loop of what stands before it.
 
     References:
-        Gupta et al. 2015, section 2.2, https://arxiv.org/abs/1502.02551; Zamirai et al. 2020,
-        https://arxiv.org/abs/2010.06192
+        Gupta et al. 2015, section 2.2, https://arxiv.org/abs/1502.02551;
+        Zamirai et al. 2020, https://arxiv.org/abs/2010.06192
 
     Examples:
         >>> import gradtx, jax.numpy as jnp

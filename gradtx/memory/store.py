@@ -156,8 +156,8 @@ def store(tx: optax.GradientTransformation, /, **how: str) -> Transform:
         bfloat16 2. On CPU it saves bytes of checkpoints alone: XLA writes the decoded slot of each leaf out.
 
     References:
-        Dettmers et al. 2021, https://arxiv.org/abs/2110.02861, for blocks; Micikevicius et al. 2022,
-        https://arxiv.org/abs/2209.05433, for e4m3
+        Dettmers et al. 2021, https://arxiv.org/abs/2110.02861, for blocks;
+        Micikevicius et al. 2022, https://arxiv.org/abs/2209.05433, for e4m3
 
     Examples:
         >>> import gradtx, jax, jax.numpy as jnp

@@ -62,7 +62,7 @@ def reduce_on_plateau(
 ) -> Transform:
     """Multiply by a scale that falls each time the loss has not improved for a while.
 
-    u_t = s_t g_t, s_0 = 1. a is the mean of the last `accumulation_size` values of the loss; whenever it is complete:
+    u_t = s_t g_t, s_0 = 1. a is the mean of the last `accumulation_size` values of the loss. Whenever it is complete:
     where a < b - rtol |b| - atol it is better, b = a and n = 0, else n = n + 1; b = infinity and n = 0 at first. At
     n = patience s = max(factor s, min_scale) and n = 0, and for the next `cooldown` means n stays 0.
 
