@@ -1,11 +1,13 @@
 """The recurrences of docstrings as the pages show them."""
 
 import importlib
+import importlib.util
 import inspect
+import json
 import re
 from html import unescape
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -38,6 +40,7 @@ def formulas(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         ("cos(pi t)", "cos(&pi; t)"),
         ("m_mul round(n t_mul^i)", "m_mul round(n t_mul<sup>i</sup>)"),
         ("theta in `eta_t`", "&theta; in `eta_t`"),
+        ("(a - b)_+ / c", "(a - b)<sub>+</sub> / c"),
         ("v_row, mu_slow, lambda_max", "v_row, mu_slow, &lambda;<sub>max</sub>"),
     ],
 )
@@ -48,6 +51,8 @@ def test_letters_subscripts_and_powers(formulas: ModuleType, plain: str, shown: 
 def test_each_equation_begins_a_line(formulas: ModuleType) -> None:
     shown = formulas.equations("with d_t the loss: m_t = g_t; u_t = m_t, m = 0; so on")
     assert re.sub("<(?!br)[^>]+>", "", shown).split("<br>") == ["with dt the loss:", "mt = gt", "ut = mt, m = 0; so on"]
+    shown = formulas.equations("with the rate: z_{t+1} = z_t; u_t = z_t")
+    assert re.sub("<(?!br)[^>]+>", "", shown).split("<br>") == ["with the rate:", "zt+1 = zt", "ut = zt"]
 
 
 def test_no_public_formula_shows_its_html(formulas: ModuleType) -> None:
@@ -75,6 +80,36 @@ def test_the_search_puts_a_name_before_its_longer_neighbours(monkeypatch: pytest
     assert found["adamaxw"] < found["adamax"] < 1
 
 
+def test_the_search_puts_guides_before_the_reference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    ranks = importlib.import_module("ranks")
+    places = ["schedules.html#warmup", "reference/schedules.html", "reference/optimizers.html#gradtx.adam"]
+    path = tmp_path / "search/search_index.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"docs": [{"location": place} for place in places]}))
+    ranks.on_post_build(SimpleNamespace(site_dir=tmp_path))
+    guide, page, name = (entry["boost"] for entry in json.loads(path.read_text())["docs"])
+    assert guide > page == name == 1
+
+
+def test_a_name_that_is_a_module_too_is_shown_as_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    reference = importlib.import_module("reference")
+    assert reference.entry("gradtx.schedules.join").endswith("::: gradtx.schedules.join.join\n")
+    assert reference.entry("gradtx.schedules.linear") == "::: gradtx.schedules.linear\n"
+
+
+def test_a_list_of_the_catalogue_links_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TOOLS)
+    # by its path: a script of benchmarks/ has the same name
+    spec = importlib.util.spec_from_file_location("pages_catalogue", TOOLS / "catalogue.py")
+    catalogue = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(catalogue)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="catalogue.md"))
+    shown = catalogue.on_page_markdown("1. Take `adamw` with `schedules.cosine`.", page)
+    assert shown == "1. Take [`adamw`][gradtx.adamw] with [`schedules.cosine`][gradtx.schedules.cosine]."
+
+
 def test_code_links_to_the_reference_where_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(TOOLS)
     cells = importlib.import_module("cells")
@@ -82,6 +117,7 @@ def test_code_links_to_the_reference_where_it_is_ours(monkeypatch: pytest.Monkey
     plain = "optax's `adam` and [`adam`][gradtx.adam], not `adamant` nor ```adam```"
     assert cells.linked(plain, names) == plain
     assert cells.linked("as `adam(0.1)`", names) == "as [`adam(0.1)`][gradtx.adam]"
+    assert cells.linked("as `gradtx.adam`", names) == "as [`gradtx.adam`][gradtx.adam]"
     shown = cells.difference("| `adam` | optax's, whose v_t is >= 0; see `multi_transform`. |", names)
     end = "see [`multi_transform`][gradtx.partition]. |"
     assert shown == f"| [`adam`][gradtx.adam] | optax's, whose v<sub>t</sub> is &ge;&nbsp;0; {end}"
