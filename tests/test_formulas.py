@@ -103,6 +103,8 @@ def test_a_list_of_the_catalogue_links_its_names(monkeypatch: pytest.MonkeyPatch
     monkeypatch.syspath_prepend(TOOLS)
     # by its path: a script of benchmarks/ has the same name
     spec = importlib.util.spec_from_file_location("pages_catalogue", TOOLS / "catalogue.py")
+    assert spec is not None
+    assert spec.loader is not None
     catalogue = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(catalogue)
     page = SimpleNamespace(file=SimpleNamespace(src_uri="catalogue.md"))
