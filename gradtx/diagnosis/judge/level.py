@@ -23,9 +23,17 @@ from gradtx.diagnosis.judge.pace import crawling
 from gradtx.diagnosis.read.features import Features
 
 
+DEEP = 1e4  # spreads of the first losses, or times what a run began with: no plateau lies so high
+
+
 def bounces(f: Features) -> bool:
     """Return True if gradients flip and the steps neither climb nor grow: a bounce, whatever its height."""
     return f.cos1 < -0.9 and f.rho > -1.01 and not f.g_growth > 0.2
+
+
+def turns_back(f: Features) -> bool:
+    """Return True if steps of one loss go to and fro and gain nothing of what their slopes promise."""
+    return f.one_loss is True and f.cos1 < -0.3 and f.cos2 > 0.3 and f.gain < 0.1 and f.bounce > 30
 
 
 def agrees(f: Features) -> bool:
@@ -84,7 +92,7 @@ def collapsed(f: Features) -> Finding | None:
     mends = fell(f) and not f.rise > ABOVE  # what stands above its start falls in vain: the start is nearer
     plain = f.jump > ABOVE and f.lost_again > 0.2
     large = f.jump > ABOVE / 2 and f.lost_again > 0.4 and f.p_growth > 2 and not fell(f)
-    if not (plain or large) or mends or bounces(f):
+    if not (plain or large) or mends or bounces(f) or turns_back(f):
         return None
     start = f.jumped_at <= max(f.steps // 20, 4)
     return Finding(
@@ -151,6 +159,8 @@ def at_chance(f: Features) -> Finding | None:
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
     lifted = math.inf if fading else max(0.003 * level, f.spread, 0.0 if math.isnan(f.fall) else f.fall)
     fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
+    # outputs that differ enough to spread the loss by s lift it by s^2 / 2 or more: a guess costs every sample the same
+    fits = fits and f.spread**2 / 2 < max(above, 0.003 * level)
     # steps that agree learn something, and a loss that stands where it began has tried nothing
     if k < 2 or not fits or crawling(f) is not None or (f.one_loss and never_left(f)):
         return None
@@ -178,7 +188,10 @@ def at_chance(f: Features) -> Finding | None:
 
 def unbounded(f: Features) -> Finding | None:
     """Return a finding if the loss falls faster and faster while the parameters grow."""
-    grows = f.p_growth > 2 and f.u_last > 0.8 * f.u_first and 1.5 * f.g_first < f.g_last < 10 * f.g_first
+    longer = f.p_growth > 2 and f.u_last > 0.8 * f.u_first and f.g_last > 1.5 * f.g_first
+    # a run that leaves a plateau gets steeper too: by less, or from parameters that were next to nothing
+    deep = f.one_loss is False and f.rise < -DEEP
+    grows = longer and (f.g_last < 10 * f.g_first or deep or min(f.p_growth, f.g_last / f.g_first) > DEEP)
     if not (fell(f) and f.pace > 1 and grows):
         return None
     return Finding(

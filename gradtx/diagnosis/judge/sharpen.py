@@ -52,7 +52,7 @@ def not_so_well(word: str, f: Features, probe: Probe) -> Finding | None:
     if approaches_saddle(probe, f):
         return slowing(probe, f)
     # curvature negative by more than its error: next to a run that gains nothing, only a way down can lie there
-    stands = f.share < LITTLE and f.rho > 0.9 if word == "healthy" else not leaves_by_itself(probe, f)
+    stands = f.share < LITTLE and f.rho > 0.8 if word == "healthy" else not leaves_by_itself(probe, f)
     if descends(probe, f) and stands:
         return saddle(probe)
     far = f.one_loss is False and along(probe) > FAR * f.gained > 0

@@ -47,6 +47,7 @@ def always_clipped(f: Features) -> Finding | None:
 def needs_warmup(f: Features) -> Finding | None:
     """Return a finding if the first steps were so long that the run has not recovered from them."""
     threw = f.early_steps > 4 and f.burst > 2 and (f.peak_early > 8 or f.g_thrown > 10)
+    threw = threw or (f.early_steps > 10 and f.burst > 1 and f.peak_early > 8 and f.g_thrown > 10)
     if not (f.scaled is not False and threw):
         return None
     return Finding(

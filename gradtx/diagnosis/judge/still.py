@@ -1,10 +1,11 @@
 """Rules for what does not move: no rate, no update, updates lost to rounding, no gradient, a decay that balances it."""
 
-from gradtx.diagnosis.judge.finding import LEADS, PLAIN, SHARE, SURE, Finding, fell, percent, progress_line, text
+from gradtx.diagnosis.judge.finding import ABOVE, LEADS, PLAIN, SHARE, SURE, Finding, fell, percent, progress_line, text
 from gradtx.diagnosis.judge.pace import is_undone
 from gradtx.diagnosis.read.features import Features
 
 LOST = 0.9  # share of update entries rounded away above which the parameters hardly move
+NOTHING = 1e-4  # share of the largest |g| below which nothing is left
 MUCH = 0.1  # share of the whole fall: where most is frozen on purpose, the rest still gains this in its last half
 SHRUNK = 1e-7  # of the first steps: what is left of a rate that has decayed to 0
 MANY = 6  # names that a line lists
@@ -39,7 +40,8 @@ def not_moving(f: Features) -> Finding | None:
             if f.rate_zero_since == 0
             else f"lengthen the schedule beyond step {f.rate_zero_since:,}, or stop: the run is over",
         )
-    if f.still_since >= 0 and f.g_last > 0:
+    rests = f.still_since > 0 and f.g_last < NOTHING * f.g_most  # at a minimum, whose last gradients are rounding
+    if f.still_since >= 0 and f.g_last > 0 and not rests:
         since = "in every step" if f.still_since == 0 else f"since step {f.still_since:,}"
         return Finding(
             "not_moving",
@@ -116,7 +118,10 @@ def decay_bound(f: Features) -> Finding | None:
     # to a tenth: by a decay, or against a gradient that would make them larger while the loss falls less and less
     against = f.outward_sure > SURE and f.pace < 0.5
     shrunk = shrunk or (f.p_growth < 0.1 and ((f.decays is True and not falls) or against))
-    if f.decays is False or not (shrunk or (alive and (undone or held or pushed))):
+    # steps along gradients that would make parameters larger do not halve them
+    shrunk = shrunk or (f.p_growth < 0.5 and f.outward_sure > 2 * PLAIN and f.outward > 1)
+    at_once = f.jump > ABOVE / 2 and not f.decays  # what was small within a step was not pulled
+    if f.decays is False or at_once or not (shrunk or (alive and (undone or held or pushed))):
         return None
     return Finding(
         "decay_bound",

@@ -19,10 +19,10 @@ from gradtx.diagnosis.judge.finding import (
     times,
 )
 from gradtx.diagnosis.judge.pace import aimless, is_undone
+from gradtx.diagnosis.judge.still import NOTHING
 from gradtx.diagnosis.read.features import Features
 
 ORDERS = math.log(100.0)  # growth of |g|^2 within the window that no noise makes
-NOTHING = 1e-4  # share of the largest |g| below which nothing is left
 TELL = "pass the loss to update as value=, or call gradtx.record_loss(state, loss): it would settle this"
 
 
@@ -99,7 +99,7 @@ def leads_alone(f: Features) -> Finding | None:
     hidden = f.decays is False and f.outward_sure > PLAIN and f.path > NEARBY  # as `grows_down`, without its share
     leads = f.downhill > PLAIN or hidden
     thrown = f.p_growth > 2 and f.outward_sure < -SURE  # the gradient would undo what made the parameters large
-    arrives = f.decay * f.rows > 0.5 and f.g_growth < -0.3
+    arrives = f.decay * f.rows > 0.5 and f.g_growth < -0.3 and not (f.straight > 32 and f.path < 0.01)
     far = f.path > 0.1 and math.isfinite(f.p_growth)  # of parameters that start at 0 any way is far
     unclear = thrown or is_undone(f) or f.lost > 0.5 or f.g_last < 0.01 * f.g_most  # near a minimum, or a saddle
     if not (is_untold(f) and leads and not unclear and (arrives or far)):

@@ -86,6 +86,8 @@ def oscillating(f: Features) -> Finding | None:
 
 def healthy(f: Features) -> Finding | None:
     """Return a finding if the loss is still falling, at a pace that fits what is within reach."""
+    if opens_in_noise(f):
+        return None
     if leads_far(f):
         return leading(f)
     if not (falls(f) and f.share > SHARE) or too_slow(f):
@@ -120,17 +122,23 @@ def leading(f: Features) -> Finding:
     )
 
 
+def opens_in_noise(f: Features) -> bool:
+    """Return True if steps of minibatches lead down and their gradients grow, while the loss does not show it yet."""
+    steeper = f.g_growth > 0.5 and f.decay < 0 and f.g_last > 1.2 * f.g_first
+    return f.one_loss is False and not fell(f) and f.downhill > PLAIN and steeper
+
+
 def saddle_plateau(f: Features) -> Finding | None:
     """Return a finding for a flat stretch that curves down along the path, or that the run never left."""
     opens = f.rho > 0.9 and (f.rho > 1 or f.decay < 0) and f.g_growth > 0.2
     if f.g_last < 0.01 * f.g_most and f.straight > 32:  # so little grows slowly; rounding would lead nowhere
         opens = opens or (f.rho > 1 and f.decay < 0 and f.g_growth > 0.02)
-    if not (f.one_loss and (opens or never_left(f))):
+    if not (opens_in_noise(f) or (f.one_loss and (opens or never_left(f)))):
         return None
     return Finding(
         "saddle_plateau",
         "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
-        if opens
+        if opens or not f.one_loss
         else "a flat stretch that the run never left: the gradient is small and the loss is where it began.",
         (
             *slope_lines(f),

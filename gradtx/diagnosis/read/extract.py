@@ -170,13 +170,15 @@ def sizes(run: Evidence) -> Mapping[str, object]:
     along = float(np.median(-rows["gu"] / (g * u))) > 0.999
     rate = float(rows["learning_rate"][-1])
     factor = clip
-    if not len(clip) and along and np.isfinite(rate) and rate > 0:  # a clip later in the chain: steps are shorter
+    held = ratio(float(np.std(np.log(u))), float(np.std(np.log(g))))
+    # a clip later in the chain: steps are shorter, the more so the longer the gradient
+    if not len(clip) and along and held < 0.9 and np.isfinite(rate) and rate > 0:
         factor = np.minimum(u / (rate * g), 1.0)
         factor = np.where(factor > 0.999, 1.0, factor)
     return {
         "clipped": float(np.mean(factor < 1)) if len(factor) else NAN,
         "clip_median": float(np.median(factor)) if len(factor) else NAN,
-        "held": ratio(float(np.std(np.log(u))), float(np.std(np.log(g)))),
+        "held": held,
         "early_steps": early_steps(run),
         "scaled": bool(np.any(high[known] > 1.001 * low[known])) if known.any() else None,
         "rate_spread": ratio(float(high[-1]), float(mean[-1])),
