@@ -52,6 +52,19 @@ def test_metrics_before_the_first_step_and_at_it():
     assert first["grad_norm"] > 0
 
 
+def test_only_steps_that_a_bound_shortens_were_clipped():
+    """Where the chain does not say it, steps are shorter than rate times gradient, and the more so the longer it is."""
+    grads = [jax.tree.map(lambda x, t=t: x * (1 + t % 5), g) for t, g in enumerate(gradients(70))]
+    late = gradtx.watch(gradtx.chain(gradtx.sgd(0.1), gradtx.clip_by_global_norm(0.01)))
+    full = gradtx.watch(gradtx.adagrad(0.1, initial_accumulator_value=1e8))
+    clipped = features(read(feed(late, grads).state))
+    assert clipped.clipped == 1.0
+    assert clipped.clip_median < 0.1
+    scaled = features(read(feed(full, grads).state))
+    assert scaled.aligned > 0.999
+    assert np.isnan(scaled.clipped)
+
+
 def test_metrics_of_a_clip():
     tx = gradtx.watch(gradtx.chain(gradtx.clip_by_global_norm(5.0), gradtx.sgd(0.1)))
     run = feed(tx, gradients(20))

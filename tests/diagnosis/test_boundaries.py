@@ -1,0 +1,100 @@
+"""What each rule asks beside its main numbers: on this side of a boundary a run has the verdict, on the other not."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from gradtx.diagnosis.judge.verdicts import RULES
+from gradtx.diagnosis.read.features import Features
+from tests.diagnosis.cases import JUMP, QUIET, UNTOLD, firing
+
+
+def words(f: Features) -> list[str]:
+    """Return the verdicts that fire, the first one first."""
+    return [finding.verdict for rule in RULES if (finding := rule(f)) is not None]
+
+
+def of(**changes: Any) -> Features:
+    """Return quiet features with these changes."""
+    return dataclasses.replace(QUIET, **changes)
+
+
+def but(f: Features, **changes: Any) -> Features:
+    """Return features with these changes."""
+    return dataclasses.replace(f, **changes)
+
+
+@pytest.mark.parametrize(("spread", "verdict"), [(0.02, "at_chance"), (0.5, "noise_floor")])
+def test_a_guess_costs_every_sample_the_same(spread: float, verdict: str) -> None:
+    assert words(but(firing("at_chance"), loss_last=1.39, spread=spread))[0] == verdict
+
+
+TURNS = of(**JUMP, one_loss=True, cos1=-0.5, cos2=0.45, gain=0.001, rho=-0.5, bounce=1e4)
+
+
+@pytest.mark.parametrize("change", [{"cos1": 0.1}, {"cos2": 0.1}, {"gain": 0.5}, {"one_loss": None}, {"bounce": 1.0}])
+def test_a_jump_into_a_bounce_is_a_bounce(change: dict[str, Any]) -> None:
+    assert words(TURNS)[0] == "oscillating"
+    assert "collapsed" not in words(TURNS)
+    assert words(but(TURNS, **change))[0] == "collapsed"
+
+
+STEEP = but(firing("unbounded"), g_last=5.0, one_loss=False)  # 17 times the first gradient
+
+
+@pytest.mark.parametrize(
+    "change", [{"rise": -1e5}, {"one_loss": True, "p_growth": 1e6, "g_last": 1e5}, {"g_last": 1.0}]
+)
+def test_a_fall_that_no_plateau_holds_has_no_end(change: dict[str, Any]) -> None:
+    assert "unbounded" not in words(STEEP)
+    assert "unbounded" not in words(but(STEEP, one_loss=True, rise=-1e5))  # a plateau of one loss has no spread
+    assert words(but(STEEP, **change))[0] == "unbounded"
+
+
+STILL = of(still_since=400, g_last=1e-6, one_loss=True, share=0.0, reach=0.1, u_last=0.0)
+
+
+def test_what_rests_at_a_minimum_is_not_held() -> None:
+    assert words(STILL)[0] == "converged_minimum"
+    assert words(but(STILL, g_last=1e-3))[0] == "not_moving"
+    assert words(but(STILL, still_since=0))[0] == "not_moving"
+
+
+SHRUNK = but(firing("healthy"), p_growth=0.4, outward=2.0, outward_sure=20.0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"p_growth": 0.6}, {"outward": 0.9}, {"outward_sure": 6.0}, {"decays": False}, {"jump": 6.0}]
+)
+def test_what_halves_parameters_against_their_gradient_is_a_decay(change: dict[str, Any]) -> None:
+    assert words(SHRUNK)[0] == "decay_bound"
+    assert words(but(SHRUNK, **change))[0] == "healthy"
+
+
+ARRIVES = of(**UNTOLD, downhill=9.0, g_growth=-0.4, path=0.005, straight=20.0)
+
+
+def test_without_losses_straight_steps_that_came_nowhere_have_not_arrived() -> None:
+    assert words(ARRIVES)[0] == "healthy"
+    assert words(but(ARRIVES, straight=40.0))[0] == "crawling"
+    assert words(but(ARRIVES, straight=40.0, path=0.02))[0] == "healthy"
+
+
+THROWN = but(firing("healthy"), early_steps=20.0, burst=1.5, peak_early=20.0, g_thrown=80.0)
+
+
+@pytest.mark.parametrize("change", [{"early_steps": 9.0}, {"burst": 0.9}, {"peak_early": 7.0}, {"g_thrown": 9.0}])
+def test_a_start_that_was_thrown_and_has_recovered_wants_a_warm_up(change: dict[str, Any]) -> None:
+    assert words(THROWN)[0] == "needs_warmup"
+    assert words(but(THROWN, **change))[0] == "healthy"
+
+
+OPENS = of(one_loss=False, downhill=9.0, g_growth=1.0, decay=-0.005, g_last=1.5, p_growth=1.1, path=0.3)
+
+
+def test_a_flat_start_in_noise_is_seen_by_gradients_that_grow() -> None:
+    assert words(OPENS)[0] == "saddle_plateau"
+    for change in ({"downhill": 3.0}, {"g_growth": 0.4}, {"decay": 0.005}, {"g_last": 1.1}):
+        assert words(but(OPENS, **change))[:1] != ["saddle_plateau"], change
+    assert words(but(OPENS, gained=0.3, share=0.4, certainty=12.0))[0] == "healthy"
