@@ -1,6 +1,7 @@
 """What each rule asks beside its main numbers: on this side of a boundary a run has the verdict, on the other not."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_what_rests_at_a_minimum_is_not_held() -> None:
     assert words(but(STILL, still_since=0))[0] == "not_moving"
 
 
-SHRUNK = but(firing("healthy"), p_growth=0.4, outward=2.0, outward_sure=20.0)
+SHRUNK = but(firing("healthy"), pace=0.5, p_growth=0.4, outward=2.0, outward_sure=20.0)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,60 @@ def test_a_flat_start_in_noise_is_seen_by_gradients_that_grow() -> None:
     for change in ({"downhill": 3.0}, {"g_growth": 0.4}, {"decay": 0.005}, {"g_last": 1.1}):
         assert words(but(OPENS, **change))[:1] != ["saddle_plateau"], change
     assert words(but(OPENS, gained=0.3, share=0.4, certainty=12.0))[0] == "healthy"
+
+
+COMES = of(one_loss=False, downhill=9.0, decay=0.02, g_growth=-1.0, path=math.nan, straight=math.nan, p_growth=math.nan)
+
+
+@pytest.mark.parametrize("change", [{"decay": 0.002}, {"g_growth": -0.3}])
+def test_what_steps_lead_down_to_and_comes_to_an_end_is_no_crawl(change: dict[str, Any]) -> None:
+    assert words(COMES)[0] == "healthy"
+    assert words(but(COMES, **change))[0] == "crawling"
+
+
+ARRIVED = of(one_loss=True, gained=0.01, certainty=20.0, share=0.005, remaining=0.002, reach=0.001, g_last=5e-4)
+
+
+@pytest.mark.parametrize("change", [{"share": 0.1}, {"remaining": 0.1}, {"reach": 0.1}, {"g_last": 5e-3}])
+def test_a_fall_of_which_next_to_nothing_is_left_has_arrived(change: dict[str, Any]) -> None:
+    assert words(ARRIVED)[0] == "converged_minimum"
+    assert words(but(ARRIVED, **change))[0] == "healthy"
+
+
+LOST = but(firing("healthy"), lost=0.99, cos1=0.9, cos2=0.9, straight=1.5)
+
+
+@pytest.mark.parametrize("change", [{"lost": 0.8}, {"straight": 30.0}])
+def test_updates_that_rounding_undoes_move_nothing_though_the_loss_falls(change: dict[str, Any]) -> None:
+    assert words(LOST)[0] == "not_moving"
+    assert words(but(LOST, **change))[0] != "not_moving"
+
+
+HELD = but(firing("healthy"), share=0.03, pace=0.05, p_growth=0.7, outward=1.5, outward_sure=6.0)
+
+
+@pytest.mark.parametrize("change", [{"pace": 0.2}, {"outward": 0.3}, {"p_growth": 0.9}, {"downhill": 5.0}])
+def test_a_fall_at_its_end_against_what_gradients_want_is_held_by_a_decay(change: dict[str, Any]) -> None:
+    assert words(HELD)[0] == "decay_bound"
+    assert words(but(HELD, **change))[0] == "healthy"
+
+
+DEAD = of(dead=("a", "b"), gone=("a", "b"), gone_since=200, g_most=40.0, lost_again=0.9, jump=2.0, jumped_at=190)
+
+
+@pytest.mark.parametrize("change", [{"gone_since": 20}, {"g_most": 5.0}, {"lost_again": 0.2}, {"jumped_at": -1}])
+def test_what_dies_in_mid_run_behind_an_explosion_has_collapsed(change: dict[str, Any]) -> None:
+    assert words(DEAD)[0] == "collapsed"
+    assert words(but(DEAD, **change))[0] == "vanishing_dead"
+
+
+@pytest.mark.parametrize(("start", "verdict"), [(2.0, "at_chance"), (2.2, "noise_floor")])
+def test_a_start_may_have_been_worse_than_a_guess(start: float, verdict: str) -> None:
+    assert words(but(firing("at_chance"), loss_start=start))[0] == verdict
+
+
+def test_a_loss_that_is_the_same_to_its_last_digit_never_left() -> None:
+    flat = of(one_loss=True, rho=1.0, g_last=3e-5, g_most=3e-5, g_first=3e-5, p_last=0.1, loss_start=1.0, loss_last=1.0)
+    assert (
+        words(but(flat, gained=0.0, certainty=0.0, share=0.0, quantum=1e-6, remaining=math.nan))[0] == "saddle_plateau"
+    )

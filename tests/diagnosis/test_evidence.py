@@ -293,7 +293,7 @@ def test_a_jump_is_one_though_the_loss_falls_after_it(course, jumps):
         (np.asarray([1.7, 1.6], jnp.bfloat16), 0.1),
         (np.asarray([1.75, 0.25], jnp.bfloat16), 8 * 2.0**-7 * 1.75),
         ([1.74, 1.73, 1.5], 0.01),  # as a log prints them
-        ([2.0, 2.0], 0.0),
+        ([2.0, 2.0], 8 * 2.0**-23 * 2.0),  # all the same: as finely as float32 has it
     ],
 )
 def test_how_finely_losses_are_known(series, known):

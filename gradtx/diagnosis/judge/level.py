@@ -22,7 +22,6 @@ from gradtx.diagnosis.judge.guess import SIZES
 from gradtx.diagnosis.judge.pace import crawling
 from gradtx.diagnosis.read.features import Features
 
-
 DEEP = 1e4  # spreads of the first losses, or times what a run began with: no plateau lies so high
 
 
@@ -92,7 +91,9 @@ def collapsed(f: Features) -> Finding | None:
     mends = fell(f) and not f.rise > ABOVE  # what stands above its start falls in vain: the start is nearer
     plain = f.jump > ABOVE and f.lost_again > 0.2
     large = f.jump > ABOVE / 2 and f.lost_again > 0.4 and f.p_growth > 2 and not fell(f)
-    if not (plain or large) or mends or bounces(f) or turns_back(f):
+    # groups whose gradient ended in mid-run, behind gradients that exploded, and all that was learnt is lost
+    died = f.gone_since > f.steps // 20 and f.g_most > 10 * f.g_first and f.lost_again > 0.5 and f.jumped_at >= 0
+    if not (died or ((plain or large) and not mends)) or bounces(f) or turns_back(f):
         return None
     start = f.jumped_at <= max(f.steps // 20, 4)
     return Finding(
@@ -151,7 +152,7 @@ def at_chance(f: Features) -> Finding | None:
     """
     level, error = f.loss_last, max(abs(f.gained), f.spread / 8, 0.0)
     fading = fell(f) and f.pace < 0.5 and f.one_loss is False and f.outward_sure < -SURE and f.downhill < PLAIN
-    stays = f.loss_start - level < 0.3 * level and not fell(f)
+    stays = f.loss_start - level < 0.5 * level and not fell(f)  # a start may have been worse than a guess
     if not (0.6 < level < 14 and error < 0.05 * level and (stays or fading)):
         return None
     k = classes(level)
@@ -159,8 +160,8 @@ def at_chance(f: Features) -> Finding | None:
     above = level - math.log(k)  # noise of the steps lifts a loss, nothing but chance takes it below
     lifted = math.inf if fading else max(0.003 * level, f.spread, 0.0 if math.isnan(f.fall) else f.fall)
     fits = -min(0.05 * gap, 0.003 * level) < above < min(0.2 * gap, lifted)
-    # outputs that differ enough to spread the loss by s lift it by s^2 / 2 or more: a guess costs every sample the same
-    fits = fits and f.spread**2 / 2 < max(above, 0.003 * level)
+    # a guess costs every sample the same: outputs that spread the loss of n samples by s lift it by about n s^2 / 2
+    fits = fits and 2 * f.spread**2 < max(above, 0.003 * level)
     # steps that agree learn something, and a loss that stands where it began has tried nothing
     if k < 2 or not fits or crawling(f) is not None or (f.one_loss and never_left(f)):
         return None

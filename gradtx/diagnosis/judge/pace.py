@@ -78,7 +78,8 @@ def leads_far(f: Features) -> bool:
     """Return True if such steps have come far and go no straight way: they are short of nothing."""
     far = f.p_growth > GREW and not is_straight(f)
     moves = f.path > 0.2 and math.isfinite(f.p_growth) and f.straight < 32 and not f.jump > 4 and f.gained > 0
-    return leads_down(f) and (far or moves)
+    arrives = f.decay * f.rows > 1 and f.g_growth < -0.5  # what they lead down to comes to an end
+    return leads_down(f) and (far or moves or arrives)
 
 
 def all_vanished(f: Features) -> bool:

@@ -61,7 +61,7 @@ def not_moving(f: Features) -> Finding | None:
             ),
             "lengthen the schedule, or set the rate anew: no other precision of the parameters makes up for such steps",
         )
-    if f.lost > LOST and not f.g_last < 0.01 * f.g_most and not (fell(f) and f.share > SHARE):
+    if f.lost > LOST and not f.g_last < 0.01 * f.g_most and (is_undone(f) or not (fell(f) and f.share > SHARE)):
         return Finding(
             "not_moving",
             "updates are lost to rounding: they are smaller than half a unit in the last place of the parameters.",
@@ -114,7 +114,8 @@ def decay_bound(f: Features) -> Finding | None:
     held = f.cos1 > 0.5 and f.cos2 > 0.5 and f.straight < 0.5 * 64 * f.cos1 and f.p_growth < 0.7 and f.pace < 0.25
     # the gradients of all batches would make the parameters larger, and steps no longer lead down
     away = f.outward_sure > PLAIN and f.outward > LEADS and f.downhill < SURE
-    pushed = (f.decays is True or f.p_growth < 0.8) and away and not falls
+    ends = not falls or (f.pace < 0.1 and f.outward > 0.5)  # the fall has come to its end, and more lies that way
+    pushed = (f.decays is True or f.p_growth < 0.8) and away and ends
     # to a tenth: by a decay, or against a gradient that would make them larger while the loss falls less and less
     against = f.outward_sure > SURE and f.pace < 0.5
     shrunk = shrunk or (f.p_growth < 0.1 and ((f.decays is True and not falls) or against))

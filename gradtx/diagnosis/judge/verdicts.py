@@ -90,7 +90,7 @@ def healthy(f: Features) -> Finding | None:
         return None
     if leads_far(f):
         return leading(f)
-    if not (falls(f) and f.share > SHARE) or too_slow(f):
+    if not (falls(f) and f.share > SHARE) or too_slow(f) or has_arrived(f):
         return None
     flips = f.cos1 < -0.9 and f.rho < -0.9
     return Finding(
@@ -148,11 +148,17 @@ def saddle_plateau(f: Features) -> Finding | None:
     )
 
 
+def has_arrived(f: Features) -> bool:
+    """Return True if next to nothing of the whole fall is left, at the present decay and to the minimum of the line."""
+    left = f.share * max(f.remaining, f.reach)
+    return f.one_loss is True and 0 < left < SHARE / 10 and f.remaining > 0 and f.g_last < SHARE * f.g_most
+
+
 def converged_minimum(f: Features) -> Finding | None:
     """Return a finding if nothing is left to gain nearby."""
     at_rest = f.fall * f.rows <= 4 * f.quantum and not f.g_growth > 0
     at_rest = at_rest or (f.straight < 1 and not f.bounce > 30)
-    little = f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)
+    little = (f.share < SHARE and (f.reach < FAR or 0 < f.remaining < 1)) or has_arrived(f)
     came = f.loss_start - f.loss_last > 100 * f.quantum or f.g_last < 0.1 * f.g_most
     flips = f.cos1 < -0.3 and f.rho < -0.9 and f.g_last > 0.01 * f.g_most  # steps of one length turn about a minimum
     if not (came and ((f.one_loss and (little or at_rest) and not flips) or all_vanished(f))):

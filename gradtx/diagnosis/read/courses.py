@@ -40,13 +40,13 @@ UNITS = 8  # in the last place, within which rounding of the sums before it move
 def quantum_of(*series: Array) -> float:
     """Return how finely losses are known: their least difference, or a few units in the last place if that is less.
 
-    The unit is that of the narrowest dtype that holds all of them, if one does; 0 if no two differ.
+    The unit is that of the narrowest dtype that holds all of them, if one does; float32's if no two differ.
     """
     found = np.concatenate(series)
     found = found[np.isfinite(found)]
     apart = np.diff(np.unique(found))
     if not len(apart):
-        return 0.0
+        return UNITS * float(jnp.finfo(jnp.float32).eps) * float(np.max(np.abs(found), initial=0.0))
     held = (float(jnp.finfo(dtype).eps) for dtype in NARROW if np.array_equal(found, found.astype(dtype).astype(float)))
     return float(min(np.min(apart), UNITS * next(held, np.inf) * np.max(np.abs(found))))
 
