@@ -141,7 +141,10 @@ def test_other_numbers_make_other_pages(page: ModuleType) -> None:
         if row["section"] == "step" and row["case"] == "adamw":
             row["faster"] = 0.5
     assert "adamw 0.50" not in page.lost(numbers["rows"])
-    assert "- **Than optax, 500 leaves**: adamw 0.50" in page.lost(slow["rows"])
+    (line,) = [
+        line for line in page.lost(slow["rows"]).splitlines() if line.startswith("- **Than optax, 500 leaves**: ")
+    ]
+    assert "adamw 0.50" in line
     assert page.written("<!-- speed: big --><!-- end -->", slow).startswith("<!-- speed: big -->0.50 to ")
     shown = [line for line in page.table(slow["rows"]).splitlines() if line.startswith("| adamw ")]
     assert shown[0].split("|")[2].strip() == "0.50"
