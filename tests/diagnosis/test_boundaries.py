@@ -156,3 +156,9 @@ def test_a_loss_that_is_the_same_to_its_last_digit_never_left() -> None:
     assert (
         words(but(flat, gained=0.0, certainty=0.0, share=0.0, quantum=1e-6, remaining=math.nan))[0] == "saddle_plateau"
     )
+
+
+@pytest.mark.parametrize("change", [{"path": 0.04}, {"p_growth": 2.0}, {"outward_sure": 1.0}, {"loss_start": 0.53}])
+def test_noise_that_holds_nothing_up_learns_nothing(change: dict[str, Any]) -> None:
+    assert words(firing("learns_nothing"))[:2] == ["at_chance", "noise_floor"]
+    assert words(but(firing("learns_nothing"), **change))[0] == "noise_floor"

@@ -36,7 +36,8 @@ from gradtx.diagnosis.judge.level import (
     leaves_chance,
     unbounded,
 )
-from gradtx.diagnosis.judge.pace import GREW, aimless, all_vanished, crawling, leads_far, too_slow
+from gradtx.diagnosis.judge.noise import learns_nothing, noise_floor
+from gradtx.diagnosis.judge.pace import GREW, all_vanished, crawling, leads_far, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
 from gradtx.diagnosis.judge.untold import (
@@ -182,30 +183,6 @@ def converged_minimum(f: Features) -> Finding | None:
     )
 
 
-def noise_floor(f: Features) -> Finding | None:
-    """Return a finding if the steps are noise of the minibatches."""
-    if f.one_loss is not False or crawling(f) is not None or all_vanished(f):
-        return None
-    common = f.cos1 > 0.3
-    return Finding(
-        "noise_floor",
-        "the steps are noise of the minibatch: they no longer add up to a way.",
-        (
-            f"cos(g_t, g_t-1) = {text(f.cos1)}: "
-            + (
-                "consecutive gradients agree, but their steps are undone"
-                if common
-                else "consecutive gradients have little in common"
-            ),
-            f"straightness of 64 steps = {text(f.straight)} (64: straight, noise here: {text(aimless(f))})",
-            progress_line(f),
-        ),
-        f"learning rate x 0.1{rate(f, 0.1)}, average the parameters, or take larger batches",
-        "slow progress hidden in noise looks the same; learning rate x 10 for 100 steps tells, or "
-        "probe() on a large batch",
-    )
-
-
 RULES: tuple[Callable[[Features], Finding | None], ...] = (
     not_moving,
     diverging,
@@ -228,6 +205,7 @@ RULES: tuple[Callable[[Features], Finding | None], ...] = (
     saddle_plateau,
     crawling,
     converged_minimum,
+    learns_nothing,
     noise_floor,
     aimless_alone,
 )
