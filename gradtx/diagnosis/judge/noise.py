@@ -45,7 +45,7 @@ def learns_nothing(f: Features) -> Finding | None:
         "is learnt.",
         (
             path_line(f),
-            f"loss {text(f.loss_start)} at the start, {text(f.loss_last)} at the end, {text(f.spread)} the spread of one",
+            f"loss {text(f.loss_start)} at the start, {text(f.loss_last)} at the end; one spreads by {text(f.spread)}",
             *first.evidence[:2],
         ),
         "train on 1 batch until its loss is near 0: if it does not fall, look at the loss and the learning rate; if it "
