@@ -171,10 +171,10 @@ def sizes(run: Evidence) -> Mapping[str, object]:
     rate = float(rows["learning_rate"][-1])
     factor = clip
     held = ratio(float(np.std(np.log(u))), float(np.std(np.log(g))))
-    # a clip later in the chain: steps are shorter, the more so the longer the gradient
-    if not len(clip) and along and held < 0.9 and np.isfinite(rate) and rate > 0:
+    if not len(clip) and along and np.isfinite(rate) and rate > 0:
+        # a clip later in the chain: steps are shorter, the more so the longer the gradient; a mere scale clips nothing
         factor = np.minimum(u / (rate * g), 1.0)
-        factor = np.where(factor > 0.999, 1.0, factor)
+        factor = np.where((factor > 0.999) | (held > 0.9), 1.0, factor)
     return {
         "clipped": float(np.mean(factor < 1)) if len(factor) else NAN,
         "clip_median": float(np.median(factor)) if len(factor) else NAN,
