@@ -63,7 +63,8 @@ def test_the_norm_of_a_small_leaf_enters_no_branch(monkeypatch: pytest.MonkeyPat
 def test_small_leaves_are_summed_as_one_array(monkeypatch: pytest.MonkeyPatch) -> None:
     """On one device: a sum for each costs more than a copy of all, and few numbers in all need no branch."""
     monkeypatch.setattr(norm, "on_one_device", lambda: True)
-    few, many = [jnp.full(3, 1e25), jnp.full((2, 2), -1e25)], [jnp.ones(1000, jnp.float32)] * 100
+    few = [jnp.full(3, 1e25, jnp.float32), jnp.full((2, 2), -1e25, jnp.float32)]  # whose squares leave float32's range
+    many = [jnp.ones(1000, jnp.float32)] * 100
     for leaves, sums, branches in ((few, 1, 0), (many, 1 + 1, 1)):  # of what a branch holds too
         text = str(jax.make_jaxpr(lambda *leaves: norm_of(list(leaves)))(*leaves))
         assert text.count("concatenate[") == 1

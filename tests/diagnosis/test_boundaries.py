@@ -96,6 +96,11 @@ OPENS = of(one_loss=False, downhill=9.0, g_growth=1.0, decay=-0.005, g_last=1.5,
 
 def test_a_flat_start_in_noise_is_seen_by_gradients_that_grow() -> None:
     assert words(OPENS)[0] == "saddle_plateau"
+    (found,) = [
+        finding for rule in RULES if (finding := rule(OPENS)) is not None and finding.verdict == "saddle_plateau"
+    ]
+    assert "curvature" not in found.headline  # of which noise says nothing
+    assert "9 standard errors" in found.evidence[0]
     for change in ({"downhill": 3.0}, {"g_growth": 0.4}, {"decay": 0.005}, {"g_last": 1.1}):
         assert words(but(OPENS, **change))[:1] != ["saddle_plateau"], change
     assert words(but(OPENS, gained=0.3, share=0.4, certainty=12.0))[0] == "healthy"

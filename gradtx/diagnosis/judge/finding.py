@@ -14,6 +14,10 @@ LEADS = 0.1  # share of the largest fall: what the loss falls by where the param
 PLAIN = 4.0  # standard errors below 0 of a slope that says by itself where steps lead
 FLAT = 1e5  # times the least change of the loss, of which float32 has 8e6: no slope over the size of the parameters
 ABOVE = 8.0  # spreads of the loss above which a rise is none of its noise
+ONE_BATCH = (  # what to do where nothing is learnt
+    "train on 1 batch until its loss is near 0: if it does not fall, look at the loss and the learning rate; if it "
+    "does, labels do not belong to inputs, or inputs are constant"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 
 from gradtx.diagnosis.judge.finding import (
     ABOVE,
+    ONE_BATCH,
     PLAIN,
     SURE,
     Finding,
@@ -181,8 +182,7 @@ def at_chance(f: Features) -> Finding | None:
                 else ()
             ),
         ),
-        "train on 1 batch until its loss is near 0: if it does not fall, look at the loss and the learning rate; if it "
-        "does, labels do not belong to inputs, or inputs are constant",
+        ONE_BATCH,
         "labels that inputs do not determine look the same",
     )
 

@@ -1,6 +1,6 @@
 """Steps that are noise of the minibatches: they hold the loss up, or are too short for that and learn nothing."""
 
-from gradtx.diagnosis.judge.finding import NEARBY, Finding, path_line, progress_line, rate, text
+from gradtx.diagnosis.judge.finding import NEARBY, ONE_BATCH, Finding, path_line, progress_line, rate, text
 from gradtx.diagnosis.judge.pace import GREW, aimless, all_vanished, crawling
 from gradtx.diagnosis.read.features import Features
 
@@ -48,8 +48,7 @@ def learns_nothing(f: Features) -> Finding | None:
             f"loss {text(f.loss_start)} at the start, {text(f.loss_last)} at the end; one spreads by {text(f.spread)}",
             *first.evidence[:2],
         ),
-        "train on 1 batch until its loss is near 0: if it does not fall, look at the loss and the learning rate; if it "
-        "does, labels do not belong to inputs, or inputs are constant",
+        ONE_BATCH,
         "labels that inputs do not determine look the same, and so does slow progress hidden in noise: learning rate x "
         "10 for 100 steps tells",
     )

@@ -134,15 +134,18 @@ def saddle_plateau(f: Features) -> Finding | None:
     opens = f.rho > 0.9 and (f.rho > 1 or f.decay < 0) and f.g_growth > 0.2
     if f.g_last < 0.01 * f.g_most and f.straight > 32:  # so little grows slowly; rounding would lead nowhere
         opens = opens or (f.rho > 1 and f.decay < 0 and f.g_growth > 0.02)
-    if not (opens_in_noise(f) or (f.one_loss and (opens or never_left(f)))):
+    noisy = opens_in_noise(f)
+    if not (noisy or (f.one_loss and (opens or never_left(f)))):
         return None
     return Finding(
         "saddle_plateau",
-        "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
-        if opens or not f.one_loss
+        "a flat stretch with a way down: steps lead down and the gradient grows, and the loss does not show it yet."
+        if noisy
+        else "a flat stretch with a way down: the gradient is growing and the curvature along the path is negative."
+        if opens
         else "a flat stretch that the run never left: the gradient is small and the loss is where it began.",
         (
-            *slope_lines(f),
+            *((downhill_line(f),) if noisy else slope_lines(f)),
             f"|g|^2 is {text(math.exp(f.g_growth))} times what it was at the start of the window",
         ),
         patience(f),
