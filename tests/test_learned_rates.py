@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradtx
+from gradtx._core.arrays import sums
 from tests.registry.dadapt_adamw import dadapt_adamw
 from tests.registry.momo import momo, momo_adam
 
@@ -171,3 +172,57 @@ def test_a_turn_of_the_complex_plane_turns_the_updates(make: Callable[[], gradtx
                 assert leaf.dtype == jnp.float32, path
     chex.assert_trees_all_close(*found, rtol=1e-4, atol=1e-6)
     assert all(map(np.all, map(np.isfinite, found[0])))
+
+
+SUMMED = {
+    "dog": gradtx.dog,
+    "dowg": gradtx.dowg,
+    "prodigy": gradtx.prodigy,
+    "dadapt_adamw": gradtx.dadapt_adamw,
+    "momo": lambda: gradtx.momo(0.1),
+    "momo_adam": lambda: gradtx.momo_adam(0.1),
+    "mechanize": lambda: gradtx.mechanize(gradtx.sgd(0.1)),
+    "scale_by_lbfgs": lambda: gradtx.scale_by_lbfgs(3),
+}
+
+
+def down_many_bowls(tx: gradtx.Transform) -> Any:
+    """Return where six steps lead from leaves of several shapes and dtypes."""
+    rng = np.random.default_rng(2)
+    dtypes = {"half": jnp.bfloat16, "imaginary": jnp.complex64}
+    shapes = {"a": (3, 4), "b": (5,), "c": (3, 4), "half": (4,), "imaginary": (3,), "none": (0, 2), "scalar": ()}
+    start = {key: rng.normal(size=shape) for key, shape in shapes.items()}
+    theta = {key: jnp.asarray(x, dtypes.get(key, jnp.float32)) for key, x in start.items()}
+
+    @jax.jit
+    def step(theta: Any, state: Any) -> tuple[Any, Any]:
+        grads = jax.tree.map(lambda x: 2 * x, theta)
+        value = sum(jnp.sum(jnp.abs(x.astype(jnp.complex64)) ** 2) for x in theta.values())
+        updates, state = tx.update(grads, state, theta, value=value)
+        return gradtx.apply_updates(theta, updates), state
+
+    state = tx.init(theta)
+    for _ in range(6):
+        theta, state = step(theta, state)
+    return theta
+
+
+@pytest.mark.parametrize("make", SUMMED.values(), ids=SUMMED)
+def test_small_leaves_are_summed_as_one_to_the_same(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one device; the suite has 8, on which joining leaves would gather what is split."""
+    alone = down_many_bowls(make())
+    monkeypatch.setattr(sums, "on_one_device", lambda: True)
+    together = down_many_bowls(make())
+    half, half_alone = together.pop("half"), alone.pop("half")
+    chex.assert_trees_all_close(together, alone, rtol=1e-5)
+    np.testing.assert_allclose(half.astype(float), half_alone.astype(float), rtol=1e-2)
+
+
+def test_many_small_leaves_take_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sums, "on_one_device", lambda: True)
+    trees = [jnp.ones(40) for _ in range(30)], [jnp.ones(40)] * 30
+    text = jax.jit(sums.products).lower(*trees).as_text()
+    assert text.count("stablehlo.reduce(") == 1
+    monkeypatch.setattr(sums, "SMALL", 39)
+    text = jax.jit(lambda *trees: sums.products(*trees)).lower(*trees).as_text()
+    assert text.count("stablehlo.reduce(") == 30

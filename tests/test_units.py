@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import gradtx
 from gradtx._core.arrays import norm
+from gradtx.limits import adaptive_clip
 
 RNG = np.random.default_rng(3)
 SHAPES = [(), (4,), (1, 4, 1), (3, 2), (2, 3, 2), (2, 2, 3, 2), (2, 1, 2, 3, 2), (1, 1, 5, 1, 1, 1)]
@@ -78,10 +80,53 @@ def test_a_clip_of_units_as_optax_has_it() -> None:
     np.testing.assert_array_equal(gradtx.unitwise_clip(norm, bound, g, 0.0), [1.5, 4.0, 1e-10, 0.0])
 
 
+def on_one_device(monkeypatch: pytest.MonkeyPatch, small: int = norm.SMALL) -> None:
+    """Let there be one device, on which leaves of up to so many numbers are small."""
+    monkeypatch.setattr(norm, "on_one_device", lambda: True)
+    monkeypatch.setattr(adaptive_clip, "on_one_device", lambda: True)
+    monkeypatch.setattr(adaptive_clip, "SMALL", small)
+
+
 @pytest.fixture(params=["on one CPU device", "elsewhere"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take plain sums of squares first, as on one device of a CPU, and as elsewhere not."""
-    monkeypatch.setattr(norm, "on_one_device", lambda: request.param == "on one CPU device")
+    """Take plain sums of squares first, as of a large leaf on one device of a CPU, and as elsewhere not."""
+    if request.param == "on one CPU device":
+        on_one_device(monkeypatch, small=0)
+
+
+LEAVES = {"a": (3, 5), "b": (3, 5), "c": (7,), "d": (7,), "e": (), "none": (0, 3), "half": (3, 5), "imaginary": (7,)}
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("size", [1.0, 1e25, 1e-25])
+def test_small_leaves_of_one_device_are_clipped_alike(
+    size: float, axis: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are measured together, each unit by itself all the same."""
+    dtypes = {"half": jnp.bfloat16, "imaginary": jnp.complex64}
+    shapes = {key: shape for key, shape in LEAVES.items() if shape or axis is None}
+    grads, params = (
+        {key: jnp.asarray(scale * RNG.normal(size=shape), dtypes.get(key, jnp.float32)) for key, shape in own}
+        for scale, own in ((size, shapes.items()), (1.0, shapes.items()))
+    )
+    grads["b"] *= 1e-6  # beside large units of its shape
+    alone = first(gradtx.adaptive_grad_clip(0.1, axis=axis), grads, params)
+    on_one_device(monkeypatch)
+    together = first(gradtx.adaptive_grad_clip(0.1, axis=axis), grads, params)
+    chex.assert_trees_all_close(together, alone, rtol=1e-6)
+    chex.assert_trees_all_equal_dtypes(together, alone)
+    for key in ("a", "c"):
+        bound = 0.1 * gradtx.unitwise_norm(params[key], axis) * (1 + 1e-5)
+        assert jnp.all(gradtx.unitwise_norm(together[key], axis) <= bound)
+
+
+def test_leaves_of_one_shape_are_measured_in_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A norm for each of many small leaves would cost more than the step."""
+    on_one_device(monkeypatch)
+    tx, params = gradtx.adaptive_grad_clip(0.1), {f"w{i}": jnp.ones(40) for i in range(30)}
+    text = jax.jit(tx.update).lower(params, tx.init(params), params).as_text()
+    assert 1 <= text.count("stablehlo.sqrt") <= 2
+    assert not text.count("stablehlo.case")
 
 
 @pytest.mark.usefixtures("device")

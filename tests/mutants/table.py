@@ -19,6 +19,13 @@ MUTANTS: list[Mutant] = [
     *OF_METHODS,
     *OF_MIGRATION,
     *OF_MEMORY,
+    Mutant(
+        "sums: one small leaf for all",
+        "_core/arrays/sums.py",
+        "jnp.concatenate([x.reshape(-1) for x in xs])",
+        "xs[0]",
+        ("test_learned_rates.py::test_small_leaves_are_summed_as_one_to_the_same",),
+    ),
     # what may not act on one leaf twice
     Mutant(
         "leaves: two rates",

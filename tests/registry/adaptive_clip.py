@@ -93,6 +93,13 @@ MUTANTS = [
         "factor",
         held_by("no_part_of_a_unit_that_is_not_finite_is_applied"),
     ),
+    Mutant(
+        "agc: units of one leaf for all",
+        FILE,
+        "jnp.stack(ps)",
+        "jnp.stack([ps[0]] * len(ps))",
+        held_by("small_leaves_of_one_device_are_clipped_alike"),
+    ),
     Mutant("agc: small squares", FILE, "> least)", "> -1)", held_by("units_are_clipped_in_the_whole_range")),
     Mutant("agc: small weights", FILE, "> least\n", "> -1\n", held_by("units_are_clipped_in_the_whole_range")),
     Mutant("agc: large squares", FILE, "< jnp.inf", "<= jnp.inf", held_by("units_are_clipped_in_the_whole_range")),

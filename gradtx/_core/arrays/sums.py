@@ -13,9 +13,26 @@ from jax import lax
 
 from gradtx._core.arrays.axes import AxisName, split_over, summed_over
 from gradtx._core.arrays.compat import manual_axes
+from gradtx._core.arrays.norm import SMALL
 from gradtx._core.arrays.numerics import abs_sq, root, scalar_dtype
-from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, takes_turns
+from gradtx._core.arrays.turns import first_turn, in_turn, next_turn, on_one_device, takes_turns
 from gradtx._core.contract.errors import LeafError, message
+
+
+def joined(axis_name: AxisName, *trees: Sequence[jax.Array]) -> list[list[jax.Array]]:
+    """Return lists of leaves that belong together, on one device the small ones of the same dtypes as one array.
+
+    A sum for each of many small leaves would cost more than the copy.
+    """
+    rows = list(zip(*trees, strict=True))
+    if axis_name is not None or not on_one_device():
+        return [list(leaves) for leaves in trees]
+    alike: dict[Any, list[Any]] = {}
+    for i, row in enumerate(rows):
+        alike.setdefault(tuple(x.dtype for x in row) if row[0].size <= SMALL else i, []).append(row)
+    columns = [list(zip(*group, strict=True)) for group in alike.values()]
+    whole = [[xs[0] if len(xs) == 1 else jnp.concatenate([x.reshape(-1) for x in xs]) for xs in own] for own in columns]
+    return [[own[i] for own in whole] for i in range(len(trees))]
 
 
 def inner(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -32,7 +49,8 @@ def size(leaves: Sequence[jax.Array], axis_name: AxisName = None) -> jax.Array:
         magnitude = root(abs_sq(x)) if jnp.iscomplexobj(x) else jnp.abs(x)
         return jnp.sum(lax.convert_element_type(magnitude, scalar_dtype()))
 
-    return total(summed_over([of(x) for x in leaves], list(leaves), axis_name))
+    (leaves,) = joined(axis_name, leaves)
+    return total(summed_over([of(x) for x in leaves], leaves, axis_name))
 
 
 def summed(x: jax.Array) -> jax.Array:
@@ -48,6 +66,7 @@ def quotients(
     XLA:CPU sums up arithmetic as it goes, but stores what a choice gives, and a scalar that many leaves share, as large
     as a leaf. So no choice is made, and each leaf has scalars of its own.
     """
+    ms, squares = joined(axis_name, ms, squares)
     sums, turn = [], first_turn()
     for m, v in zip(ms, squares, strict=True):
         own = turn if takes_turns(m) else None
@@ -81,7 +100,7 @@ def products(these: Sequence[jax.Array], those: Sequence[jax.Array], axis_name: 
         over = tuple(sorted({*split_over(a, axis_name), *split_over(b, axis_name)}))
         return lax.psum(inner(a, b), over) if over else inner(a, b)
 
-    return total([one(a, b) for a, b in zip(these, those, strict=True)])
+    return total([one(a, b) for a, b in zip(*joined(axis_name, these, those), strict=True)])
 
 
 def times(factor: Any, x: jax.Array) -> jax.Array:
