@@ -2,6 +2,21 @@
 
 from tests.diagnosis.scenarios import (
     deep,
+    eighth_bounds_a,
+    eighth_bounds_b,
+    eighth_ends_a,
+    eighth_ends_b,
+    eighth_faults_a,
+    eighth_faults_b,
+    eighth_healthy_a,
+    eighth_healthy_b,
+    eighth_levels_b,
+    eighth_rates_a,
+    eighth_rates_b,
+    eighth_saddles_a,
+    eighth_saddles_b,
+    eighth_standing_a,
+    eighth_standing_b,
     fifth_bounds,
     fifth_ends,
     fifth_faults,
@@ -128,7 +143,24 @@ SEVENTH = (  # written without sight of the rules, at the same time
     seventh_faults,
     seventh_levels,
 )
-SETS = (*FAMILIES, *FRESH, *FOURTH, *FIFTH, *SIXTH, *SEVENTH)
+EIGHTH = (  # written without sight of the rules
+    eighth_healthy_a,
+    eighth_rates_a,
+    eighth_ends_a,
+    eighth_standing_a,
+    eighth_saddles_a,
+    eighth_bounds_a,
+    eighth_faults_a,
+    eighth_healthy_b,
+    eighth_rates_b,
+    eighth_ends_b,
+    eighth_standing_b,
+    eighth_saddles_b,
+    eighth_bounds_b,
+    eighth_faults_b,
+    eighth_levels_b,
+)
+SETS = (*FAMILIES, *FRESH, *FOURTH, *FIFTH, *SIXTH, *SEVENTH, *EIGHTH)
 SCENARIOS: list[Scenario] = [scenario for family in SETS for scenario in family.SCENARIOS]
 
 __all__ = ["CAUSES", "HALVES", "SCENARIOS", "Run", "Scenario", "resume", "run_scenario"]

@@ -32,7 +32,7 @@ CAUSES = (
     "unbounded",
 )
 
-HALVES = ("tune", "held", "fresh", "fourth", "fifth", "sixth", "seventh")  # the sets of runs
+HALVES = ("tune", "held", "fresh", "fourth", "fifth", "sixth", "seventh", "eighth")  # the sets of runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Scenario:
     Attributes:
         name: unique, shown in reports.
         cause: the true verdict word.
-        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh" and "fourth" to "seventh" for
+        half: "tune" for setting thresholds, "held" for reporting accuracy, "fresh" and "fourth" to "eighth" for
             sets written from the list of causes alone, to be read once each.
         make_tx: makes the transform; its optional argument multiplies the learning rate.
         init: makes the params.
