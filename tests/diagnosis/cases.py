@@ -94,6 +94,10 @@ FIRES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # verdict: what fir
     "crawling": ({"one_loss": True, "reach": 50.0, "certainty": 20.0, "straight": 64.0}, {"reach": 0.1}),
     "converged_minimum": ({"one_loss": True, "share": 1e-6, "reach": 0.1}, {"one_loss": None}),
     "noise_floor": ({"one_loss": False, "straight": 0.8}, {"straight": 40.0}),
+    "goes_on": (
+        {"one_loss": False, "straight": 0.8, "rise": -0.5, "downhill": 1.5, "outward_sure": 2.0, "outward": 0.05},
+        {"outward_sure": -2.0},
+    ),
     "learns_nothing": (
         {"one_loss": False, "straight": 0.8, "path": 0.2, "outward_sure": -5.0, "loss_start": 0.51},
         {"path": 0.8},
@@ -110,6 +114,7 @@ FIRES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # verdict: what fir
     "aimless_alone": ({**UNTOLD, "cos1": 0.01, "cos2": 0.01}, {"straight": 9.0}),
 }
 WORD = {  # of rules that are not called by their verdict
+    "goes_on": "healthy",
     "learns_nothing": "at_chance",
     "leaves_chance": "saddle_plateau",
     "grows_alone": "diverging",

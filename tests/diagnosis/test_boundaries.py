@@ -167,3 +167,73 @@ def test_a_loss_that_is_the_same_to_its_last_digit_never_left() -> None:
 def test_noise_that_holds_nothing_up_learns_nothing(change: dict[str, Any]) -> None:
     assert words(firing("learns_nothing"))[:2] == ["at_chance", "noise_floor"]
     assert words(but(firing("learns_nothing"), **change))[0] == "noise_floor"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outward_sure": -0.1, "downhill": 3.0},
+        {"downhill": 0.9},
+        {"outward_sure": 0.4},
+        {"rise": 0.1},
+        {"loss_start": 0.49},
+        {"decays": True},
+        {"cos1": 0.8, "cos2": 0.8, "decays": False},
+    ],
+)
+def test_steps_of_a_noise_floor_lead_neither_down_nor_outward(change: dict[str, Any]) -> None:
+    assert words(firing("goes_on"))[0] == "healthy"
+    assert words(but(firing("goes_on"), **change))[0] == "noise_floor"
+
+
+SHORT = of(one_loss=False, downhill=9.0, straight=40.0, path=0.05, p_growth=1.0)
+
+
+@pytest.mark.parametrize("change", [{"path": 0.11}, {"straight": 1.0, "downhill": 2.0}])
+def test_steps_that_have_come_far_are_not_short(change: dict[str, Any]) -> None:
+    assert words(SHORT)[0] == "crawling"
+    assert "crawling" not in words(but(SHORT, **change))
+    assert "crawling" in words(but(SHORT, **change, p_growth=math.nan)) or "straight" in change  # any way is far from 0
+
+
+TUNED = of(one_loss=False, downhill=4.5, straight=10.0, path=0.2, gained=-0.001)
+
+
+@pytest.mark.parametrize("change", [{"path": 0.14}, {"straight": 33.0}, {"loss_start": 0.49}, {"jump": 5.0}])
+def test_steps_that_lead_down_and_have_come_some_way_are_healthy_in_noise(change: dict[str, Any]) -> None:
+    assert words(TUNED)[0] == "healthy"
+    assert words(but(TUNED, **change))[0] != "healthy"
+
+
+PULLED = of(one_loss=False, cos1=0.8, cos2=0.8, straight=22.0, outward=1.5, outward_sure=100.0, p_growth=0.9)
+
+
+@pytest.mark.parametrize("change", [{"outward": 0.9}, {"outward_sure": 19.0}, {"p_growth": 1.1}, {"downhill": 3.5}])
+def test_a_decay_that_nobody_told_is_known_by_what_it_holds_in(change: dict[str, Any]) -> None:
+    assert words(PULLED)[0] == "decay_bound"
+    assert "decay_bound" not in words(but(PULLED, **change))
+
+
+def test_groups_without_a_gradient_are_the_cause_where_the_rest_hardly_falls() -> None:
+    slow = but(firing("healthy"), share=0.009, dead=("a", "b"))
+    assert words(slow)[0] == "vanishing_dead"
+    assert words(but(slow, share=0.011))[0] == "healthy"
+    assert words(but(slow, dead=()))[0] == "healthy"
+
+
+COLD = of(**UNTOLD, early_steps=200.0, p_growth=5.0, downhill=3.0)
+
+
+@pytest.mark.parametrize("change", [{"early_steps": 90.0}, {"p_growth": 1.9}, {"scaled": None}])
+def test_without_losses_a_first_step_a_hundred_times_too_long_is_seen(change: dict[str, Any]) -> None:
+    assert words(COLD)[0] == "needs_warmup"
+    assert "needs_warmup" not in words(but(COLD, **change))
+
+
+FLAT = of(**UNTOLD, g_growth=2.0, g_first=0.4, g_last=1.0, downhill=9.0, rho=0.6, path=0.3)
+
+
+def test_without_losses_gradients_that_grow_by_a_half_are_no_flat_start() -> None:
+    assert words(FLAT)[0] == "saddle_plateau"
+    assert words(but(FLAT, g_first=0.6))[0] == "healthy"
+    assert words(but(FLAT, g_first=0.6, cos1=0.999))[0] == "saddle_plateau"  # no noise: any growth counts

@@ -1,7 +1,7 @@
 """Steps that are noise of the minibatches: they hold the loss up, or are too short for that and learn nothing."""
 
 from gradtx.diagnosis.judge.finding import NEARBY, ONE_BATCH, Finding, path_line, progress_line, rate, text
-from gradtx.diagnosis.judge.pace import GREW, aimless, all_vanished, crawling
+from gradtx.diagnosis.judge.pace import GREW, aimless, all_vanished, crawling, is_undone
 from gradtx.diagnosis.read.features import Features
 
 
@@ -26,6 +26,30 @@ def noise_floor(f: Features) -> Finding | None:
         f"learning rate x 0.1{rate(f, 0.1)}, average the parameters, or take larger batches",
         "slow progress hidden in noise looks the same; learning rate x 10 for 100 steps tells, or "
         "probe() on a large batch",
+    )
+
+
+def goes_on(f: Features) -> Finding | None:
+    """Return `healthy` if steps lead down and outward, which those of a noise floor do not, and the loss has fallen.
+
+    At a floor noise adds |u|^2 a step to |p|^2, which the gradients must take away again: there the mean of -g.p is
+    below 0, and the next batch's slope is no way down. Either sign alone may be chance, both together are not.
+    """
+    onward = f.outward_sure > 0 and f.downhill > 1 and f.outward_sure + f.downhill > 2
+    fallen = f.rise < 0 and f.loss_last < f.loss_start
+    if noise_floor(f) is None or f.decays is True or is_undone(f) or not (onward and fallen):
+        return None
+    return Finding(
+        "healthy",
+        "noise of the batches hides the course of the loss, but the steps are not those of a noise floor: they lead on.",
+        (
+            f"the mean of cos(g_t, u_t-1) is {text(f.downhill)} standard errors below 0, that of -g.p "
+            f"{text(f.outward_sure)} above 0; at a floor neither is",
+            f"loss {text(f.loss_start)} at the start, {text(f.loss_last)} at the end; one spreads by {text(f.spread)}",
+            progress_line(f),
+        ),
+        "none needed; average the losses of more steps, or take larger batches, to see how fast it falls",
+        "a noise floor that was reached a short while ago looks the same; learning rate x 0.1 for 100 steps tells",
     )
 
 

@@ -77,7 +77,8 @@ def is_undone(f: Features) -> bool:
 def leads_far(f: Features) -> bool:
     """Return True if such steps have come far and go no straight way: they are short of nothing."""
     far = f.p_growth > GREW and not is_straight(f)
-    moves = f.path > 0.2 and math.isfinite(f.p_growth) and f.straight < 32 and not f.jump > 4 and f.gained > 0
+    moves = f.path > 3 * NEARBY and math.isfinite(f.p_growth) and f.straight < 32 and not f.jump > 4
+    moves = moves and f.loss_last < f.loss_start
     arrives = f.decay * f.rows > 1 and f.g_growth < -0.5  # what they lead down to comes to an end
     return leads_down(f) and (far or moves or arrives)
 
@@ -109,6 +110,8 @@ def crawling(f: Features) -> Finding | None:
     else:  # what the losses of the batches hide, the next batch's slope along each step may show
         fires = falls_evenly(f) or (leads_down(f) and not f.p_growth > GREW)
         evidence = downhill_line(f)
+    if f.one_loss is not True and math.isfinite(f.p_growth) and f.path > 2 * NEARBY:
+        fires = False  # no short way: minibatches made it look so
     if not fires or all_vanished(f):
         return None
     return Finding(

@@ -96,6 +96,8 @@ def approaches_saddle(probe: Probe, f: Features) -> bool:
     if f.one_loss is False or probe.lambda_min_fall is None or not (f.rho > 0.9 and f.decay > 0):
         return False
     down, whole, left = probe.lambda_min_fall, f.loss_start - f.loss_last, f.fall / f.decay
+    if down < along(probe):  # a longer step the same way would go lower
+        return False
     if probe.lambda_min_steps is None:
         return down > FAR * max(whole, left)
     return down > max(BESIDE * whole, FAR * left) and not leaves_by_itself(probe, f)

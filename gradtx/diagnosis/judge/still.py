@@ -87,7 +87,7 @@ def not_moving(f: Features) -> Finding | None:
 
 def vanishing_dead(f: Features) -> Finding | None:
     """Return a finding if some groups get no gradient; where it is all exactly 0, also while the loss falls."""
-    names = f.dead if not (fell(f) and f.share > SHARE) else f.gone
+    names = f.dead if not (fell(f) and f.share > 10 * SHARE) else f.gone
     if not names:
         return None
     stopped = f.gone and f.gone_since >= 0 and set(names) <= set(f.gone)
@@ -115,7 +115,9 @@ def decay_bound(f: Features) -> Finding | None:
     # the gradients of all batches would make the parameters larger, and steps no longer lead down
     away = f.outward_sure > PLAIN and f.outward > LEADS and f.downhill < SURE
     ends = not falls or (f.pace < 0.1 and f.outward > 0.5)  # the fall has come to its end, and more lies that way
-    pushed = (f.decays is True or f.p_growth < 0.8) and away and ends
+    # every batch would make them larger by far, and they do not grow: what holds them need not be told
+    held_in = f.p_growth < 1 and f.outward > 1 and f.outward_sure > 5 * PLAIN
+    pushed = (f.decays is True or f.p_growth < 0.8 or held_in) and away and ends
     # to a tenth: by a decay, or against a gradient that would make them larger while the loss falls less and less
     against = f.outward_sure > SURE and f.pace < 0.5
     shrunk = shrunk or (f.p_growth < 0.1 and ((f.decays is True and not falls) or against))

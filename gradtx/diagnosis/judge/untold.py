@@ -61,6 +61,7 @@ def thrown_alone(f: Features) -> Finding | None:
     """Return `needs_warmup` if the first steps were far longer than all that followed, and |g| leapt behind them."""
     threw = f.early_steps > 4 and f.g_thrown > 10 and f.p_growth > 2 and f.cos1 < 0.3
     threw = threw or (f.early_steps > 10 and f.g_thrown > 100)
+    threw = threw or (f.scaled is True and f.early_steps > 100 and f.p_growth > 2)  # a sigma of a single gradient
     if not (is_untold(f) and f.scaled is not False and threw):
         return None
     return Finding(
@@ -78,7 +79,7 @@ def thrown_alone(f: Features) -> Finding | None:
 
 def opens_alone(f: Features) -> Finding | None:
     """Return `saddle_plateau` if steps lead down and |g| grows as they do: a flat start."""
-    largest = f.g_last > 0.5 * f.g_most or f.cos1 > 0.99  # a batch may have had a larger one
+    largest = (f.g_last > 0.5 * f.g_most and f.g_last > 2 * f.g_first) or f.cos1 > 0.99  # a batch may have had a larger one
     if not (is_untold(f) and f.g_growth > 1 and largest and f.downhill > PLAIN and f.rho > 0):
         return None
     return Finding(

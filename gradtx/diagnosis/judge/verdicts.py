@@ -36,7 +36,7 @@ from gradtx.diagnosis.judge.level import (
     leaves_chance,
     unbounded,
 )
-from gradtx.diagnosis.judge.noise import learns_nothing, noise_floor
+from gradtx.diagnosis.judge.noise import goes_on, learns_nothing, noise_floor
 from gradtx.diagnosis.judge.pace import GREW, all_vanished, crawling, leads_far, too_slow
 from gradtx.diagnosis.judge.steps import always_clipped, needs_warmup, sigma_burst
 from gradtx.diagnosis.judge.still import decay_bound, not_moving, vanishing_dead
@@ -208,6 +208,7 @@ RULES: tuple[Callable[[Features], Finding | None], ...] = (
     saddle_plateau,
     crawling,
     converged_minimum,
+    goes_on,
     learns_nothing,
     noise_floor,
     aimless_alone,
