@@ -56,9 +56,19 @@ def exact_factors(
 
 
 def factors(
-    axis: Axis, axis_name: AxisName, gs: list[jax.Array], ps: list[jax.Array], clipping: jax.Array, eps: jax.Array
+    axis: Axis,
+    axis_name: AxisName,
+    alone: bool,
+    gs: list[jax.Array],
+    ps: list[jax.Array],
+    clipping: jax.Array,
+    eps: jax.Array,
 ) -> list[jax.Array]:
-    """Return what each unit of leaves of one shape is scaled by; of small ones on one device, all at once."""
+    """Return what each unit of leaves of one shape is scaled by; of small ones on one device, all at once.
+
+    A small leaf takes two passes, since XLA:CPU runs the loops around a branch one after another; but not where it is
+    alone.
+    """
     dtype = wider(accumulator(gs[0].dtype), accumulator(ps[0].dtype))
     gs, ps = ([lax.convert_element_type(x, wider(x.dtype, dtype)) for x in xs] for xs in (gs, ps))
     bound = [lax.convert_element_type(x, jnp.finfo(dtype).dtype) for x in (clipping, eps)]
@@ -66,7 +76,7 @@ def factors(
     if len(gs) > 1:
         return list(jax.vmap(exact, (0, 0, None, None))(jnp.stack(gs), jnp.stack(ps), *bound))
     quick = functools.partial(unit_factors, axis)
-    branches = gs[0].size > SMALL and axis_name is None
+    branches = axis_name is None and (alone or gs[0].size > SMALL)
     return [quick_if_exact(quick, exact, gs[0], ps[0], *bound) if branches else exact(gs[0], ps[0], *bound)]
 
 
@@ -106,8 +116,8 @@ def adaptive_grad_clip(
             axis that axis_name does not name; at update, params missing.
         TypeError: axis is no whole number.
 
-    Cost: no array; two passes to measure each of g and p, and one to multiply. On one device leaves of one shape with up
-        to 65,536 numbers are copied and measured together.
+    Cost: no array; two passes to measure each of g and p, and one to multiply. On one device leaves of one
+        shape with up to 65,536 numbers are copied and measured together.
 
     References:
         Brock et al. 2021, equation 3, https://arxiv.org/abs/2102.06171
@@ -130,7 +140,9 @@ def adaptive_grad_clip(
             got, fix = f"has shape {x.shape} on each shard", "say which dimensions are a unit's by axis=0"
             raise LeafError(0, got, "no dimension of 1, which the whole leaf may not have", fix)
 
-    of_alike = jax.jit(functools.partial(factors, axis, axis_name))  # traced once for leaves of one shape
+    of_alike = jax.jit(
+        functools.partial(factors, axis, axis_name), static_argnums=0
+    )  # traced once for leaves of one shape
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         alike: dict[Any, list[int]] = {}
@@ -141,7 +153,7 @@ def adaptive_grad_clip(
         found: dict[int, jax.Array] = {}
         for places in alike.values():
             own = ([xs[i] for i in places] for xs in (tree.grads, tree.params))
-            found |= zip(places, of_alike(*own, *bound), strict=True)
+            found |= zip(places, of_alike(len(tree.grads) == 1, *own, *bound), strict=True)
         return {"factor": [found[i] for i in range(len(tree.grads))]}, {}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arrays.axes import AxisName, refuse_shards, size_over
-from gradtx._core.arrays.norm import norm_of
+from gradtx._core.arrays.norm import norm_of_leaf
 from gradtx.limits.clip import clip_factor
 from gradtx.rules import Hyper, NonNegative, Range, Rule, Slots, Transform, factory, leafwise
 
@@ -107,7 +107,7 @@ def scale_by_param_block_rms(min_scale: NonNegative = 1e-3, *, axis_name: AxisNa
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        norm = norm_of([p], axis_name)
+        norm = norm_of_leaf(p, axis_name)
         rms = norm / jnp.asarray(root_of_size(p, axis_name), norm.dtype)
         return g * jnp.maximum(rms, k.min_scale), slots
 
@@ -151,7 +151,7 @@ def scale_by_param_block_norm(min_scale: NonNegative = 1e-3, *, axis_name: AxisN
     """
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        return g * jnp.maximum(norm_of([p], axis_name), k.min_scale), slots
+        return g * jnp.maximum(norm_of_leaf(p, axis_name), k.min_scale), slots
 
     hyper, check = {"min_scale": min_scale}, refuse_shards(axis_name)
     rule = Rule("scale_by_param_block_norm", update, hyper=hyper, needs_params=True, check=check, elementwise=False)

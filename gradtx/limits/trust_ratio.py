@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx._core.arrays.axes import AxisName, refuse_shards
-from gradtx._core.arrays.norm import norm_of
+from gradtx._core.arrays.norm import norm_of_leaf
 from gradtx.rules import Finite, NonNegative, Rule, Slots, Transform, factory, leafwise
 
 
@@ -15,7 +15,7 @@ def as_large_as(
     p: jax.Array, u: jax.Array, min_norm: Any, coefficient: Any = 1.0, eps: Any = 0.0, axis_name: AxisName = None
 ) -> jax.Array:
     """Return coefficient u max(|p|, min_norm) / (max(|u|, min_norm) + eps), u itself where one of the sizes is 0."""
-    size_p, size_u = (jnp.maximum(norm_of([x], axis_name), min_norm) for x in (p, u))
+    size_p, size_u = (jnp.maximum(norm_of_leaf(x, axis_name), min_norm) for x in (p, u))
     zero = (size_p == 0) | (size_u == 0)
     inverse = jnp.where(zero, 1.0, 1.0 / jnp.where(zero, 1.0, size_u + eps))
     inverse = jnp.where(jnp.isfinite(size_u), inverse, jnp.nan)

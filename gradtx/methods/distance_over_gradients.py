@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from gradtx._core.arguments.reading import read
 from gradtx._core.arrays.axes import AxisName, refuse_shards, summed_over
-from gradtx._core.arrays.norm import norm_of
+from gradtx._core.arrays.norm import norm_of_leaf
 from gradtx.rules import (
     Finite,
     NonNegative,
@@ -87,7 +87,7 @@ def scale_by_distance_over_gradients(
     def init(p: jax.Array) -> Slots:
         # a sum is an array of its own: the state may be donated beside the params
         empty = zeros(p, param_dtype)
-        size = norm_of([p], axis_name)
+        size = norm_of_leaf(p, axis_name)
         first = jnp.asarray(read(reps_rel, 0), size.dtype)
         return {
             "init_params": empty + lax.convert_element_type(p, empty.dtype),
@@ -103,7 +103,7 @@ def scale_by_distance_over_gradients(
         # in one pass without an array between: what a plain sum of squares loses, the first distance exceeds
         (squared,) = summed_over([jnp.sum(abs_sq(p - slots["init_params"]))], [p], axis_name)
         moved = jnp.maximum(slots["max_dist"], root(squared))
-        norm = held(jnp.hypot(slots["grad_norm"], norm_of([g], axis_name)))
+        norm = held(jnp.hypot(slots["grad_norm"], norm_of_leaf(g, axis_name)))
         rate = k.global_scale * divide(moved, jnp.hypot(norm, k.least))
         return g * rate, {"init_params": slots["init_params"], "max_dist": moved, "grad_norm": norm}
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx._core.arrays.axes import AxisName, refuse_shards
-from gradtx._core.arrays.norm import norm_of
+from gradtx._core.arrays.norm import norm_of_leaf
 from gradtx.rules import (
     Decay,
     Finite,
@@ -92,7 +92,7 @@ def scale_by_novograd(
         return {"kept": root(b2), "added": root(1 - b2), "least": root(jnp.asarray(k.eps_root, b2.dtype))}
 
     def update(g: jax.Array, slots: Slots, p: jax.Array, k: SimpleNamespace) -> tuple[jax.Array, Slots]:
-        norm = held(jnp.hypot(k.kept * slots["norm"], k.added * norm_of([g], axis_name)))
+        norm = held(jnp.hypot(k.kept * slots["norm"], k.added * norm_of_leaf(g, axis_name)))
         inverse = divide(jnp.ones_like(norm), jnp.hypot(norm, k.least) + k.eps)
         mu = k.b1 * slots["mu"] + (g * inverse + k.weight_decay * p)
         return mu, {"mu": mu, "norm": norm}

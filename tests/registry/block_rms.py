@@ -60,15 +60,15 @@ MUTANTS = [
     Mutant(
         "block norm: of the gradient",
         FILE,
-        "norm_of([p], axis_name), k.min_scale",
-        "norm_of([g], axis_name), k.min_scale",
+        "norm_of_leaf(p, axis_name), k.min_scale",
+        "norm_of_leaf(g, axis_name), k.min_scale",
         reference_of("scale_by_param_block_norm"),
     ),
     Mutant(
         "block norm: the smaller factor",
         FILE,
-        "jnp.maximum(norm_of([p], axis_name), k.min_scale)",
-        "jnp.minimum(norm_of([p], axis_name), k.min_scale)",
+        "jnp.maximum(norm_of_leaf(p, axis_name), k.min_scale)",
+        "jnp.minimum(norm_of_leaf(p, axis_name), k.min_scale)",
         reference_of("scale_by_param_block_norm"),
     ),
     Mutant(

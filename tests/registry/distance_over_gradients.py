@@ -73,8 +73,8 @@ MUTANTS = [
     Mutant(
         "distance over gradients: the last gradient",
         FILE,
-        'jnp.hypot(slots["grad_norm"], norm_of([g], axis_name))',
-        "norm_of([g], axis_name)",
+        'jnp.hypot(slots["grad_norm"], norm_of_leaf(g, axis_name))',
+        "norm_of_leaf(g, axis_name)",
         reference_of(NAME),
     ),
 ]

@@ -171,17 +171,25 @@ def scaled_norm(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Arra
 def norm_of(leaves: list[jax.Array], axis_name: AxisName = None) -> jax.Array:
     """Return the global norm of the leaves in float32 or wider, finite wherever it fits; its derivative is 0 at 0.
 
-    One pass, and two more where the squares leave the range of their dtype; two of few numbers on one device.
+    One pass, and two more where the squares leave the range of their dtype.
     """
     if axis_name is None and on_one_device():
-        leaves = merge_small(leaves) if len(leaves) > 1 else leaves
-        if is_one_small(leaves):
-            return scaled_norm(leaves)
+        leaves = merge_small(leaves)
     dtype = functools.reduce(wider, (real(accumulator(x.dtype)) for x in leaves), jnp.float32)
     squared = total(summed_over([square(x) for x in leaves], leaves, axis_name), dtype)
     plain, scaled = lambda leaves: root(squared), lambda leaves: scaled_norm(leaves, axis_name)
     norm: jax.Array = lax.cond(is_exact(squared), plain, scaled, leaves)
     return norm
+
+
+def norm_of_leaf(x: jax.Array, axis_name: AxisName = None) -> jax.Array:
+    """Return what `norm_of` does of one leaf among many.
+
+    Two passes over few numbers on one device: XLA:CPU runs the loops of many leaves side by side, but those around a
+    branch one after another.
+    """
+    small = axis_name is None and on_one_device() and is_one_small([x])
+    return scaled_norm([x]) if small else norm_of([x], axis_name)
 
 
 def global_norm(updates: Any, *, axis_name: AxisName = None) -> jax.Array:

@@ -41,7 +41,7 @@ def goes_on(f: Features) -> Finding | None:
         return None
     return Finding(
         "healthy",
-        "noise of the batches hides the course of the loss, but the steps are not those of a noise floor: they lead on.",
+        "noise of the batches hides the course of the loss, but the steps lead on: those of a noise floor do not.",
         (
             f"the mean of cos(g_t, u_t-1) is {text(f.downhill)} standard errors below 0, that of -g.p "
             f"{text(f.outward_sure)} above 0; at a floor neither is",

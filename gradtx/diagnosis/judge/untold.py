@@ -79,7 +79,8 @@ def thrown_alone(f: Features) -> Finding | None:
 
 def opens_alone(f: Features) -> Finding | None:
     """Return `saddle_plateau` if steps lead down and |g| grows as they do: a flat start."""
-    largest = (f.g_last > 0.5 * f.g_most and f.g_last > 2 * f.g_first) or f.cos1 > 0.99  # a batch may have had a larger one
+    grew = f.g_last > 0.5 * f.g_most and f.g_last > 2 * f.g_first  # a batch may have had a larger one
+    largest = grew or f.cos1 > 0.99
     if not (is_untold(f) and f.g_growth > 1 and largest and f.downhill > PLAIN and f.rho > 0):
         return None
     return Finding(
