@@ -140,9 +140,8 @@ def adaptive_grad_clip(
             got, fix = f"has shape {x.shape} on each shard", "say which dimensions are a unit's by axis=0"
             raise LeafError(0, got, "no dimension of 1, which the whole leaf may not have", fix)
 
-    of_alike = jax.jit(
-        functools.partial(factors, axis, axis_name), static_argnums=0
-    )  # traced once for leaves of one shape
+    # traced once for leaves of one shape
+    of_alike = jax.jit(functools.partial(factors, axis, axis_name), static_argnums=0)
 
     def whole_tree(k: SimpleNamespace, tree: Tree) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         alike: dict[Any, list[int]] = {}

@@ -161,6 +161,16 @@ def test_a_saddle_that_the_run_leaves_by_itself_is_none():
         assert sharpen(found, f, soon)[0].verdict == word
 
 
+def test_a_saddle_beside_a_path_that_leads_lower_is_none():
+    """Where a longer step the same way gains more than the direction beside it, the steps are short."""
+    report = diagnosed(0.3)
+    f, probe = report.features, report.probe
+    lower = dataclasses.replace(probe, best_fall=1.1 * probe.lambda_min_fall / abs(probe.loss))
+    higher = dataclasses.replace(probe, best_fall=0.9 * probe.lambda_min_fall / abs(probe.loss))
+    assert sharpen(rules(f), f, higher)[0].verdict == "saddle_plateau"
+    assert sharpen(rules(f), f, lower)[0].verdict != "saddle_plateau"
+
+
 @plain
 def test_power_iteration_finds_the_direction_too():
     def loss(p: jax.Array, b: Any) -> jax.Array:
