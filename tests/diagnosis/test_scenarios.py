@@ -56,4 +56,4 @@ def test_the_words_are_verdicts():
     for scenario in SCENARIOS:
         assert set(scenario.answers) <= set(CAUSES)
         assert scenario.cause not in scenario.also
-        assert 60 <= scenario.steps <= 3000
+        assert 40 <= scenario.steps <= 3000

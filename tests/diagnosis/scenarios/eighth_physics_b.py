@@ -178,7 +178,7 @@ def turned(params: Any, off: Any) -> jax.Array:
     def step(q: jax.Array, pulse: jax.Array) -> tuple[jax.Array, None]:
         axis = jnp.stack([jnp.full_like(off, pulse[0]), jnp.full_like(off, pulse[1]), off])
         half = 0.5 * jnp.sqrt(jnp.sum(jnp.square(axis), axis=0) + 1e-12)
-        c, (x, y, z) = jnp.cos(half), jnp.sin(half) / (2 * half) * axis
+        c, (x, y, z) = jnp.cos(half), (jnp.sin(half) / (2 * half))[None, :] * axis
         w, a, b, d = q
         return jnp.stack(
             [

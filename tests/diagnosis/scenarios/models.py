@@ -30,7 +30,7 @@ def half(params: Any) -> Any:
 
 def affine(layer: Any, x: jax.Array) -> jax.Array:
     """Return x w + b in the params' dtype."""
-    return x.astype(layer["w"].dtype) @ layer["w"] + layer["b"][None, :]
+    return x.astype(layer["w"].dtype) @ layer["w"] + jnp.expand_dims(layer["b"], range(x.ndim - 1))
 
 
 def mlp(params: Any, x: jax.Array, activation: Activation) -> jax.Array:
