@@ -246,10 +246,7 @@ def test_parameters_that_shrink_to_a_tenth_against_their_gradient_are_bound_thou
         ({"gained": -0.04, "share": -0.2, "certainty": -1.5}, "noise_floor"),
         ({"decays": None}, "noise_floor"),
         ({"frozen_leaves": ("w",), "frozen_share": 0.4}, "noise_floor"),  # of these -g.p says nothing
-        (
-            {"downhill": 9.0, "path": 0.08},
-            "crawling",
-        ),  # the next batch shows a way, and it is short
+        ({"downhill": 9.0, "path": 0.08}, "crawling"),  # a short way
     ],
 )
 def test_a_fall_that_noise_hides_is_seen_by_parameters_that_the_gradient_makes_larger(change, verdict):
